@@ -1,0 +1,83 @@
+"""Every error a user can meet, with its code.
+
+    EdgekitError
+      1xx  names, weights, recipe, input files        exit code 2
+      2xx  trace and graph                            exit code 2
+      3xx  lowering to a target                       exit code 2
+      4xx  calibration and quantization               exit code 2
+      5xx  parity and accuracy gates                  exit code 1
+      6xx  devices                                    exit code 3
+      7xx  environment (runtimes, disk, packages)     exit code 3
+
+What, where and fix are constructor arguments, so none can be forgotten. `where` uses the user's own words: a module
+path, a recipe key, a file name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+EXIT_CODES = {1: 2, 2: 2, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3}
+
+# Code -> what it means, for `edgekit explain` and docs/errors.md. An undocumented code cannot be raised.
+CATALOGUE: dict[str, str] = {
+    "EK101": "The name of a model, target or device is not known. Names are never corrected silently; near misses are suggested.",
+    "EK102": "A file or folder that was named does not exist, or cannot be read.",
+    "EK103": "The weights do not fit the model: tensors are missing, unexpected or of another shape.",
+    "EK104": "The model has no weights by default, so the weights must be named: a model is never silently untrained.",
+    "EK105": "A download failed: no network, or the file's hash is not the published one.",
+    "EK106": "A recipe or an option holds a value that cannot be used.",
+    "EK107": "A Python file or library that should provide the model could not be used.",
+    "EK108": "An images folder holds no usable image, or a corrupt one.",
+    "EK109": "The labels do not fit the images or the model.",
+    "EK110": "A bundle is incomplete or was changed after it was written.",
+    "EK201": "The model could not be traced: torch.export refused it.",
+    "EK202": "An ONNX file is truncated or invalid.",
+    "EK203": "The model's input shape is dynamic, of another rank, or of a size that the model cannot take.",
+    "EK204": "The graph is already quantized where a float graph is needed, or holds a form that no pass understands.",
+    "EK301": "Some nodes of the graph have no lowering to the target's format. All of them are listed.",
+    "EK302": "The target cannot be combined with an option that was given.",
+    "EK401": "Calibration could not run: no images, or a value that is NaN or infinite.",
+    "EK402": "Distilled calibration needs BatchNorm statistics and a PyTorch module; this model has none.",
+    "EK501": "A hop of the pipeline changed the outputs by more than the target's gate allows.",
+    "EK502": "A bundle no longer gives its golden outputs.",
+    "EK701": "A package that this command needs is not installed.",
+    "EK702": "The output cannot be written.",
+    "EK703": "A runtime refused to load or run the file.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows that belong to an error, for example one per rejected node."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class EdgekitError(Exception):
+    """A failure that the user can act on.
+
+    Args:
+        code: `EKnnn`, a key of CATALOGUE.
+        what: what happened, one line.
+        where: the module path, recipe key, file or device it happened at, in the user's words.
+        fix: what to do about it.
+        table: details, one row each.
+    """
+
+    def __init__(self, code: str, *, what: str, where: str, fix: str, table: Table | None = None) -> None:
+        if code not in CATALOGUE:
+            raise KeyError(f"error code {code} is not in the catalogue")
+        super().__init__(f"{code} {what} [{where}] fix: {fix}")
+        self.code, self.what, self.where, self.fix, self.table = code, what, where, fix, table
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[int(self.code[2])]
+
+
+def did_you_mean(name: str, known: Sequence[str], otherwise: str) -> str:
+    """The fix for an unknown name: near misses where there are some."""
+    near = get_close_matches(name, known, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else otherwise

@@ -1,0 +1,79 @@
+"""The recipe: every choice of an export, from the command line or a TOML file."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from edgekit.errors import EdgekitError
+
+Size = tuple[int, int]
+
+
+def parse_size(text: object) -> object:
+    """`224x160` -> (224, 160) as (height, width); `224` is square."""
+    if isinstance(text, int):
+        return (text, text)
+    if not isinstance(text, str):
+        return text
+    height, _, width = text.lower().partition("x")
+    if not height.isdigit() or (width and not width.isdigit()):
+        raise ValueError(f"{text!r} is not a size; write it as 224 or 224x224 (height x width, pixels)")
+    return (int(height), int(width or height))
+
+
+class Recipe(BaseModel):
+    """Everything that decides what an export produces. The same recipe gives the same bytes.
+
+    Args:
+        model: zoo name, `timm:NAME`, `torchvision:NAME`, `file.py:callable`, `model.onnx` or `model.pt2`.
+        weights: "bundled", "imagenet", "random" or a checkpoint file; None: bundled where the model has it.
+        input_size: (height, width) in pixels; None: what the weights were made for.
+        model_args: keyword arguments of the zoo builder, for example {"alpha": 0.5}.
+        calibration: folder or zip of images, or "distill" for images made from the model's BatchNorm statistics.
+        samples: how many calibration images, spread evenly over the sorted files.
+        fold_normalization: take raw 0..255 pixels; mean and std become part of the graph.
+        io: dtype of a quantized file's input and output.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    targets: tuple[str, ...] = Field(min_length=1)
+    weights: str | None = None
+    num_classes: int | None = Field(default=None, ge=1)
+    input_size: Annotated[Size | None, BeforeValidator(parse_size)] = None
+    model_args: dict[str, int | float | bool | str] = Field(default_factory=dict)
+    calibration: str | None = None
+    samples: int = Field(default=100, ge=1)
+    labels: Path | None = None
+    io: Literal["int8", "uint8", "float32"] | None = None
+    fold_normalization: bool = False
+    device: str = "local"
+    out: Path = Path("build")
+    seed: int = 0
+
+
+def make_recipe(**choices: Any) -> Recipe:
+    """A Recipe from options, or EK106 naming each option that cannot be used."""
+    try:
+        return Recipe.model_validate({key: value for key, value in choices.items() if value is not None})
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
+        raise EdgekitError(
+            "EK106",
+            what=problems[0],
+            where=", ".join(sorted({str(e["loc"][0]) for e in error.errors()})),
+            fix="see: edgekit export --help",
+        ) from error
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """The keys of a TOML recipe file; command-line options override them."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise EdgekitError("EK102", what="recipe not found", where=str(path), fix="check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EdgekitError("EK106", what=f"not valid TOML: {error}", where=str(path), fix="correct the line") from error
