@@ -1,0 +1,34 @@
+"""From a PyTorch module to a float ONNX graph.
+
+    trace(module, input_shape) -> ir.Model
+
+torch.export captures the module; `lower` (or, for operators it has no rule for, PyTorch's own exporter) writes ONNX.
+Every node keeps one piece of metadata, `edgekit.module`: the path of the PyTorch module that it came from.
+"""
+
+import onnx_ir as ir
+import torch
+from torch import nn
+
+from edgekit.trace.capture import capture
+from edgekit.trace.exporter import export_to_onnx
+
+__all__ = ["trace"]
+
+
+def trace(module: nn.Module, input_shape: tuple[int, ...]) -> ir.Model:
+    """Trace `module` at one fixed input shape.
+
+    Args:
+        module: in eval mode, float32, on the CPU; one tensor in, one tensor (or a tuple of tensors) out.
+        input_shape: (1, C, H, W) in pixels.
+
+    Returns:
+        A float32 graph with static shapes, input `input`, output `output` (`output_0`, ... when there are several).
+
+    Raises:
+        EdgekitError: EK203 when the module cannot run at this input shape, EK201 when it cannot be traced.
+    """
+    with torch.no_grad():
+        program = capture(module, input_shape)
+        return export_to_onnx(program)

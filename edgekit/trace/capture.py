@@ -1,0 +1,83 @@
+"""Module -> ExportedProgram, and what to say when torch.export refuses."""
+
+from types import TracebackType
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from edgekit.errors import EdgekitError
+
+# What torch.export, or the user's own forward under it, is known to raise. TorchDynamoException, NotImplementedError
+# and the data-dependent guards are RuntimeErrors.
+FAILURES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError, ArithmeticError)
+REASON_LENGTH = 240
+
+
+def capture(module: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgram:
+    """Capture `module` in eval mode at one static input shape.
+
+    strict=False runs the module's own Python under fake tensors: no bytecode analysis, so it is quicker and refuses less.
+
+    Raises:
+        EdgekitError: EK203 when the module cannot run at this shape even without tracing, EK201 when only tracing fails.
+    """
+    if module.training:
+        raise EdgekitError(
+            "EK201",
+            what="the model is in training mode",
+            where=type(module).__name__,
+            fix="call .eval() before it is traced",
+        )
+    example = torch.zeros(input_shape)
+    try:
+        return torch.export.export(module, (example,), strict=False)
+    except FAILURES as refused:
+        _require_runs(module, example)
+        raise EdgekitError(
+            "EK201",
+            what=f"torch.export refused the model: {one_line(refused)}",
+            where=failing_module(refused, module) or type(module).__name__,
+            fix="make the control flow independent of the data (torch.where, torch.cond), or export the model to ONNX "
+            "yourself and give edgekit the .onnx file",
+        ) from refused
+
+
+def _require_runs(module: nn.Module, example: torch.Tensor) -> None:
+    """Tell an input that does not fit (EK203) from a module that does not trace."""
+    try:
+        module(example)
+    except FAILURES as failed:
+        shape = "x".join(map(str, example.shape))
+        raise EdgekitError(
+            "EK203",
+            what=f"the model cannot run on an input of {shape}: {one_line(failed)}",
+            where=failing_module(failed, module) or type(module).__name__,
+            fix="choose a size that the model takes with --input-size HxW",
+        ) from failed
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's message that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    return text if len(text) <= REASON_LENGTH else text[: REASON_LENGTH - 3] + "..."
+
+
+def failing_module(error: BaseException, root: nn.Module) -> str:
+    """Path of the innermost submodule of `root` whose forward was running when `error` was raised, or ''."""
+    paths = {id(part): path for path, part in root.named_modules()}
+    found = ""
+    cause: BaseException | None = error
+    while cause is not None:
+        found = _innermost(cause.__traceback__, paths) or found
+        cause = cause.__cause__ or cause.__context__
+    return found
+
+
+def _innermost(frame: TracebackType | None, paths: dict[int, str]) -> str:
+    path = ""
+    while frame is not None:
+        path = paths.get(id(frame.tb_frame.f_locals.get("self")), path)
+        frame = frame.tb_next
+    return path

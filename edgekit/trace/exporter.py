@@ -1,0 +1,104 @@
+"""ExportedProgram -> ONNX by PyTorch's exporter, which knows every ATen operator.
+
+`optimize=False`: edgekit's own passes do the same and more, and the graph stays close to the modules.
+"""
+
+import logging
+import warnings
+from ast import literal_eval
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch.export import ExportedProgram
+
+from edgekit.errors import EdgekitError
+from edgekit.trace.capture import FAILURES, one_line
+
+MODULE_KEY = "edgekit.module"
+# 20 is the newest opset that torch 2.6 to 2.13 write without their version converter; simplify() takes it to 21.
+OPSET = 20
+SCOPES = "pkg.torch.onnx.name_scopes"
+
+
+def export_to_onnx(program: ExportedProgram) -> ir.Model:
+    """Translate with `torch.onnx.export(dynamo=True)`; the nodes keep only their module's path.
+
+    Raises:
+        EdgekitError: EK201 when an operator has no ONNX form.
+    """
+    try:
+        with _quiet_exporter():
+            exported = torch.onnx.export(
+                program, (), dynamo=True, optimize=False, verbose=False, opset_version=OPSET, input_names=["input"]
+            )
+    except FAILURES as refused:
+        raise EdgekitError(
+            "EK201",
+            what=f"torch.onnx could not translate the model: {one_line(refused.__cause__ or refused)}",
+            where=type(refused).__name__,
+            fix="replace the operator by ones that ONNX has, or give edgekit an .onnx file",
+        ) from refused
+    if exported is None:
+        raise TypeError("torch.onnx.export(dynamo=True) returned no program")
+    model = exported.model
+    _name_outputs(model.graph)
+    _keep_module_paths(model)
+    _own_initializers(model.graph)
+    return model
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Drop two messages that are about the exporter, not about the user's model.
+
+    One warning per torchvision operator when torchvision is not installed; one FutureWarning from copying a pytree
+    inside torch itself.
+    """
+    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = registration.level
+    registration.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
+            yield
+    finally:
+        registration.setLevel(level)
+
+
+def _name_outputs(graph: ir.Graph) -> None:
+    for index, value in enumerate(graph.outputs):
+        value.name = "output" if len(graph.outputs) == 1 else f"output_{index}"
+
+
+def _keep_module_paths(model: ir.Model) -> None:
+    """Keep `edgekit.module` on nodes and nothing else: stack traces hold the paths of this machine."""
+    model.metadata_props.clear()
+    graphs: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
+    for graph in graphs:
+        graph.metadata_props.clear()
+        graph.doc_string = None
+        for node in graph:
+            path = _module_path(node.metadata_props)
+            node.metadata_props.clear()
+            node.metadata_props[MODULE_KEY] = path
+            node.doc_string = None
+            for value in node.outputs:
+                value.metadata_props.clear()
+    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
+
+
+def _module_path(metadata: dict[str, str]) -> str:
+    """The innermost module of a node: the scopes run from the root ('') to the ATen call, which is the last."""
+    scopes = literal_eval(metadata.get(SCOPES, "[]"))
+    return str(scopes[-2]) if len(scopes) > 1 else ""
+
+
+def _own_initializers(graph: ir.Graph) -> None:
+    """Hold weights as NumPy arrays, so that nothing after the trace needs torch."""
+    for name, value in graph.initializers.items():
+        if value.const_value is not None:
+            value.const_value = ir.tensor(np.ascontiguousarray(value.const_value.numpy()), name=name)
