@@ -1,0 +1,35 @@
+"""TFLite: eight-bit and float files for ARM phones, written without TensorFlow."""
+
+from edgekit.registry import QuantScheme, Target, Tolerance, targets
+from edgekit.targets.tflite.emit import emit
+from edgekit.targets.tflite.run import run
+
+# Integer gates are floors below which a file is broken, not targets of quality: the report shows the figures.
+INTEGER_GATE = Tolerance(min_sqnr_db=10.0, min_agreement=0.85)
+
+_TARGETS = (
+    ("tflite-fp32", "float32; the reference on a phone", QuantScheme("float32", "float32"), Tolerance(max_abs=1e-4)),
+    (
+        "tflite-fp16",
+        "float16 weights, float32 arithmetic; half the size",
+        QuantScheme("float16", "float32"),
+        Tolerance(min_sqnr_db=40.0, min_agreement=0.98),
+    ),
+    (
+        "tflite-dynamic",
+        "int8 weights, float32 activations quantized on the fly; no calibration",
+        QuantScheme("int8", "float32"),
+        Tolerance(min_sqnr_db=15.0, min_agreement=0.90),
+    ),
+    ("tflite-int8", "full integer, int8 in and out; the fastest on a phone", QuantScheme("int8", "int8"), INTEGER_GATE),
+    (
+        "tflite-int16x8",
+        "int8 weights, int16 activations; accuracy before speed",
+        QuantScheme("int8", "int16"),
+        Tolerance(min_sqnr_db=30.0, min_agreement=0.95),
+    ),
+)
+
+for _name, _summary, _scheme, _tolerance in _TARGETS:
+    _target = Target(_name, "tflite", _summary, _scheme, _tolerance, emit, run, min_runtime="1.14.0")
+    targets.add(_name, _target, __name__)

@@ -1,0 +1,54 @@
+"""How XNNPACK cuts a file: partitions, and the nodes it refused, measured in the runtime itself."""
+
+from typing import Any
+
+from edgekit.artifact import Delegation, Undelegated
+from edgekit.targets.tflite.run import load_interpreter
+
+NO_WORK = {"RESHAPE", "QUANTIZE", "DEQUANTIZE"}
+_FIX = {
+    "HARD_SWISH": "let edgekit quantize the float model: it writes HardSwish as ADD + MUL",
+    "TRANSPOSE": "keep the channel axis where convolutions want it",
+    "GATHER": "use slices, or permute the neighbouring weights",
+    "PADV2": "put the ReLU before the pooling, so that zero padding is equal",
+}
+
+
+def delegation(data: bytes, modules: tuple[tuple[str, str], ...]) -> Delegation:
+    """Partitions and undelegated nodes of a file under XNNPACK.
+
+    Args:
+        data: the file.
+        modules: per operator (builtin, module path), in file order; see Emitted.
+    """
+    details = load_interpreter(data)._get_ops_details()
+    delegates = [op for op in details if op["op_name"] == "DELEGATE"]
+    own = details[: len(modules)]
+    if not delegates:
+        return Delegation("none", 0, tuple(_undelegated(op, modules) for op in own))
+    inside = _delegated(own, delegates)
+    refused = tuple(_undelegated(op, modules) for op in own if op["index"] not in inside)
+    return Delegation("XNNPACK", len(delegates), refused)
+
+
+def _delegated(own: list[dict[str, Any]], delegates: list[dict[str, Any]]) -> set[int]:
+    """Indices of the nodes inside partitions: walk back from each partition's outputs to its inputs."""
+    producer = {int(out): op for op in own for out in op["outputs"]}
+    inside: set[int] = set()
+    for partition in delegates:
+        border = {int(tensor) for tensor in partition["inputs"]}
+        frontier = [int(tensor) for tensor in partition["outputs"]]
+        while frontier:
+            tensor = frontier.pop()
+            op = producer.get(tensor)
+            if op is None or op["index"] in inside or tensor in border:
+                continue
+            inside.add(op["index"])
+            frontier += [int(source) for source in op["inputs"] if int(source) not in border]
+    return inside
+
+
+def _undelegated(op: dict[str, Any], modules: tuple[tuple[str, str], ...]) -> Undelegated:
+    builtin, module = modules[op["index"]]
+    fix = _FIX.get(builtin, "nothing to do: it moves few bytes" if builtin in NO_WORK else "see docs/supported-ops.md")
+    return Undelegated(builtin, module, "XNNPACK has no kernel for these types and parameters", fix)

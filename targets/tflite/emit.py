@@ -1,0 +1,183 @@
+"""From a canonical ONNX graph (float or QDQ) to the bytes of a .tflite file."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+import onnx_ir as ir
+
+from edgekit.artifact import Emitted, EmitOptions, Layout, TensorInfo
+from edgekit.errors import EdgekitError, Table
+from edgekit.registry import QuantScheme, Target
+from edgekit.targets.tflite.emitter import Emitter
+from edgekit.targets.tflite.flatbuffer import FlatbufferWriter
+from edgekit.targets.tflite.fuse import fuse_clamps
+from edgekit.targets.tflite.graph import Graph, Node, Quant, Tensor, read_graph
+from edgekit.targets.tflite.layout import Perm, channels_last, identity, stored_shape
+from edgekit.targets.tflite.qdq import absorb_qdq, strip_io
+from edgekit.targets.tflite.rules import Lowering, lowerings
+
+
+def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
+    """Lower `model` to TFLite.
+
+    Raises:
+        EdgekitError: EK301 with a row per node that has no lowering; EK302 for an `io` that the target does not have.
+    """
+    quantized = target.scheme.needs_calibration
+    io = options.io or (target.scheme.activation if quantized else "float32")
+    _check_io(io, target)
+    graph = lowerable(model)
+    if io != "float32":
+        strip_io(graph)
+    rejections = reject(graph, target.scheme)
+    if rejections:
+        raise _rejected(rejections, len(graph.nodes), target.name)
+    writer = FlatbufferWriter()
+    emitter = Emitter(writer, target.scheme)
+    inputs = [_write_input(emitter, tensor, io) for tensor in graph.inputs]
+    for node in graph.nodes:
+        _lower(emitter, node)
+    outputs = [_write_output(emitter, tensor, io) for tensor in graph.outputs]
+    data = writer.pack([index for index, _ in inputs], [index for index, _ in outputs])
+    return Emitted(
+        data=data,
+        inputs=tuple(info for _, info in inputs),
+        outputs=tuple(info for _, info in outputs),
+        operators=dict(sorted(Counter(writer.operator_names).items())),
+        modules=tuple(zip(writer.operator_names, writer.modules, strict=True)),
+        min_runtime=writer.min_runtime,
+    )
+
+
+def lowerable(model: ir.Model) -> Graph:
+    """The writer's view of `model`, with clamps fused and quantization moved onto tensors."""
+    graph = read_graph(model)
+    fuse_clamps(graph)
+    absorb_qdq(graph, _has_integer_kernel)
+    return graph
+
+
+def _has_integer_kernel(node: Node) -> bool:
+    return node.op in lowerings and bool(lowerings.get(node.op).integer)
+
+
+def reject(graph: Graph, scheme: QuantScheme) -> list[tuple[Node, str, str]]:
+    """(node, reason, fix) for every node that cannot be lowered, not only the first."""
+    found = []
+    for node in graph.nodes:
+        if node.op not in lowerings:
+            found.append((node, "no lowering rule", "rewrite it with supported operators, or use an ort target"))
+            continue
+        rule = lowerings.get(node.op)
+        reason = rule.legal(node) or _dynamic_shape(node) or _missing_kernel(rule, node)
+        if reason:
+            found.append((node, reason, "change the model there, or use an ort target"))
+    return found
+
+
+def _dynamic_shape(node: Node) -> str | None:
+    dynamic = any(size < 0 for tensor in node.outputs for size in tensor.shape)
+    return "the output shape is not static" if dynamic else None
+
+
+def _missing_kernel(rule: Lowering, node: Node) -> str | None:
+    if node.is_integer and node.op != "DequantizeLinear" and node.output.dtype not in rule.integer:
+        return f"no {node.output.dtype} kernel"
+    return None
+
+
+def _rejected(rejections: Iterable[tuple[Node, str, str]], total: int, target: str) -> EdgekitError:
+    rows = tuple((node.name, node.op, node.module or "-", reason, fix) for node, reason, fix in rejections)
+    return EdgekitError(
+        "EK301",
+        what=f"target {target!r} cannot lower {len(rows)} of {total} nodes",
+        where=", ".join(sorted({row[2] if row[2] != "-" else row[0] for row in rows})[:3]),
+        fix="see the table; every node is listed",
+        table=Table(("node", "op", "module", "reason", "fix"), rows),
+    )
+
+
+def _check_io(io: str, target: Target) -> None:
+    allowed = {"float32"} | ({target.scheme.activation} if target.scheme.needs_calibration else set())
+    if target.scheme.activation == "int8":
+        allowed.add("uint8")
+    if io not in allowed:
+        raise EdgekitError(
+            "EK302",
+            what=f"target {target.name!r} has no {io} input and output",
+            where="--io",
+            fix=f"use --io {' or '.join(sorted(allowed))}",
+        )
+
+
+def _lower(emitter: Emitter, node: Node) -> None:
+    rule = lowerings.get(node.op)
+    emitter.module = node.module or node.name
+    if not (rule.same_quant and node.is_integer) or node.op == "Concat":
+        rule.lower(emitter, node)
+        return
+    # The kernel copies integers: run it in the input's scale and change the scale behind it where a foreign graph asks.
+    source = node.input(0)
+    wanted = node.outputs
+    node.outputs = [
+        out if source.quant is None or source.quant.same_as(out.quant) else emitter.scratch(out, quant=source.quant)
+        for out in wanted
+    ]
+    rule.lower(emitter, node)
+    for made, out in zip(node.outputs, wanted, strict=True):
+        if made is not out:
+            emitter.write("QUANTIZE", [emitter.input(made)], out, emitter.layout(made))
+
+
+def _io_layout(tensor: Tensor) -> Perm:
+    rank = len(tensor.shape)
+    return channels_last(rank) if rank == 4 else identity(rank)
+
+
+def _write_input(emitter: Emitter, tensor: Tensor, io: str) -> tuple[int, TensorInfo]:
+    """An input, channels-last where it is an image; uint8 goes through one QUANTIZE."""
+    perm = _io_layout(tensor)
+    if io == "uint8" and tensor.quant is not None:
+        outer = _as_uint8(tensor)
+        emitter.module = tensor.name
+        index = emitter.output(outer, perm)
+        emitter.write("QUANTIZE", [index], tensor, perm)
+        return index, _describe(outer, perm)
+    return emitter.output(tensor, perm), _describe(tensor, perm)
+
+
+def _write_output(emitter: Emitter, tensor: Tensor, io: str) -> tuple[int, TensorInfo]:
+    """An output as it lies if it is channels-last, else in ONNX order."""
+    perm = emitter.layout(tensor)
+    if perm != _io_layout(tensor):
+        perm = identity(len(tensor.shape))
+    emitter.module = tensor.name
+    index = emitter.input(tensor, perm)
+    if io == "uint8" and tensor.quant is not None:
+        outer = _as_uint8(tensor)
+        emitter.write("QUANTIZE", [index], outer, perm)
+        return emitter.input(outer), _describe(outer, perm)
+    return index, _describe(tensor, perm)
+
+
+def _as_uint8(tensor: Tensor) -> Tensor:
+    assert tensor.quant is not None
+    return Tensor(tensor.name, tensor.shape, "uint8", Quant(tensor.quant.scale, tensor.quant.zero_point + 128))
+
+
+def _describe(tensor: Tensor, perm: Perm) -> TensorInfo:
+    layout: Layout = "other"
+    if len(perm) == 4:
+        layout = "NHWC" if perm == channels_last(4) else "NCHW"
+    elif len(perm) == 2:
+        layout = "NC"
+    quant = tensor.quant
+    return TensorInfo(
+        name=tensor.name,
+        shape=stored_shape(tensor.shape, perm),
+        dtype=np.dtype(tensor.dtype).name,
+        layout=layout,
+        scale=None if quant is None else float(quant.scale[0]),
+        zero_point=None if quant is None else int(quant.zero_point[0]),
+    )

@@ -1,0 +1,98 @@
+"""Conv, in its three TFLite forms: CONV_2D, DEPTHWISE_CONV_2D, grouped CONV_2D."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.targets.tflite.builtins import Version
+from edgekit.targets.tflite.emitter import Emitter
+from edgekit.targets.tflite.graph import Node, Quant, Tensor
+from edgekit.targets.tflite.layout import channels_last
+from edgekit.targets.tflite.lowerings._window import Window, pad_input
+from edgekit.targets.tflite.qdq import quantize_array
+from edgekit.targets.tflite.rules import INTEGERS, lowering
+
+NHWC = channels_last(4)
+
+
+def legal_conv(node: Node) -> str | None:
+    weights, bias = node.input(1), node.optional(2)
+    if len(weights.shape) != 4:
+        return f"{len(weights.shape) - 2}-D convolution has no TFLite kernel"
+    if weights.data is None or (bias is not None and bias.data is None):
+        return "weights and bias must be constants"
+    return reject_asymmetric(weights)
+
+
+def reject_asymmetric(weights: Tensor) -> str | None:
+    """Integer kernels assume zero point 0 in the weights."""
+    if weights.quant is not None and np.any(weights.quant.zero_point):
+        return "weights are quantized asymmetrically; TFLite wants zero point 0"
+    return None
+
+
+def bias_constant(em: Emitter, bias: Tensor | None, source: Tensor, weights: Tensor, channels: int) -> int:
+    """The bias as TFLite wants it: f32[C], or int32 (int64 beside int16) with scale input * weight, axis 0."""
+    values = np.zeros(channels, np.float32) if bias is None else bias.numbers().reshape(-1)
+    name = bias.name if bias is not None else f"{weights.name}/bias"
+    if weights.quant is None or source.quant is None:
+        return em.parameter(values.astype(np.float32), name)
+    scale = (source.quant.scale[0] * weights.quant.scale).astype(np.float32)
+    quant = Quant(scale, np.zeros(scale.shape, np.int64), 0 if scale.size > 1 else None)
+    dtype = "int64" if source.dtype == "int16" else "int32"
+    stored = _stored_bias(bias, scale, dtype)
+    data = quantize_array(values, quant, dtype) if stored is None else stored
+    return em.writer.tensor(name, data.shape, dtype, quant, data)
+
+
+def _stored_bias(bias: Tensor | None, scale: NDArray[np.float32], dtype: str) -> NDArray[np.signedinteger] | None:
+    """A bias that is quantized with that scale already keeps its integers."""
+    if bias is None or bias.data is None or bias.quant is None or bias.quant.scale.size not in (1, scale.size):
+        return None
+    if not np.allclose(bias.quant.scale, scale, rtol=1e-6, atol=0) or np.any(bias.quant.zero_point):
+        return None
+    return bias.data.reshape(-1).astype(dtype)
+
+
+def stored_weights(em: Emitter, weights: Tensor, perm: tuple[int, ...], shape: tuple[int, ...] | None = None) -> int:
+    """The weights permuted (and reshaped), with the channel axis of their scales following."""
+    assert weights.data is not None
+    data = np.transpose(weights.data, perm)
+    data = data if shape is None else data.reshape(shape)
+    channel = perm.index(0)
+    quant = weights.quant
+    if quant is not None:
+        quant = Quant(quant.scale, quant.zero_point, None if quant.axis is None else channel)
+    return em.weights(weights.name, data, quant, channel)
+
+
+@lowering("Conv", ("CONV_2D", "DEPTHWISE_CONV_2D", "PAD"), integer=INTEGERS, legal=legal_conv)
+def lower_conv(em: Emitter, node: Node) -> None:
+    """Weights OIHW -> OHWI; depthwise -> 1HWO. XNNPACK fuses the explicit PAD, so it costs nothing."""
+    source, weights = node.input(0), node.input(1)
+    window = Window.of(node, kernel=weights.shape[2:])
+    channels_out, group = weights.shape[0], int(node.attrs.get("group", 1))
+    depthwise = group == source.shape[1] and group > 1
+    source, padding = pad_input(em, source, window, value=None)
+    dilation = {"dilationHFactor": window.dilations[0], "dilationWFactor": window.dilations[1]}
+    options = {"padding": padding, "strideH": window.strides[0], "strideW": window.strides[1], **dilation}
+    if depthwise:
+        builtin, perm = "DEPTHWISE_CONV_2D", (1, 2, 3, 0)
+        options["depthMultiplier"] = channels_out // group
+    else:
+        builtin, perm = "CONV_2D", (0, 2, 3, 1)
+    bias = bias_constant(em, node.optional(2), source, weights, channels_out)
+    inputs = [em.input(source, NHWC), stored_weights(em, weights, perm), bias]
+    version = _version(em, weights, depthwise, group, window)
+    em.write(builtin, inputs, node.output, NHWC, options, clamp=node.clamp, version=version)
+
+
+def _version(em: Emitter, weights: Tensor, depthwise: bool, group: int, window: Window) -> Version | None:
+    """Features with a version of their own; None takes the dtype's."""
+    assert weights.data is not None
+    if weights.quant is None and em.is_dynamic(weights.data):
+        return (6, "2.3.0") if depthwise else (5, "2.4.0")
+    if not depthwise and group > 1:
+        return (6, "2.9.0")
+    if depthwise and weights.quant is None and window.dilations != (1, 1):
+        return (2, "1.12.0")
+    return None

@@ -1,0 +1,112 @@
+"""Element-wise operators: they take tensors as they lie."""
+
+import numpy as np
+
+from edgekit.targets.tflite.emitter import Emitter
+from edgekit.targets.tflite.graph import Node, Tensor
+from edgekit.targets.tflite.layout import Perm, identity, reshape_perm
+from edgekit.targets.tflite.rules import INT8, INTEGERS, Lower, lowering
+
+# XNNPACK's bounds on input scale / output scale of the int8 ADD and MUL (xnnpack_delegate.cc).
+ADD_SCALES = (2.0**-10, 2.0**8)
+MUL_SCALES = (2.0**-16, 2.0**8)
+
+
+def legal_binary(node: Node) -> str | None:
+    if all(tensor is None or tensor.is_constant for tensor in node.inputs):
+        return "both operands are constants; simplify the graph first"
+    if len(node.output.shape) > 5:
+        return "broadcasting over more than 5 axes has no TFLite kernel"
+    return None
+
+
+def binary_operands(em: Emitter, node: Node) -> tuple[list[int], Perm]:
+    """Both operands at the output's rank, in one layout: the one in which the larger activation lies."""
+    rank = len(node.output.shape)
+    operands = [_at_rank(em, node.input(index), rank) for index in range(2)]
+    moving = [tensor for tensor in operands if not tensor.is_constant]
+    leader = max(moving, key=lambda tensor: int(np.prod(tensor.shape)))
+    perm = em.layout(leader)
+    return [_operand(em, tensor, perm) for tensor in operands], perm
+
+
+def _operand(em: Emitter, tensor: Tensor, perm: Perm) -> int:
+    return em.input(tensor, perm)
+
+
+def _at_rank(em: Emitter, tensor: Tensor, rank: int) -> Tensor:
+    """ONNX broadcasting: leading axes of size 1."""
+    missing = rank - len(tensor.shape)
+    if not missing:
+        return tensor
+    shape = (1,) * missing + tensor.shape
+    wide = em.scratch(tensor, shape)
+    if tensor.data is not None:
+        wide.data = tensor.data.reshape(shape)
+        if tensor.quant is not None and tensor.quant.axis is not None:
+            raise AssertionError("per-channel constants appear only as weights")
+    else:
+        perm = reshape_perm(tensor.shape, em.layout(tensor), shape)
+        assert perm is not None, "leading axes of size 1 never move data"
+        em.reshape(tensor, wide, perm)
+    return wide
+
+
+def _scales_out_of_bounds(node: Node, bounds: tuple[float, float], product: bool) -> str | None:
+    quants = [tensor.quant for tensor in (*node.inputs, node.output) if tensor is not None]
+    if len(quants) != 3 or any(quant is None for quant in quants):
+        return None
+    a, b, out = (float(quant.scale[0]) for quant in quants if quant is not None)
+    ratios = [a * b / out] if product else [a / out, b / out]
+    if all(bounds[0] <= ratio < bounds[1] for ratio in ratios):
+        return None
+    shown = ", ".join(f"{ratio:.3g}" for ratio in ratios)
+    return f"input scale / output scale ({shown}) is outside XNNPACK's bounds [{bounds[0]:.3g}, {bounds[1]:.3g})"
+
+
+def delegate_add(node: Node) -> str | None:
+    return _scales_out_of_bounds(node, ADD_SCALES, product=False)
+
+
+def delegate_mul(node: Node) -> str | None:
+    return _scales_out_of_bounds(node, MUL_SCALES, product=True)
+
+
+def _lower_binary(builtin: str) -> Lower:
+    def lower(em: Emitter, node: Node) -> None:
+        inputs, perm = binary_operands(em, node)
+        # pot_scale_int16 asks for power-of-two scales; ours are free, which version 3 of the int16 kernel takes.
+        options = {"potScaleInt16": False} if builtin in ("ADD", "SUB") else {}
+        version = None
+        if builtin == "MUL" and node.output.dtype == "int8" and _product_scale(node) >= 1:
+            version = (3, "1.15.0")
+        em.write(builtin, inputs, node.output, perm, options, clamp=node.clamp, version=version)
+
+    return lower
+
+
+def _product_scale(node: Node) -> float:
+    scales = [tensor.quant.scale[0] for tensor in (*node.inputs, node.output) if tensor is not None and tensor.quant]
+    return float(scales[0] * scales[1] / scales[2]) if len(scales) == 3 else 0.0
+
+
+lowering("Add", ("ADD",), integer=INTEGERS, legal=legal_binary, delegate=delegate_add)(_lower_binary("ADD"))
+lowering("Sub", ("SUB",), integer=INTEGERS, legal=legal_binary, delegate=delegate_add)(_lower_binary("SUB"))
+lowering("Mul", ("MUL",), integer=INTEGERS, legal=legal_binary, delegate=delegate_mul)(_lower_binary("MUL"))
+lowering("Div", ("DIV",), legal=legal_binary)(_lower_binary("DIV"))
+lowering("Min", ("MINIMUM",), integer=INTEGERS, same_quant=True, legal=legal_binary)(_lower_binary("MINIMUM"))
+lowering("Max", ("MAXIMUM",), integer=INTEGERS, same_quant=True, legal=legal_binary)(_lower_binary("MAXIMUM"))
+
+
+def _lower_unary(builtin: str) -> Lower:
+    def lower(em: Emitter, node: Node) -> None:
+        source = node.input(0)
+        em.write(builtin, [em.input(source)], node.output, em.layout(source))
+
+    return lower
+
+
+lowering("Sigmoid", ("LOGISTIC",), integer=INTEGERS)(_lower_unary("LOGISTIC"))
+lowering("Tanh", ("TANH",), integer=INTEGERS)(_lower_unary("TANH"))
+lowering("Sqrt", ("SQRT",))(_lower_unary("SQRT"))
+lowering("Exp", ("EXP",))(_lower_unary("EXP"))

@@ -1,0 +1,204 @@
+"""Operators that move or select data: Reshape, Transpose, Concat, Split, Slice, Gather, Pad, Squeeze, Unsqueeze."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgekit.targets.tflite.emitter import Emitter
+from edgekit.targets.tflite.graph import Node, Tensor
+from edgekit.targets.tflite.layout import (
+    Perm,
+    identity,
+    reduce_perm,
+    reshape_perm,
+    stored_axis,
+    stored_shape,
+    transpose_perm,
+)
+from edgekit.targets.tflite.rules import INTEGERS, lowering
+
+
+@lowering("Reshape", ("RESHAPE",), integer=INTEGERS, same_quant=True)
+def lower_reshape(em: Emitter, node: Node) -> None:
+    """A reshape of the data as it lies where its axes allow it; else the input is brought to ONNX order first."""
+    source = node.input(0)
+    perm = reshape_perm(source.shape, em.layout(source), node.output.shape)
+    if perm is None:
+        moved = em.in_onnx_order(source)
+        perm = identity(len(node.output.shape))
+        source = moved
+    em.reshape(source, node.output, perm)
+
+
+lowering("Flatten", ("RESHAPE",), integer=INTEGERS, same_quant=True)(lower_reshape)
+lowering("Squeeze", ("RESHAPE",), integer=INTEGERS, same_quant=True)(lower_reshape)
+lowering("Unsqueeze", ("RESHAPE",), integer=INTEGERS, same_quant=True)(lower_reshape)
+
+
+@lowering("Identity", (), integer=INTEGERS, same_quant=True)
+def lower_identity(em: Emitter, node: Node) -> None:
+    em.reshape(node.input(0), node.output, em.layout(node.input(0)))
+
+
+@lowering("Transpose", (), integer=INTEGERS, same_quant=True)
+def lower_transpose(em: Emitter, node: Node) -> None:
+    """Only the layout changes: nothing is written until a reader wants another one."""
+    source = node.input(0)
+    order = tuple(node.attrs.get("perm") or reversed(range(len(source.shape))))
+    em.reshape(source, node.output, transpose_perm(em.layout(source), order))
+
+
+@lowering("Concat", ("CONCATENATION",), integer=INTEGERS, same_quant=True)
+def lower_concat(em: Emitter, node: Node) -> None:
+    tensors = [tensor for tensor in node.inputs if tensor is not None]
+    tensors = [em.requantized(tensor, node.output.quant) for tensor in tensors]
+    perm = _common_layout(em, tensors)
+    axis = stored_axis(perm, int(node.attrs["axis"]))
+    em.write("CONCATENATION", [em.input(tensor, perm) for tensor in tensors], node.output, perm, {"axis": axis})
+    if all(em.is_non_negative(tensor) for tensor in tensors):
+        em.mark_non_negative(node.output)
+
+
+def _common_layout(em: Emitter, tensors: Sequence[Tensor]) -> Perm:
+    """The layout in which most of the data lies."""
+    weight: dict[Perm, int] = {}
+    for tensor in tensors:
+        if not tensor.is_constant:
+            weight[em.layout(tensor)] = weight.get(em.layout(tensor), 0) + int(np.prod(tensor.shape))
+    return max(weight, key=lambda perm: weight[perm]) if weight else identity(len(tensors[0].shape))
+
+
+def legal_split(node: Node) -> str | None:
+    sizes = node.optional(1)
+    return "the sizes must be constants" if sizes is not None and sizes.data is None else None
+
+
+@lowering("Split", ("SPLIT_V",), integer=INTEGERS, same_quant=True, legal=legal_split)
+def lower_split(em: Emitter, node: Node) -> None:
+    """SLICE per piece: XNNPACK takes SLICE in every dtype, SPLIT_V it does not."""
+    source = node.input(0)
+    axis = int(node.attrs.get("axis", 0)) % len(source.shape)
+    begin = 0
+    for piece in node.outputs:
+        starts = [0] * len(source.shape)
+        starts[axis] = begin
+        _slice(em, source, piece, starts)
+        begin += piece.shape[axis]
+
+
+def legal_slice(node: Node) -> str | None:
+    if any(tensor is not None and tensor.data is None for tensor in node.inputs[1:]):
+        return "starts, ends, axes and steps must be constants"
+    return None
+
+
+@lowering("Slice", ("SLICE", "STRIDED_SLICE"), integer=INTEGERS, same_quant=True, legal=legal_slice)
+def lower_slice(em: Emitter, node: Node) -> None:
+    source = node.input(0)
+    starts, steps = slice_bounds(node)
+    if all(step == 1 for step in steps):
+        _slice(em, source, node.output, starts)
+        return
+    perm = em.layout(source)
+    ends = [s + (n - 1) * step + (1 if step > 0 else -1) for s, n, step in zip(starts, node.output.shape, steps, strict=True)]
+    # A negative step that ends before the first element needs TFLite's mask: -1 would mean the last element.
+    end_mask = sum(1 << i for i, axis in enumerate(perm) if ends[axis] < 0)
+    bounds = [np.array(stored_shape(tuple(v), perm), np.int32) for v in (starts, ends, steps)]
+    inputs = [em.input(source), *(em.parameter(v, n) for v, n in zip(bounds, ("begin", "end", "strides"), strict=True))]
+    em.write("STRIDED_SLICE", inputs, node.output, perm, {"endMask": end_mask})
+
+
+def slice_bounds(node: Node) -> tuple[list[int], list[int]]:
+    """(start, step) per ONNX axis of a Slice with constant parameters, starts clamped into the input."""
+    shape = node.input(0).shape
+    starts, steps = [0] * len(shape), [1] * len(shape)
+    begin = [int(v) for v in node.input(1).numbers().reshape(-1)]
+    axes_tensor, steps_tensor = node.optional(3), node.optional(4)
+    axes = range(len(begin)) if axes_tensor is None else [int(v) for v in axes_tensor.numbers().reshape(-1)]
+    step = [1] * len(begin) if steps_tensor is None else [int(v) for v in steps_tensor.numbers().reshape(-1)]
+    for axis, start, stride in zip(axes, begin, step, strict=True):
+        size = shape[axis]
+        start = start + size if start < 0 else start
+        starts[axis] = min(max(start, 0), size if stride > 0 else size - 1)
+        steps[axis] = stride
+    return starts, steps
+
+
+def _slice(em: Emitter, source: Tensor, output: Tensor, starts: Sequence[int]) -> None:
+    perm = em.layout(source)
+    begin = np.array(stored_shape(tuple(starts), perm), np.int32)
+    size = np.array(stored_shape(output.shape, perm), np.int32)
+    inputs = [em.input(source), em.parameter(begin, "begin"), em.parameter(size, "size")]
+    em.write("SLICE", inputs, output, perm, version=(5, "2.5.0") if len(perm) > 4 else None)
+    if em.is_non_negative(source):
+        em.mark_non_negative(output)
+
+
+def legal_gather(node: Node) -> str | None:
+    return "the indices must be constants" if node.input(1).data is None else None
+
+
+@lowering("Gather", ("GATHER", "SLICE"), integer=INTEGERS, same_quant=True, legal=legal_gather)
+def lower_gather(em: Emitter, node: Node) -> None:
+    """Constant indices. One index, or a run of them, is a SLICE (and a reshape): XNNPACK takes that."""
+    source, indices = node.input(0), node.input(1).numbers().astype(np.int64)
+    axis = int(node.attrs.get("axis", 0)) % len(source.shape)
+    flat = indices.reshape(-1) % source.shape[axis]
+    picked = em.scratch(node.output, (*source.shape[:axis], flat.size, *source.shape[axis + 1 :]))
+    if np.array_equal(flat, np.arange(flat[0], flat[0] + flat.size)):
+        starts = [0] * len(source.shape)
+        starts[axis] = int(flat[0])
+        _slice(em, source, picked, starts)
+    else:
+        perm = em.layout(source)
+        inputs = [em.input(source), em.parameter(flat.astype(np.int32), "indices")]
+        em.write("GATHER", inputs, picked, perm, {"axis": stored_axis(perm, axis)})
+    _regroup(em, picked, node.output, axis, indices.ndim)
+
+
+def _regroup(em: Emitter, picked: Tensor, output: Tensor, axis: int, index_rank: int) -> None:
+    """The gathered axis takes the indices' own shape (a scalar index drops it)."""
+    perm = em.layout(picked)
+    new_perm = reduce_perm(perm, {axis}) if index_rank == 0 else reshape_perm(picked.shape, perm, output.shape)
+    if new_perm is None:
+        picked, new_perm = em.in_onnx_order(picked), identity(len(output.shape))
+    em.reshape(picked, output, new_perm)
+
+
+def legal_pad(node: Node) -> str | None:
+    if node.attrs.get("mode", "constant") != "constant":
+        return f"mode {node.attrs['mode']} has no rule"
+    if any(tensor is not None and tensor.data is None for tensor in node.inputs[1:]):
+        return "the amounts and the value must be constants"
+    amounts = node.input(1).numbers()
+    return "negative amounts have no rule; use Slice" if np.any(amounts < 0) else None
+
+
+@lowering("Pad", ("PAD", "PADV2"), integer=INTEGERS, same_quant=True, legal=legal_pad)
+def lower_pad(em: Emitter, node: Node) -> None:
+    source, perm = node.input(0), em.layout(node.input(0))
+    rank = len(source.shape)
+    amounts = _pad_amounts(node, rank)
+    stored = np.array([amounts[axis] for axis in perm], np.int32)
+    value_tensor = node.optional(2)
+    value = 0.0 if value_tensor is None else float(value_tensor.numbers().reshape(()))
+    inputs = [em.input(source), em.parameter(stored, "pads")]
+    version = (4, "2.6.0") if rank > 4 else None
+    if value == 0.0:
+        em.write("PAD", inputs, node.output, perm, version=version)
+        if em.is_non_negative(source):
+            em.mark_non_negative(node.output)
+    else:
+        em.write("PADV2", [*inputs, em.scalar(value, source)], node.output, perm, version=version)
+
+
+def _pad_amounts(node: Node, rank: int) -> list[tuple[int, int]]:
+    values = [int(v) for v in node.input(1).numbers().reshape(-1)]
+    axes_tensor = node.optional(3)
+    axes = list(range(rank)) if axes_tensor is None else [int(a) % rank for a in axes_tensor.numbers().reshape(-1)]
+    amounts = [(0, 0)] * rank
+    for position, axis in enumerate(axes):
+        amounts[axis] = (values[position], values[position + len(axes)])
+    return amounts
+
+

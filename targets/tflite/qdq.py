@@ -1,0 +1,157 @@
+"""From Q/DQ nodes to quantized tensors.
+
+A node between DequantizeLinear and QuantizeLinear becomes a node on the stored integers, if its kernel exists in
+integers; Q and DQ nodes that are left over become QUANTIZE and DEQUANTIZE. Mixed precision, and QDQ graphs by other
+tools (onnxruntime's quantize_static, NNCF), come out of the same rule.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.targets.tflite.graph import Graph, Node, Quant, Tensor
+
+# ONNX inputs from this index on are parameters, not values: they may stay float constants beside quantized values.
+FIRST_PARAMETER = {"Clip": 1, "Pad": 1, "Resize": 1, "Conv": 2, "Gemm": 2, "ConvTranspose": 2}
+_SIGNED = {"uint8": ("int8", 128), "uint16": ("int16", 32768)}
+
+
+def absorb_qdq(graph: Graph, has_integer_kernel: Callable[[Node], bool]) -> None:
+    """Move quantization from Q/DQ nodes onto tensors, in place.
+
+    uint8 activations and weights become int8 (zero point - 128): TFLite's kernels are signed, the integers are the same.
+    """
+    _fold_constants(graph)
+    _annotate(graph)
+    producers, consumers = graph.producers(), graph.consumers()
+    results = {id(tensor) for tensor in graph.outputs}
+    for node in graph.nodes:
+        if node.op in ("QuantizeLinear", "DequantizeLinear") or not has_integer_kernel(node):
+            continue
+        inputs = _integer_inputs(node, producers)
+        outputs = [_integer_output(tensor, consumers, results) for tensor in node.outputs if tensor.dtype]
+        if inputs is not None and outputs and all(outputs):
+            node.inputs = list(inputs)
+            node.outputs = [tensor for tensor in outputs if tensor is not None]
+    _remove_bypassed(graph)
+    graph.eliminate_dead_nodes()
+
+
+def _fold_constants(graph: Graph) -> None:
+    """DequantizeLinear (or Q then DQ) of a constant is a quantized constant."""
+    kept = []
+    for node in graph.nodes:
+        source = node.inputs[0] if node.inputs else None
+        if node.op == "DequantizeLinear" and source is not None and source.data is not None:
+            _store(node.output, source.data, _read_quant(node, len(source.shape)))
+        elif node.op == "QuantizeLinear" and source is not None and source.data is not None:
+            quant = _read_quant(node, len(source.shape))
+            node.output.data = quantize_array(source.numbers(), quant, _storage(node))
+        else:
+            kept.append(node)
+    graph.nodes = kept
+
+
+def _store(tensor: Tensor, data: NDArray[Any], quant: Quant) -> None:
+    signed, shift = _SIGNED.get(data.dtype.name, (data.dtype.name, 0))
+    tensor.data = (data.astype(np.int64) - shift).astype(signed)
+    tensor.quant = replace(quant, zero_point=quant.zero_point - shift)
+    tensor.dtype = signed
+
+
+def _read_quant(node: Node, rank: int) -> Quant:
+    scale = node.input(1).numbers().astype(np.float32).reshape(-1)
+    zero = node.optional(2)
+    zero_point = np.zeros(scale.shape, np.int64) if zero is None else zero.numbers().astype(np.int64).reshape(-1)
+    axis = int(node.attrs.get("axis", 1)) % max(rank, 1) if scale.size > 1 else None
+    return Quant(scale, zero_point, axis)
+
+
+def _storage(node: Node) -> str:
+    """The dtype a QuantizeLinear stores."""
+    zero = node.optional(2)
+    return zero.dtype if zero is not None else "uint8"
+
+
+def _annotate(graph: Graph) -> None:
+    """Put signed quantization onto the integer tensors between Q and DQ."""
+    for node in graph.nodes:
+        if node.op == "QuantizeLinear":
+            signed, shift = _SIGNED.get(_storage(node), (_storage(node), 0))
+            quant = _read_quant(node, len(node.output.shape))
+            node.output.dtype = signed
+            node.output.quant = replace(quant, zero_point=quant.zero_point - shift)
+
+
+def _integer_inputs(node: Node, producers: dict[int, Node]) -> list[Tensor | None] | None:
+    """The node's inputs as stored integers, or None where one of its values is float."""
+    found: list[Tensor | None] = []
+    for index, tensor in enumerate(node.inputs):
+        producer = producers.get(id(tensor)) if tensor is not None else None
+        if producer is not None and producer.op == "DequantizeLinear":
+            found.append(producer.input(0))
+        elif tensor is None or tensor.quant is not None or tensor.dtype != "float32":
+            found.append(tensor)
+        elif tensor.data is not None and index >= FIRST_PARAMETER.get(node.op, len(node.inputs)):
+            found.append(tensor)
+        else:
+            return None
+    return found
+
+
+def _integer_output(tensor: Tensor, consumers: dict[int, list[Node]], results: set[int]) -> Tensor | None:
+    """The quantized form of an output, if every reader quantizes it the same way."""
+    readers = consumers.get(id(tensor), [])
+    if not readers or id(tensor) in results or any(reader.op != "QuantizeLinear" for reader in readers):
+        return None
+    first = readers[0].output
+    for reader in readers[1:]:
+        if first.quant is None or reader.output.dtype != first.dtype or not first.quant.same_as(reader.output.quant):
+            return None
+    return first
+
+
+def _remove_bypassed(graph: Graph) -> None:
+    """Drop the Q nodes whose output a quantized node now makes itself; their twins read the one that is left."""
+    made = {id(out) for node in graph.nodes if node.op != "QuantizeLinear" for out in node.outputs}
+    by_source: dict[int, Tensor] = {}
+    aliases: dict[int, Tensor] = {}
+    for node in graph.nodes:
+        if node.op == "QuantizeLinear" and id(node.output) in made:
+            by_source[id(node.input(0))] = node.output
+    for node in graph.nodes:
+        if node.op == "QuantizeLinear" and id(node.input(0)) in by_source:
+            aliases[id(node.output)] = by_source[id(node.input(0))]
+    graph.nodes = [n for n in graph.nodes if not (n.op == "QuantizeLinear" and id(n.output) in aliases)]
+    for node in graph.nodes:
+        node.inputs = [aliases.get(id(tensor), tensor) if tensor is not None else None for tensor in node.inputs]
+    graph.outputs = [aliases.get(id(tensor), tensor) for tensor in graph.outputs]
+
+
+def strip_io(graph: Graph) -> None:
+    """Let the graph take and give stored integers: drop the Q behind each input and the DQ before each output."""
+    consumers, producers = graph.consumers(), graph.producers()
+    for index, tensor in enumerate(graph.inputs):
+        readers = consumers.get(id(tensor), [])
+        if len(readers) == 1 and readers[0].op == "QuantizeLinear":
+            graph.inputs[index] = readers[0].output
+            graph.nodes.remove(readers[0])
+    for index, tensor in enumerate(graph.outputs):
+        producer = producers.get(id(tensor))
+        if producer is not None and producer.op == "DequantizeLinear":
+            graph.outputs[index] = producer.input(0)
+    graph.eliminate_dead_nodes()
+
+
+def quantize_array(real: NDArray[Any], quant: Quant, dtype: str) -> NDArray[Any]:
+    """round(real / scale) + zero_point, saturated to `dtype`."""
+    shape = [1] * real.ndim
+    if quant.axis is not None and real.ndim:
+        shape[quant.axis] = -1
+    limits = np.iinfo(dtype)
+    steps = np.rint(real.astype(np.float64) / quant.scale.reshape(shape)) + quant.zero_point.reshape(shape)
+    stored: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(dtype).reshape(real.shape)
+    return stored

@@ -1,0 +1,68 @@
+"""The record a lowering rule is: what it takes, what it writes, when it may not, and when the delegate refuses it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgekit.registry import Registry
+from edgekit.targets.tflite.graph import Node
+
+if TYPE_CHECKING:
+    from edgekit.targets.tflite.emitter import Emitter
+
+Lower = Callable[["Emitter", Node], None]
+Reason = Callable[[Node], str | None]
+
+
+def always(node: Node) -> str | None:
+    """No reason against it."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Lowering:
+    """How one ONNX operator becomes TFLite operators.
+
+    Args:
+        op: ONNX operator.
+        builtins: TFLite operators it may write (versions: builtins.BUILTINS).
+        lower: writes them.
+        integer: activation dtypes other than float32 with a kernel ("int8", "int16").
+        same_quant: the integer kernels assume that inputs and outputs share scale and zero point.
+        legal: why a node cannot be lowered, or None.
+        delegate: why XNNPACK refuses a node that is legal, or None.
+    """
+
+    op: str
+    builtins: tuple[str, ...]
+    lower: Lower
+    integer: frozenset[str] = frozenset()
+    same_quant: bool = False
+    legal: Reason = always
+    delegate: Reason = always
+
+
+lowerings: Registry[Lowering] = Registry("lowering", "edgekit.targets.tflite.lowerings")
+
+
+def lowering(
+    op: str,
+    builtins: Iterable[str],
+    *,
+    integer: Iterable[str] = (),
+    same_quant: bool = False,
+    legal: Reason = always,
+    delegate: Reason = always,
+) -> Callable[[Lower], Lower]:
+    """Register the decorated function as the lowering of `op`."""
+
+    def decorate(lower: Lower) -> Lower:
+        rule = Lowering(op, tuple(builtins), lower, frozenset(integer), same_quant, legal, delegate)
+        lowerings.add(op, rule, lower.__module__)
+        return lower
+
+    return decorate
+
+
+INT8 = ("int8",)
+INTEGERS = ("int8", "int16")
