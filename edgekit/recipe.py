@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from edgekit.errors import EdgekitError
+from edgekit.registry import Preprocess
 
 Size = tuple[int, int]
 
@@ -30,6 +31,7 @@ class Recipe(BaseModel):
         model: zoo name, `timm:NAME`, `torchvision:NAME`, `file.py:callable`, `model.onnx` or `model.pt2`.
         weights: "bundled", "imagenet", "random" or a checkpoint file; None: bundled where the model has it.
         input_size: (height, width) in pixels; None: what the weights were made for.
+        preprocess: how images become inputs, where the model's file does not say (recipe table [preprocess]).
         model_args: keyword arguments of the zoo builder, for example {"alpha": 0.5}.
         calibration: folder or zip of images, or "distill" for images made from the model's BatchNorm statistics.
         samples: how many calibration images, spread evenly over the sorted files.
@@ -44,6 +46,7 @@ class Recipe(BaseModel):
     weights: str | None = None
     num_classes: int | None = Field(default=None, ge=1)
     input_size: Annotated[Size | None, BeforeValidator(parse_size)] = None
+    preprocess: Preprocess | None = None
     model_args: dict[str, int | float | bool | str] = Field(default_factory=dict)
     calibration: str | None = None
     samples: int = Field(default=100, ge=1)

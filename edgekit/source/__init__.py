@@ -1,0 +1,120 @@
+"""Resolving what the user named into a model: a module or a graph, its weights, and what to feed it.
+
+    zoo name              zoo.py               registered builder + bundled, official, random or file weights
+    file.py:callable      python_file.py       the user's own nn.Module
+    timm:NAME             libraries.py         (torchvision:NAME as well)
+    model.onnx            onnx_file.py         a graph; float or QDQ
+    model.pt2             exported_program.py  a saved torch.export program
+
+Everything that can be wrong with a model, its weights or its input size is found here, before anything is written.
+This package itself does not import torch: images, preprocessing and labels are needed where torch is not.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.errors import EdgekitError
+from edgekit.recipe import Recipe
+from edgekit.registry import Preprocess
+from edgekit.source.labels import label_names, read_labels
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from torch import nn
+
+Progress = Callable[[int, int | None], None]
+"""Called during a download with (bytes so far, bytes in total or None)."""
+
+CHECKPOINT_SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar", ".safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model ready to be traced, or a graph ready to be simplified. Exactly one of `module` and `graph` is there.
+
+    Args:
+        name: of the bundle's folder: the zoo name, the callable's name or the file's stem.
+        module: in eval mode, float32, on the CPU; it has run once on zeros of `input_shape`.
+        graph: static, float32 at input and output, opset 21.
+        input_shape: (1, channels, height, width).
+        weights: "bundled", "imagenet", "random", or the name of the file they came from.
+        weights_sha256: of the weights file or, where there is none, of the tensors.
+        labels: class names by index; empty where they are not known.
+        classes: size of the output's last axis where the output is [1, classes].
+        quantized: the graph holds QuantizeLinear/DequantizeLinear pairs already.
+    """
+
+    name: str
+    module: "nn.Module | None" = field(repr=False)
+    graph: "ir.Model | None" = field(repr=False)
+    input_shape: tuple[int, int, int, int]
+    preprocess: Preprocess
+    weights: str
+    weights_sha256: str
+    labels: tuple[str, ...] = ()
+    classes: int | None = None
+    quantized: bool = False
+
+
+def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
+    """The model that a recipe names, checked.
+
+    Errors:
+        EK101 unknown name; EK102 unreadable file; EK103 weights that do not fit; EK104 no weights chosen;
+        EK105 failed download; EK106 an option that cannot be combined; EK107 the user's Python file; EK109 labels;
+        EK201 to EK204 graphs and input sizes; EK701 a library that is not installed.
+    """
+    resolver = import_module(f"edgekit.source.{source_kind(recipe.model)}")
+    source: Source = resolver.resolve(recipe, progress)
+    return replace(source, labels=_labels(recipe, source))
+
+
+def source_kind(model: str) -> str:
+    """The module of this package that resolves `model`; a file of a kind that holds no model is EK106."""
+    suffix = Path(model).suffix.lower()
+    if model.startswith(("timm:", "torchvision:")):
+        return "libraries"
+    if suffix == ".onnx":
+        return "onnx_file"
+    if suffix == ".pt2":
+        return "exported_program"
+    if re.search(r"\.py(:|$)", model):
+        return "python_file"
+    if suffix in CHECKPOINT_SUFFIXES:
+        raise EdgekitError(
+            "EK106",
+            what=f"{model} is a checkpoint: it holds weights, not a model",
+            where="model",
+            fix=f"name the model too: edgekit export MODEL --weights {model}",
+        )
+    if suffix == ".tflite":
+        raise EdgekitError(
+            "EK106",
+            what=f"{model} is a finished TFLite file",
+            where="model",
+            fix="start from the PyTorch model or an .onnx file; to look into the file: edgekit profile FILE",
+        )
+    return "zoo"
+
+
+def bundle_name(text: str) -> str:
+    """`text` as the name of a folder: letters, digits, dot, dash, underscore."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "model"
+
+
+def _labels(recipe: Recipe, source: Source) -> tuple[str, ...]:
+    if recipe.labels is None:
+        return source.labels or label_names(source.preprocess.labels)
+    names = read_labels(recipe.labels).names
+    if source.classes is not None and len(names) != source.classes:
+        raise EdgekitError(
+            "EK109",
+            what=f"{len(names)} labels for a model with {source.classes} classes",
+            where=str(recipe.labels),
+            fix="one class name per line: line i is class i",
+        )
+    return names

@@ -1,0 +1,97 @@
+"""Putting a checkpoint's tensors into a module: by name, or by position between layouts known to be equal."""
+
+import hashlib
+
+import torch
+from torch import nn
+
+from edgekit.errors import EdgekitError, Table
+from edgekit.source.layouts import State, rename_by_position, same_tensor
+
+MAX_ROWS = 8
+"""Rows of each kind in an error's table; a checkpoint of another model would fill screens."""
+
+OPTIONAL = "num_batches_tracked"
+"""BatchNorm's step counter: older files lack it and inference does not read it."""
+
+
+def load_weights(module: nn.Module, state: State, where: str) -> None:
+    """Copy `state` into `module`, in float32.
+
+    Keys that match are used as they are. Otherwise tensors are matched by position, where the two layouts are known to
+    hold the same tensors in the same order (edgekit.source.layouts).
+
+    Args:
+        where: the weights in the user's words, for messages: a file name or "imagenet".
+
+    Errors:
+        EK103 the tensors do not fit, with a table of missing, unexpected and wrong-shape keys; or they hold NaN.
+    """
+    wanted = _without_counters(module.state_dict())
+    given = _without_counters(state)
+    if wanted.keys() != given.keys():
+        given = rename_by_position(wanted, given, where) or given
+    if wanted.keys() != given.keys() or any(not same_tensor(wanted[key], given[key]) for key in wanted):
+        raise _mismatch(module, wanted, given, where)
+    broken = [key for key, value in given.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise EdgekitError(
+            "EK103",
+            what=f"{len(broken)} tensors of the checkpoint hold NaN or infinite values",
+            where=where,
+            fix="use an earlier checkpoint: this training has diverged",
+            table=Table(("key",), tuple((key,) for key in broken[:MAX_ROWS])),
+        )
+    module.load_state_dict({key: value.reshape(wanted[key].shape) for key, value in given.items()}, strict=False)
+
+
+def tensors_sha256(module: nn.Module) -> str:
+    """SHA-256 over the names and values of a module's state: the identity of weights that come from no file."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _without_counters(state: State) -> State:
+    return {key: value for key, value in state.items() if key.rpartition(".")[2] != OPTIONAL}
+
+
+def _mismatch(module: nn.Module, wanted: State, given: State, where: str) -> EdgekitError:
+    wrong = [key for key in wanted if key in given and not same_tensor(wanted[key], given[key])]
+    problems = {
+        "wrong shape": [(key, _shape(given[key]), _shape(wanted[key])) for key in wrong],
+        "missing": [(key, "", _shape(wanted[key])) for key in wanted if key not in given],
+        "unexpected": [(key, _shape(given[key]), "") for key in given if key not in wanted],
+    }
+    what = f"the checkpoint does not fit {type(module).__name__}: " + ", ".join(
+        f"{len(rows)} {problem}" for problem, rows in problems.items() if rows
+    )
+    fix = "name the model that the checkpoint belongs to, or a checkpoint of this model"
+    classes = None if problems["missing"] or problems["unexpected"] else _other_classes(wanted, given, wrong)
+    if classes:
+        what = f"the checkpoint has {classes} classes, the model {wanted[wrong[-1]].shape[0]}"
+        fix = f"add --num-classes {classes}"
+    return EdgekitError("EK103", what=what, where=where, fix=fix, table=_table(problems))
+
+
+def _other_classes(wanted: State, given: State, wrong: list[str]) -> int | None:
+    """The checkpoint's class count, where nothing but the rows of the last layer differs."""
+    rows = {tuple(given[key].shape[:1]) for key in wrong}
+    only_rows = all(wanted[key].shape[1:] == given[key].shape[1:] for key in wrong)
+    is_last = wrong == list(wanted)[-len(wrong) :] and len(wrong) <= 2
+    return int(rows.pop()[0]) if len(rows) == 1 and only_rows and is_last and () not in rows else None
+
+
+def _table(problems: dict[str, list[tuple[str, str, str]]]) -> Table:
+    rows = []
+    for problem, found in problems.items():
+        rows += [(key, problem, *shapes) for key, *shapes in found[:MAX_ROWS]]
+        if len(found) > MAX_ROWS:
+            rows.append((f"... and {len(found) - MAX_ROWS} more", problem, "", ""))
+    return Table(("key", "problem", "in the checkpoint", "in the model"), tuple(rows))
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
