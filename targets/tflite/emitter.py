@@ -62,8 +62,7 @@ class Emitter:
 
         Nothing is written yet: a reader that wants the shape in which the bytes lie already gets them as they are.
         """
-        root, root_perm = self._root.get(id(source), (source, self.layout(source)))
-        self._root[id(tensor)] = (root, root_perm)
+        self._root[id(tensor)] = self._place(source)
         self._layout[id(tensor)] = perm
         if self.is_non_negative(source):
             self._non_negative.add(id(tensor))
@@ -75,13 +74,14 @@ class Emitter:
     def mark_non_negative(self, tensor: Tensor) -> None:
         self._non_negative.add(id(tensor))
 
-    def in_onnx_order(self, tensor: Tensor) -> Tensor:
-        """`tensor` moved to ONNX order, as a tensor that lies so."""
-        order = identity(len(tensor.shape))
-        moved = self.scratch(tensor)
-        self._layout[id(moved)] = order
-        self._index[id(moved), order] = self.input(tensor, order)
-        return moved
+    def moved(self, tensor: Tensor, perm: Perm) -> Tensor:
+        """`tensor` as one that lies as `perm`: itself where it does."""
+        if self.layout(tensor) == perm:
+            return tensor
+        twin = self.scratch(tensor)
+        self._layout[id(twin)] = perm
+        self._index[id(twin), perm] = self.input(tensor, perm)
+        return twin
 
     def scratch(self, like: Tensor, shape: tuple[int, ...] | None = None, quant: Quant | None = None) -> Tensor:
         """A new intermediate tensor of `like`'s dtype, in ONNX order."""

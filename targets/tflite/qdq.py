@@ -137,12 +137,15 @@ def strip_io(graph: Graph) -> None:
     for index, tensor in enumerate(graph.inputs):
         readers = consumers.get(id(tensor), [])
         if len(readers) == 1 and readers[0].op == "QuantizeLinear":
+            readers[0].output.name, tensor.name = tensor.name, f"{tensor.name}/float"
             graph.inputs[index] = readers[0].output
             graph.nodes.remove(readers[0])
     for index, tensor in enumerate(graph.outputs):
         producer = producers.get(id(tensor))
         if producer is not None and producer.op == "DequantizeLinear":
-            graph.outputs[index] = producer.input(0)
+            stored = producer.input(0)
+            stored.name, tensor.name = tensor.name, f"{tensor.name}/float"
+            graph.outputs[index] = stored
     graph.eliminate_dead_nodes()
 
 

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
-from edgekit.targets.tflite.builtins import Version
+import numpy as np
+
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.graph import Node, Tensor
-from edgekit.targets.tflite.layout import identity
+from edgekit.targets.tflite.layout import Perm, identity
+from edgekit.targets.tflite.lowerings._window import VALID
 from edgekit.targets.tflite.lowerings.convolution import bias_constant, reject_asymmetric, stored_weights
 from edgekit.targets.tflite.rules import INTEGERS, lowering
 
@@ -19,7 +21,7 @@ def legal_gemm(node: Node) -> str | None:
     return reject_asymmetric(weights)
 
 
-@lowering("Gemm", ("FULLY_CONNECTED",), integer=INTEGERS, legal=legal_gemm)
+@lowering("Gemm", ("FULLY_CONNECTED", "CONV_2D"), integer=INTEGERS, legal=legal_gemm)
 def lower_gemm(em: Emitter, node: Node) -> None:
     weights = node.input(1) if node.attrs.get("transB", 0) else transposed(node.input(1))
     fully_connected(em, node, weights, node.optional(2))
@@ -28,24 +30,34 @@ def lower_gemm(em: Emitter, node: Node) -> None:
 def fully_connected(em: Emitter, node: Node, weights: Tensor, bias: Tensor | None) -> None:
     """FULLY_CONNECTED over the last axis; weights [O, I] in ONNX order."""
     source = node.input(0)
-    rank = len(source.shape)
     perm = _inner_last(em, source)
-    inputs = [
-        em.input(source, perm),
-        stored_weights(em, weights, (0, 1)),
-        bias_constant(em, bias, source, weights, weights.shape[0]),
-    ]
-    keep = rank != 2
-    version = _version(em, weights, keep)
-    options = {"keepNumDims": keep}
-    em.write("FULLY_CONNECTED", inputs, node.output, perm, options, clamp=node.clamp, version=version)
-
-
-def _version(em: Emitter, weights: Tensor, keep: bool) -> Version | None:
     assert weights.data is not None
     if weights.quant is None and em.is_dynamic(weights.data):
-        return (12, "2.17.0")  # per-channel weights beside float activations
-    return (5, "2.0.0") if keep else None
+        _pointwise(em, node, weights, bias, perm)
+        return
+    bias_index = bias_constant(em, bias, source, weights, weights.shape[0])
+    inputs = [em.input(source, perm), stored_weights(em, weights, (0, 1)), bias_index]
+    keep = len(source.shape) != 2
+    version = (5, "2.0.0") if keep else None
+    em.write("FULLY_CONNECTED", inputs, node.output, perm, {"keepNumDims": keep}, clamp=node.clamp, version=version)
+
+
+def _pointwise(em: Emitter, node: Node, weights: Tensor, bias: Tensor | None, perm: Perm) -> None:
+    """The same product as a 1x1 CONV_2D over [rows, 1, 1, I].
+
+    Dynamic-range weights per channel: FULLY_CONNECTED has them from runtime 2.17 on only, CONV_2D since 2.4.
+    """
+    source = node.input(0)
+    inner, outer = source.shape[-1], weights.shape[0]
+    rows = int(np.prod(source.shape[:-1]))
+    wide, product = em.scratch(source, (rows, 1, 1, inner)), em.scratch(node.output, (rows, 1, 1, outer))
+    em.reshape(em.moved(source, perm), wide, identity(4))
+    kernel = replace(weights, shape=(outer, inner, 1, 1), data=np.reshape(weights.data, (outer, inner, 1, 1)))
+    bias_index = bias_constant(em, bias, source, weights, outer)
+    inputs = [em.input(wide), stored_weights(em, kernel, (0, 2, 3, 1)), bias_index]
+    options = {"padding": VALID, "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
+    em.write("CONV_2D", inputs, product, identity(4), options, clamp=node.clamp, version=(5, "2.4.0"))
+    em.reshape(product, node.output, perm)
 
 
 def _inner_last(em: Emitter, source: Tensor) -> tuple[int, ...]:
@@ -74,7 +86,7 @@ def legal_matmul(node: Node) -> str | None:
     return None
 
 
-@lowering("MatMul", ("FULLY_CONNECTED", "BATCH_MATMUL"), integer=INTEGERS, legal=legal_matmul)
+@lowering("MatMul", ("FULLY_CONNECTED", "CONV_2D", "BATCH_MATMUL"), integer=INTEGERS, legal=legal_matmul)
 def lower_matmul(em: Emitter, node: Node) -> None:
     """x @ constant [I, O] is a FULLY_CONNECTED over the last axis, in whatever layout the other axes lie.
 

@@ -24,9 +24,7 @@ def lower_reshape(em: Emitter, node: Node) -> None:
     source = node.input(0)
     perm = reshape_perm(source.shape, em.layout(source), node.output.shape)
     if perm is None:
-        moved = em.in_onnx_order(source)
-        perm = identity(len(node.output.shape))
-        source = moved
+        source, perm = em.moved(source, identity(len(source.shape))), identity(len(node.output.shape))
     em.reshape(source, node.output, perm)
 
 
@@ -161,7 +159,7 @@ def _regroup(em: Emitter, picked: Tensor, output: Tensor, axis: int, index_rank:
     perm = em.layout(picked)
     new_perm = reduce_perm(perm, {axis}) if index_rank == 0 else reshape_perm(picked.shape, perm, output.shape)
     if new_perm is None:
-        picked, new_perm = em.in_onnx_order(picked), identity(len(output.shape))
+        picked, new_perm = em.moved(picked, identity(len(picked.shape))), identity(len(output.shape))
     em.reshape(picked, output, new_perm)
 
 
