@@ -43,13 +43,27 @@ class EmitOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class EmittedNode:
+    """An operator of a model file, in the words of the model it came from.
+
+    Args:
+        module: PyTorch module path, or the ONNX node's name.
+        refusal: why the delegate will not take it; empty where it will.
+    """
+
+    operator: str
+    module: str
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Emitted:
     """A model file in memory.
 
     Args:
         data: the file's bytes; the same graph gives the same bytes.
         operators: name of the file's operator -> count.
-        modules: per operator of the file, in order: (operator name, PyTorch module path or node name).
+        nodes: the file's operators in order.
         min_runtime: oldest runtime that loads this file.
     """
 
@@ -57,7 +71,7 @@ class Emitted:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     operators: dict[str, int]
-    modules: tuple[tuple[str, str], ...] = ()
+    nodes: tuple[EmittedNode, ...] = ()
     min_runtime: str = ""
 
 
@@ -149,7 +163,8 @@ class Artifact:
     """One finished model file with its proof.
 
     Args:
-        golden_inputs: f32[n, C, H, W] that `golden_outputs` f32[n, classes] belong to; both go into golden.npz.
+        golden_inputs: f32[n, C, H, W] that `golden_outputs`, f32[n, classes] of the file, and `reference_outputs`,
+            f32[n, classes] of the float model, belong to; all three go into golden.npz.
     """
 
     target: str
@@ -158,4 +173,5 @@ class Artifact:
     parity: ParityReport
     golden_inputs: FloatArray = field(repr=False)
     golden_outputs: FloatArray = field(repr=False)
+    reference_outputs: FloatArray = field(repr=False)
     delegation: Delegation | None = None

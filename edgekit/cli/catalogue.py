@@ -1,0 +1,154 @@
+"""`edgekit models`, `targets`, `doctor` and `explain`: what there is, without running anything."""
+
+from typing import Annotated, Any
+
+import typer
+
+from edgekit.cli import app
+from edgekit.cli.export import JsonFlag
+from edgekit.cli.output import print_json
+from edgekit.errors import CATALOGUE, EXIT_CODES, EdgekitError, did_you_mean
+
+OPTIONAL = ("timm", "torchvision", "tflite-runtime")
+
+
+@app.command("models")
+def models_command(
+    name: Annotated[str | None, typer.Argument(help="show one model in full")] = None, as_json: JsonFlag = False
+) -> None:
+    """List the zoo, or show one model: parameters, MACs, paper, known weights."""
+    from edgekit.registry import models
+
+    documents = [model_document(spec) for spec in ([models.get(name)] if name else models)]
+    if as_json:
+        print_json({"models": documents})
+    elif name:
+        show_model(documents[0])
+    else:
+        from edgekit.report.terminal import print_table
+
+        columns = ("model", "input", "params", "MACs", "weights", "paper")
+        print_table(columns, [model_row(document) for document in documents], right=("params", "MACs"))
+
+
+def model_document(spec: Any) -> dict[str, Any]:
+    """One zoo model as JSON."""
+    weights = [
+        {"name": w.name, "classes": w.num_classes, "top1": w.top1, "dataset": w.dataset, "source": w.source}
+        for w in spec.weights
+    ]
+    return {
+        "name": spec.name,
+        "input_shape": list(spec.input_shape),
+        "params": spec.params,
+        "macs": spec.macs,
+        "paper": spec.paper,
+        "reference": spec.reference,
+        "weights": weights,
+    }
+
+
+def model_row(document: dict[str, Any]) -> tuple[str, ...]:
+    _, height, width = document["input_shape"]
+    weights = ", ".join(w["name"] for w in document["weights"]) or "-"
+    size, macs = f"{document['params'] / 1e6:.2f} M", f"{document['macs'] / 1e6:,.0f} M"
+    return (document["name"], f"{height}x{width}", size, macs, weights, document["paper"])
+
+
+def show_model(document: dict[str, Any]) -> None:
+    for label, cell in zip(("model", "input", "params", "MACs"), model_row(document), strict=False):
+        print(f"{label:<10} {cell}")
+    print(f"{'paper':<10} {document['paper']}\n{'equals':<10} {document['reference']}")
+    for weights in document["weights"]:
+        top1 = (
+            f"{weights['top1']} % top-1 on {weights['dataset']}" if weights["top1"] is not None else weights["dataset"]
+        )
+        print(f"{'weights':<10} {weights['name']}: {weights['classes']} classes, {top1}  {weights['source']}".rstrip())
+
+
+@app.command("targets")
+def targets_command(
+    name: Annotated[str | None, typer.Argument(help="show one target")] = None, as_json: JsonFlag = False
+) -> None:
+    """List the targets: what is written, in which numbers, and the gate it must pass."""
+    from edgekit.registry import targets
+
+    documents = [target_document(target) for target in ([targets.get(name)] if name else targets)]
+    if as_json:
+        print_json({"targets": documents})
+        return
+    from edgekit.report.terminal import print_table
+
+    columns = ("target", "file", "weights", "activations", "gate", "what")
+    print_table(columns, [tuple(str(document[c]) for c in columns) for document in documents])
+
+
+def target_document(target: Any) -> dict[str, Any]:
+    """One target as JSON."""
+    return {
+        "target": target.name,
+        "file": f"model.{target.format}",
+        "weights": target.scheme.weight,
+        "activations": target.scheme.activation,
+        "gate": gate_text(target.tolerance),
+        "what": target.summary,
+        "min_runtime": target.min_runtime,
+    }
+
+
+def gate_text(tolerance: Any) -> str:
+    parts = (
+        (tolerance.max_abs, lambda v: f"max abs <= {v:g} of range"),
+        (tolerance.min_sqnr_db, lambda v: f"SQNR >= {v:g} dB"),
+        (tolerance.min_agreement, lambda v: f"top-1 same >= {100 * v:g} %"),
+    )
+    return ", ".join(say(value) for value, say in parts if value is not None) or "none"
+
+
+@app.command("doctor")
+def doctor_command(as_json: JsonFlag = False) -> None:
+    """Say what is installed, in which version, and what is missing. Exit code 3 when a needed package is missing."""
+    from edgekit.environment import installed, versions
+
+    needed = versions()
+    optional = {package: installed(package) for package in OPTIONAL}
+    missing = [package for package, version in needed.items() if version is None]
+    telemetry = "edgekit sends nothing; ONNX Runtime's telemetry is switched off (ORT_DISABLE_TELEMETRY=1)"
+    if as_json:
+        print_json({"packages": needed, "optional": optional, "missing": missing, "telemetry": telemetry})
+    else:
+        for package, version in {**needed, **optional}.items():
+            absent = "not installed (optional)" if package in optional else "MISSING"
+            print(f"{package:<16} {version or absent}")
+        print(f"{'telemetry':<16} {telemetry}")
+    if missing:
+        raise EdgekitError(
+            "EK701",
+            what=f"not installed: {', '.join(missing)}",
+            where="this Python environment",
+            fix=f"pip install {' '.join(missing)}",
+        )
+
+
+@app.command("explain")
+def explain_command(
+    code: Annotated[
+        str | None, typer.Argument(metavar="EKnnn", help="an error code; without one, all are listed")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what an error code means."""
+    if code is None:
+        chosen = CATALOGUE
+    elif code.upper() in CATALOGUE:
+        chosen = {code.upper(): CATALOGUE[code.upper()]}
+    else:
+        fix = did_you_mean(code.upper(), list(CATALOGUE), "list them with: edgekit explain")
+        raise EdgekitError("EK101", what=f"unknown error code {code!r}", where="error code", fix=fix)
+    if as_json:
+        print_json(
+            {"codes": [{"code": c, "meaning": m, "exit_code": EXIT_CODES[int(c[2])]} for c, m in chosen.items()]}
+        )
+        return
+    for name, meaning in chosen.items():
+        print(f"{name}  {meaning} (exit code {EXIT_CODES[int(name[2])]})")

@@ -1,0 +1,67 @@
+"""How the command line speaks: one JSON document on stdout, or text; errors and progress on stderr."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from edgekit.errors import EdgekitError, Table
+
+
+def print_json(document: dict[str, Any]) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+@contextlib.contextmanager
+def only_json_on_stdout(as_json: bool) -> Iterator[None]:
+    """With --json, whatever a library prints goes to stderr, so that stdout holds one document."""
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        yield
+
+
+def show_error(error: EdgekitError, as_json: bool) -> None:
+    """One line that says what, where and how to fix, then the error's table."""
+    if as_json:
+        print_json({"error": error_document(error)})
+        return
+    code = typer.style(error.code, fg=typer.colors.RED, bold=True)
+    fix = typer.style("fix:", bold=True)
+    typer.echo(f"{code} {error.what} [{error.where}] {fix} {error.fix}", err=True)
+    if error.table:
+        for line in table_lines(error.table):
+            typer.echo(f"  {line}", err=True)
+
+
+def error_document(error: EdgekitError) -> dict[str, Any]:
+    """An error as JSON, with the exit code that the process ends with."""
+    rows = [dict(zip(error.table.columns, row, strict=True)) for row in error.table.rows] if error.table else []
+    return {
+        "code": error.code,
+        "what": error.what,
+        "where": error.where,
+        "fix": error.fix,
+        "rows": rows,
+        "exit_code": error.exit_code,
+    }
+
+
+def show_usage_error(error: Exception, as_json: bool) -> None:
+    """A mistyped command or option: the parser's own message, which names near misses."""
+    message = " ".join(error.format_message().split()) if hasattr(error, "format_message") else str(error)
+    if as_json:
+        document = {"code": "usage", "what": message, "where": "command line", "fix": "edgekit COMMAND --help"}
+        print_json({"error": {**document, "rows": [], "exit_code": 2}})
+        return
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "edgekit"
+    typer.echo(f"{typer.style('usage', fg=typer.colors.RED, bold=True)} {message} Try: {command} --help", err=True)
+
+
+def table_lines(table: Table) -> list[str]:
+    """A table in aligned columns. Nothing is wrapped or cut: a module path must stay copyable."""
+    rows = [table.columns, *table.rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

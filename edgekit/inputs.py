@@ -1,0 +1,122 @@
+"""Which images an export calibrates on and compares on, and what the report may call them."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+import numpy as np
+
+from edgekit.artifact import FloatArray
+from edgekit.errors import EdgekitError
+from edgekit.recipe import Recipe
+from edgekit.registry import Preprocess
+from edgekit.source import Source
+from edgekit.source.images import ImageFolder
+from edgekit.source.preprocess import normalize
+
+BATCH = 16  # images decoded at a time: bounds memory, not results
+PARITY_IMAGES = 32  # enough to tell 97 % agreement from 100 %, little enough to cost a second
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Images ready for the model's input.
+
+    Args:
+        description: what they are, in words for the report.
+        sha256: of the folder or archive they came from, of the array where they were made.
+        count: how many images.
+        batches: called once per pass over them; yields f32[n, C, H, W], normalised.
+    """
+
+    description: str
+    sha256: str
+    count: int
+    batches: Callable[[], Iterator[FloatArray]] = field(repr=False)
+
+    def load(self) -> FloatArray:
+        """All of them at once, f32[count, C, H, W]."""
+        return np.concatenate(list(self.batches()))
+
+
+def calibration_inputs(recipe: Recipe, source: Source, feed: Preprocess) -> Inputs:
+    """The images that decide the ranges: a named folder, the ones shipped with bundled weights, or distilled ones."""
+    if recipe.calibration not in (None, "distill"):
+        return _folder(str(recipe.calibration), recipe.samples, feed, "calibration images")
+    shipped = None if recipe.calibration else _shipped(source, feed, recipe.samples)
+    return shipped or _distilled(recipe, source, feed)
+
+
+def parity_inputs(recipe: Recipe, source: Source, feed: Preprocess, calibration: Inputs | None) -> Inputs:
+    """What every hop is compared on: real images where the user or the weights brought some, otherwise noise.
+
+    Noise has the same mean and deviation as normalised photographs, but a gate passed on it says less; the report
+    therefore repeats the description.
+    """
+    if recipe.calibration not in (None, "distill"):
+        folder = ImageFolder.open(str(recipe.calibration)).select(recipe.samples)
+        return _from_folder(folder.select(PARITY_IMAGES), feed, "calibration images")
+    if calibration is not None:
+        images = calibration.load()
+        chosen = np.linspace(0, len(images) - 1, min(PARITY_IMAGES, len(images))).round().astype(int)
+        return _from_array(images[chosen], calibration.description)
+    return _shipped(source, feed, PARITY_IMAGES) or _noise(recipe.seed, source, feed)
+
+
+def _folder(location: str, samples: int, feed: Preprocess, description: str) -> Inputs:
+    return _from_folder(ImageFolder.open(location).select(samples), feed, description)
+
+
+def _from_folder(folder: ImageFolder, feed: Preprocess, description: str) -> Inputs:
+    return Inputs(description, folder.sha256(), len(folder.names), lambda: iter(folder.batches(feed, BATCH)))
+
+
+def _from_array(images: FloatArray, description: str) -> Inputs:
+    digest = hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
+    return Inputs(description, digest, len(images), lambda: iter([images]))
+
+
+def _shipped(source: Source, feed: Preprocess, samples: int) -> Inputs | None:
+    """The distilled images that lie beside bundled weights, if they fit this input size."""
+    if source.weights != "bundled":
+        return None
+    file = files("edgekit.models.weights") / f"{source.name}.calibration.npz"
+    if not file.is_file():
+        return None
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        pixels = archive[archive.files[0]][:samples]
+    if pixels.shape[1:3] != feed.crop:
+        return None
+    ordered = pixels if feed.channel_order == "RGB" else pixels[..., ::-1]
+    return _from_array(normalize(ordered.transpose(0, 3, 1, 2), feed), "distilled images shipped with the weights")
+
+
+def _distilled(recipe: Recipe, source: Source, feed: Preprocess) -> Inputs:
+    if source.module is None:
+        raise EdgekitError(
+            "EK402",
+            what="an ONNX file cannot be distilled for calibration",
+            where=source.name,
+            fix="name real images: --calibration DIR",
+        )
+    from edgekit.quant.distill import distill  # loads torch's autograd: only where images must be made
+
+    images = distill(source.module, source.input_shape, recipe.samples, recipe.seed)
+    return _from_array(as_fed(images, source.preprocess, feed), "distilled images (made from BatchNorm statistics)")
+
+
+def _noise(seed: int, source: Source, feed: Preprocess) -> Inputs:
+    shape = (PARITY_IMAGES // 2, *source.input_shape[1:])
+    images = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    return _from_array(as_fed(images, source.preprocess, feed), "seeded noise (no images were given)")
+
+
+def as_fed(images: FloatArray, normalised_by: Preprocess, feed: Preprocess) -> FloatArray:
+    """Images normalised for the module -> what the exported graph is fed; they differ when normalisation is folded."""
+    if normalised_by == feed:
+        return images
+    mean, std = (np.float32(v).reshape(-1, 1, 1) for v in (normalised_by.mean, normalised_by.std))
+    pixels = np.clip(images * std + mean, 0, 1)
+    feed_mean, feed_std = (np.float32(v).reshape(-1, 1, 1) for v in (feed.mean, feed.std))
+    return np.ascontiguousarray((pixels - feed_mean) / feed_std, dtype=np.float32)

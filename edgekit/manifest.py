@@ -1,0 +1,87 @@
+"""manifest.json: everything that decided a file's bytes and everything that was measured on it.
+
+No time of day and no path of this machine goes in: the same recipe gives the same manifest anywhere.
+"""
+
+import math
+from dataclasses import asdict
+from pathlib import PurePath
+from typing import Any
+
+from edgekit.artifact import Artifact, Delegation, Hop, ParityReport
+from edgekit.environment import versions
+from edgekit.passes import FOR_INTEGERS, SIMPLIFY
+from edgekit.recipe import Recipe
+from edgekit.registry import targets
+from edgekit.run import Run
+
+FORMAT = 1  # raised when a reader of old manifests would misread new ones
+SOURCE_KINDS = ("timm:", "torchvision:")
+
+
+def make_manifest(run: Run, artifact: Artifact) -> dict[str, Any]:
+    """The manifest of one artifact, but for its "files", which the bundle's writer hashes."""
+    target = targets.get(artifact.target)
+    integers = target.scheme.needs_calibration
+    return {
+        "format": FORMAT,
+        "model": run.source.name,
+        "target": artifact.target,
+        "model_file": f"model.{target.format}",
+        "min_runtime": artifact.emitted.min_runtime or target.min_runtime,
+        "input_shape": list(run.source.input_shape),
+        "scheme": asdict(target.scheme),
+        "weights": {"name": file_name(run.source.weights), "sha256": run.source.weights_sha256},
+        "calibration": calibration_document(run) if integers else None,
+        "recipe": recipe_document(run.recipe),
+        "passes": [step.__name__ for step in (*SIMPLIFY, *(FOR_INTEGERS if integers else ()))],
+        "seed": run.recipe.seed,
+        "parity": parity_document(artifact.parity),
+        "operators": artifact.emitted.operators,
+        "delegation": delegation_document(artifact.delegation),
+        "versions": versions(),
+    }
+
+
+def recipe_document(recipe: Recipe) -> dict[str, Any]:
+    """The recipe without what only this machine knows: files by name (their hashes stand elsewhere), and no `out`."""
+    document = recipe.model_dump(mode="json", exclude={"out"})
+    for key in ("model", "weights", "calibration", "labels"):
+        if document[key] is not None:
+            document[key] = file_name(document[key])
+    return document
+
+
+def file_name(text: str) -> str:
+    """`../data/net.pth` -> `net.pth`; names that are no path stay as they are."""
+    return text if text.startswith(SOURCE_KINDS) else PurePath(text).name or text
+
+
+def calibration_document(run: Run) -> dict[str, Any] | None:
+    if run.calibration is None:
+        return None
+    return {
+        "images": run.calibration.count,
+        "description": run.calibration.description,
+        "sha256": run.calibration.sha256,
+    }
+
+
+def parity_document(parity: ParityReport) -> dict[str, Any]:
+    return {
+        "images": parity.images,
+        "inputs": parity.inputs,
+        "passed": parity.first_failure is None,
+        "hops": [hop_document(hop) for hop in parity.hops],
+    }
+
+
+def hop_document(hop: Hop) -> dict[str, Any]:
+    """A hop as JSON; an infinite SQNR (equal outputs) is null: JSON has no infinity."""
+    document = asdict(hop)
+    document["sqnr_db"] = hop.sqnr_db if math.isfinite(hop.sqnr_db) else None
+    return document
+
+
+def delegation_document(delegation: Delegation | None) -> dict[str, Any] | None:
+    return None if delegation is None else asdict(delegation)

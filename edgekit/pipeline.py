@@ -1,0 +1,198 @@
+"""The line from a recipe to verified bundles. It knows no architecture and no file format."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import onnx_ir as ir
+
+from edgekit.artifact import Artifact, EmitOptions, Emitted
+from edgekit.bundle import check_writable, write_bundle, write_failure
+from edgekit.contract import make_contract
+from edgekit.errors import EdgekitError, Table
+from edgekit.inputs import as_fed, calibration_inputs, parity_inputs
+from edgekit.manifest import make_manifest
+from edgekit.passes import prepare_integer, simplify
+from edgekit.passes.prepend_normalization import prepend_normalization
+from edgekit.quant import calibrate, quantize
+from edgekit.recipe import Recipe
+from edgekit.registry import Preprocess, QuantScheme, Target, targets
+from edgekit.report.html import render
+from edgekit.run import Progress, Run, Silent
+from edgekit.source import Source, resolve
+from edgekit.source.reference import module_outputs
+from edgekit.trace import trace
+from edgekit.verify.hops import measure_hops
+from edgekit.verify.outputs import GraphRunner
+
+GOLDEN_IMAGES = 4  # kept in the bundle for `edgekit verify` and the app's own test: 2.4 MB at 224 pixels, uncompressed
+
+
+def export(recipe: Recipe, progress: Progress | None = None) -> Run:
+    """Take a model to every target of the recipe, compare each hop, write a bundle for each target whose gates held.
+
+    A failed gate is no exception here, so that the numbers of all targets are known first: see `raise_failures`.
+    """
+    run = Run(recipe, progress or Silent())
+    chosen = [targets.get(name) for name in dict.fromkeys(recipe.targets)]
+    check_choices(recipe, chosen)
+    with run.stage("resolve"):
+        source = run.source = resolve(recipe, run.progress.amount)
+        feed = run.feed = fed_to_graph(recipe, source.preprocess)
+    with run.stage("trace"):
+        run.traced = float_graph(source, feed)
+    with run.stage("simplify"):
+        run.simplified = run.traced if source.quantized else simplify(run.traced)
+    for scheme in dict.fromkeys(target.scheme for target in chosen if target.scheme.needs_calibration):
+        run.quantized[scheme] = integer_graph(run, source, scheme)
+    with run.stage("compare graphs"):
+        compare_graphs(run, source)
+    for target in chosen:
+        with run.stage(f"emit {target.name}"):
+            emitted = target.emit(graph_for(run, target), target, EmitOptions(io=recipe.io))
+        with run.stage(f"verify {target.name}"):
+            run.artifacts[target.name] = verified(run, source, target, emitted)
+    with run.stage("write bundles"):
+        for artifact in run.artifacts.values():
+            write(run, artifact)
+    return run
+
+
+def write(run: Run, artifact: Artifact) -> None:
+    """Write an artifact's bundle, or only its numbers when a gate failed."""
+    folder = run.recipe.out / run.source.name / artifact.target
+    manifest = make_manifest(run, artifact)
+    report = render(run, artifact, manifest)
+    if artifact.parity.first_failure:
+        run.failures[artifact.target] = write_failure(folder, manifest, report)
+    else:
+        write_bundle(folder, artifact, manifest, report)
+        run.bundles[artifact.target] = folder
+
+
+def raise_failures(run: Run) -> None:
+    """EK501 when a gate failed, naming each target's first bad hop and where its numbers are."""
+    if not run.failures:
+        return
+    failed = {name: run.artifacts[name].parity.first_failure for name in run.failures}
+    rows = [
+        (name, f"{hop.reference} -> {hop.name}", hop.gate, str(run.failures[name] / "report.html"))
+        for name, hop in failed.items()
+        if hop is not None
+    ]
+    name, first, _, report = rows[0]
+    raise EdgekitError(
+        "EK501",
+        what=f"the hop {first} of {name} moved the outputs further than its gate allows; no bundle was written",
+        where=f"{run.artifacts[name].parity.inputs}, {run.artifacts[name].parity.images} inputs",
+        fix=f"see {report}; for int8 try other or more images: --calibration DIR --samples 200",
+        table=Table(("target", "first failed hop", "gate", "numbers"), tuple(rows)),
+    )
+
+
+def check_choices(recipe: Recipe, chosen: list[Target]) -> None:
+    """Refuse what cannot work before anything slow starts."""
+    if recipe.device != "local":
+        raise EdgekitError(
+            "EK101", what=f"unknown device {recipe.device!r}", where="device", fix="leave it out: this host is 'local'"
+        )
+    if recipe.io and not any(target.scheme.needs_calibration for target in chosen):
+        raise EdgekitError(
+            "EK302",
+            what=f"--io {recipe.io} applies to full-integer files only",
+            where=", ".join(target.name for target in chosen),
+            fix="leave --io out, or choose --target tflite-int8",
+        )
+    check_writable(recipe.out)
+
+
+def fed_to_graph(recipe: Recipe, preprocess: Preprocess) -> Preprocess:
+    """What the exported file is fed: raw 0..255 pixels when normalisation becomes part of the graph."""
+    if not recipe.fold_normalization:
+        return preprocess
+    channels = len(preprocess.mean)
+    return replace(preprocess, mean=(0.0,) * channels, std=(1 / 255,) * channels)
+
+
+def float_graph(source: Source, feed: Preprocess) -> ir.Model:
+    """The source's graph, traced where it is a module, with normalisation in front where it was asked for."""
+    if source.graph is not None:
+        graph = source.graph
+    elif source.module is not None:
+        graph = trace(source.module, source.input_shape)
+    else:
+        raise ValueError(f"source {source.name} holds neither a module nor a graph")
+    if feed != source.preprocess:
+        prepend_normalization(graph, source.preprocess)
+    return graph
+
+
+def integer_graph(run: Run, source: Source, scheme: QuantScheme) -> ir.Model:
+    """The QDQ graph of one scheme; the images are read and the ranges observed once for all schemes."""
+    if source.quantized:
+        return run.simplified
+    if run.calibration is None:
+        with run.stage("calibrate"):
+            run.calibration = calibration_inputs(run.recipe, source, run.feed)
+            run.integer_ready = prepare_integer(run.simplified)
+            run.ranges = calibrate(run.integer_ready, run.calibration.batches())
+    with run.stage(f"quantize {scheme.activation}"):
+        return quantize(run.integer_ready, run.ranges, scheme)
+
+
+def graph_for(run: Run, target: Target) -> ir.Model:
+    """The graph a target's writer takes: QDQ for integer activations, the canonical float graph otherwise."""
+    if target.scheme in run.quantized:
+        return run.quantized[target.scheme]
+    if run.source.quantized:
+        raise EdgekitError(
+            "EK204",
+            what=f"the model is quantized already, and {target.name} needs a float graph",
+            where=run.recipe.model,
+            fix="export the float model, or choose --target tflite-int8 or ort-int8",
+        )
+    return run.simplified
+
+
+def compare_graphs(run: Run, source: Source) -> None:
+    """Outputs of the module and of every graph on the parity inputs."""
+    run.parity_inputs = parity_inputs(run.recipe, source, run.feed, run.calibration)
+    images = run.parity_images = run.parity_inputs.load()
+    if source.module is not None:
+        run.outputs["torch"] = module_outputs(source.module, as_fed(images, run.feed, source.preprocess))
+    run.outputs["onnx"] = GraphRunner(run.traced)(images)
+    if run.simplified is not run.traced:
+        run.outputs["simplified"] = GraphRunner(run.simplified)(images)
+    for scheme, graph in run.quantized.items():
+        if graph is not run.simplified:
+            run.quantized_outputs[scheme] = GraphRunner(graph)(images)
+
+
+def verified(run: Run, source: Source, target: Target, emitted: Emitted) -> Artifact:
+    """Run the file on the parity inputs and put it next to every stage before it."""
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
+        file = Path(folder) / f"model.{target.format}"
+        file.write_bytes(emitted.data)
+        runner = target.run(file)
+        outputs = runner(run.parity_images)
+    stages = dict(run.outputs)
+    if target.scheme in run.quantized_outputs:
+        stages["quantized"] = run.quantized_outputs[target.scheme]
+    stages[target.name] = outputs
+    parity = measure_hops(
+        stages,
+        target.tolerance,
+        images=len(outputs),
+        inputs=run.parity_inputs.description,
+        exact=len(run.outputs),
+    )
+    return Artifact(
+        target=target.name,
+        emitted=emitted,
+        contract=make_contract(run.feed, emitted, source.labels),
+        parity=parity,
+        golden_inputs=run.parity_images[:GOLDEN_IMAGES],
+        golden_outputs=outputs[:GOLDEN_IMAGES],
+        reference_outputs=next(iter(run.outputs.values()))[:GOLDEN_IMAGES],
+        delegation=runner.delegation,
+    )

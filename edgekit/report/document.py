@@ -1,0 +1,33 @@
+"""What `edgekit export --json` prints."""
+
+from dataclasses import asdict
+from typing import Any
+
+from edgekit.manifest import delegation_document, parity_document
+from edgekit.run import Run
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """A run as one JSON-ready dict: a record per target, and what each stage cost."""
+    return {
+        "model": run.source.name,
+        "input_shape": list(run.source.input_shape),
+        "weights": run.source.weights,
+        "targets": [target_document(run, name) for name in run.artifacts],
+        "stages": [asdict(cost) for cost in run.costs],
+    }
+
+
+def target_document(run: Run, name: str) -> dict[str, Any]:
+    artifact = run.artifacts[name]
+    return {
+        "target": name,
+        "bundle": str(run.bundles[name]) if name in run.bundles else None,
+        "failed": str(run.failures[name]) if name in run.failures else None,
+        "size_bytes": len(artifact.emitted.data),
+        "inputs": [asdict(tensor) for tensor in artifact.emitted.inputs],
+        "outputs": [asdict(tensor) for tensor in artifact.emitted.outputs],
+        "operators": artifact.emitted.operators,
+        "delegation": delegation_document(artifact.delegation),
+        "parity": parity_document(artifact.parity),
+    }

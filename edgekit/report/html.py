@@ -1,0 +1,173 @@
+"""report.html: one self-contained page with the proof of one model file."""
+
+import json
+import math
+from html import escape
+from typing import Any
+
+from edgekit.artifact import Artifact, Hop, TensorInfo
+from edgekit.report import markup
+from edgekit.report.style import CSS
+from edgekit.run import Run
+
+EQUAL_DB = 150.0  # drawn for outputs that are bit for bit equal, whose SQNR is infinite
+
+
+def render(run: Run, artifact: Artifact, manifest: dict[str, Any]) -> str:
+    """The page. Nothing in it is loaded from elsewhere."""
+    parts = (
+        _head(run, artifact),
+        _parity(artifact),
+        _contract(artifact),
+        _operators(artifact),
+        _delegation(artifact),
+        _provenance(manifest),
+        _timing(run),
+    )
+    title = escape(f"{run.source.name} {artifact.target}")
+    return (
+        "<!doctype html><html lang=en><head><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width, initial-scale=1'>"
+        f"<title>{title}: edgekit report</title><style>{CSS}</style></head><body><main>"
+        f"{''.join(parts)}<footer>edgekit {escape(str(manifest['versions']['edgekit']))}</footer>"
+        "</main></body></html>\n"
+    )
+
+
+def _head(run: Run, artifact: Artifact) -> str:
+    failure = artifact.parity.first_failure
+    last = artifact.parity.hops[-1]
+    verdict = f"gate failed at {failure.reference} → {failure.name}" if failure else "every gate passed"
+    figures = [
+        (f"{len(artifact.emitted.data) / 1e6:.2f} MB", "model file"),
+        (_sqnr(last), f"SQNR, {last.reference} → file"),
+        (f"{100 * last.agreement:.1f} %", f"same top-1 class, {artifact.parity.images} inputs"),
+        (_tensor(artifact.emitted.inputs[0]), "input"),
+    ]
+    if artifact.delegation:
+        many = "" if artifact.delegation.partitions == 1 else "s"
+        figures.append((f"{artifact.delegation.partitions} partition{many}", artifact.delegation.delegate))
+    name, target = escape(run.source.name), escape(artifact.target)
+    return (
+        f"<header><h1>{name} <small>{target}</small></h1>"
+        f"{markup.badge(failure is None, verdict)}</header>{markup.cards(figures)}"
+    )
+
+
+def _parity(artifact: Artifact) -> str:
+    parity = artifact.parity
+    rows = [
+        (
+            _hop(hop),
+            f"{hop.max_abs:.3g}",
+            f"{hop.cosine:.6f}",
+            _sqnr(hop),
+            f"{100 * hop.agreement:.1f} %",
+            hop.gate or "none",
+            "pass" if hop.passed else "FAIL",
+        )
+        for hop in parity.hops
+    ]
+    drawn = [(_hop(h), min(h.sqnr_db, EQUAL_DB), _sqnr(h), h.passed) for h in parity.hops]
+    return markup.section(
+        "Parity of every hop",
+        markup.paragraph(
+            f"Outputs of each stage against the stage before, on {parity.images} {parity.inputs}. SQNR: signal to error"
+            " in dB, higher is better; top-1 same is agreement with the stage before, not accuracy."
+        ),
+        markup.bars(drawn, "SQNR of every hop in dB"),
+        markup.table(
+            ("hop", "max abs", "cosine", "SQNR", "top-1 same", "gate", "verdict"),
+            rows,
+            numeric=("max abs", "cosine", "SQNR", "top-1 same"),
+        ),
+    )
+
+
+def _contract(artifact: Artifact) -> str:
+    contract = artifact.contract
+    rows = [
+        (way, tensor.name, tensor.dtype, " x ".join(map(str, tensor.shape)), tensor.layout, _quantization(tensor))
+        for way, tensors in (("in", contract.inputs), ("out", contract.outputs))
+        for tensor in tensors
+    ]
+    labels = f"{len(contract.labels)} class names in labels.txt" if contract.labels else "class names are not known"
+    return markup.section(
+        "What to feed it, and what comes out",
+        markup.table(("", "name", "dtype", "shape", "layout", "real value"), rows),
+        markup.steps(contract.steps),
+        markup.paragraph(f"The same as data: contract.json; {labels}; golden.npz holds inputs with their outputs."),
+    )
+
+
+def _operators(artifact: Artifact) -> str:
+    counts = sorted(artifact.emitted.operators.items(), key=lambda item: (-item[1], item[0]))
+    total = sum(count for _, count in counts)
+    return markup.section(
+        f"Operators: {total}", markup.bars([(name, n, str(n), True) for name, n in counts], "operators by count")
+    )
+
+
+def _delegation(artifact: Artifact) -> str:
+    delegation = artifact.delegation
+    if delegation is None:
+        return ""
+    if not delegation.undelegated:
+        found = markup.paragraph(f"{delegation.delegate} takes every node; partitions: {delegation.partitions}.")
+    else:
+        rows = [(node.operator, node.module, node.reason, node.fix) for node in delegation.undelegated]
+        found = markup.paragraph(
+            f"{delegation.delegate} partitions: {delegation.partitions}. These nodes run outside of it:"
+        ) + markup.table(("operator", "module", "reason", "fix"), rows)
+    return markup.section("Delegation", found)
+
+
+def _provenance(manifest: dict[str, Any]) -> str:
+    calibration = manifest["calibration"]
+    described = (
+        f"{calibration['images']} {calibration['description']}, sha256 {calibration['sha256']}"
+        if calibration
+        else "none"
+    )
+    weights = manifest["weights"]
+    versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items() if version)
+    recipe = {key: value for key, value in manifest["recipe"].items() if value not in (None, {}, False)}
+    return markup.section(
+        "Where it comes from",
+        markup.facts(
+            (
+                ("weights", f"{weights['name']}, sha256 {weights['sha256']}"),
+                ("calibration", described),
+                ("recipe", json.dumps(recipe)),
+                ("passes", ", ".join(manifest["passes"])),
+                ("runtime", manifest["min_runtime"] or "any"),
+                ("versions", versions),
+            )
+        ),
+    )
+
+
+def _timing(run: Run) -> str:
+    rows = [(c.stage, f"{c.wall_s:.2f} s", f"{c.cpu_s:.2f} s", f"{c.peak_mb:,.0f} MB") for c in run.costs]
+    return markup.section(
+        "What the export cost",
+        markup.table(
+            ("stage", "wall", "CPU", "peak memory so far"), rows, numeric=("wall", "CPU", "peak memory so far")
+        ),
+    )
+
+
+def _hop(hop: Hop) -> str:
+    return f"{hop.reference} → file, {hop.name}" if hop.name == "end to end" else f"{hop.reference} → {hop.name}"
+
+
+def _sqnr(hop: Hop) -> str:
+    return "equal" if math.isinf(hop.sqnr_db) else f"{hop.sqnr_db:.1f} dB"
+
+
+def _tensor(tensor: TensorInfo) -> str:
+    return f"{tensor.dtype} {'×'.join(map(str, tensor.shape))}"
+
+
+def _quantization(tensor: TensorInfo) -> str:
+    return "as stored" if tensor.scale is None else f"{tensor.scale:.6g} * (stored - {tensor.zero_point})"

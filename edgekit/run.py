@@ -1,0 +1,115 @@
+"""The Run: everything one export produced, stage by stage, with what each stage cost."""
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import onnx_ir as ir
+
+from edgekit.artifact import Artifact, FloatArray
+from edgekit.inputs import Inputs
+from edgekit.quant import Range
+from edgekit.recipe import Recipe
+from edgekit.registry import Preprocess, QuantScheme
+from edgekit.source import Source
+
+
+class Progress(Protocol):
+    """Who listens while an export runs; the command line draws it."""
+
+    def start(self, stage: str) -> None: ...
+
+    def amount(self, done: int, total: int | None) -> None:
+        """How far a download inside the stage is, in bytes."""
+        ...
+
+    def finish(self, stage: str) -> None: ...
+
+
+class Silent:
+    """A Progress that shows nothing: the default in Python."""
+
+    def __enter__(self) -> "Silent":
+        return self
+
+    def __exit__(self, *raised: object) -> None: ...
+
+    def start(self, stage: str) -> None: ...
+
+    def amount(self, done: int, total: int | None) -> None: ...
+
+    def finish(self, stage: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StageCost:
+    """What one stage cost.
+
+    Args:
+        cpu_s: user + system seconds of the whole process, all threads.
+        peak_mb: the process's peak resident memory up to the end of the stage, MiB.
+    """
+
+    stage: str
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+
+
+@dataclass(slots=True)
+class Run:
+    """One export. Every intermediate is kept, so a stage can be looked at or repeated without the ones before it.
+
+    A field without a default is filled by its stage; reading it before is an AttributeError.
+
+    Args:
+        feed: what the exported files are fed; raw pixels when normalisation is folded into the graph.
+        traced: the float ONNX graph as exported or read, and `simplified` the canonical form of it.
+        integer_ready: the float graph rewritten for integer activations, and `ranges` what was observed on it;
+            `calibration` None means that no target asked for them.
+        quantized: the QDQ graph of each scheme that needs calibration.
+        outputs: "torch", "onnx", "simplified" -> f32[n, classes] on `parity_images`, f32[n, C, H, W].
+        artifacts, bundles, failures: per target name; `failures` names the folder with a failed gate's report.
+    """
+
+    recipe: Recipe
+    progress: Progress = field(default_factory=Silent, repr=False)
+    source: Source = field(init=False, repr=False)
+    feed: Preprocess = field(init=False, repr=False)
+    traced: ir.Model = field(init=False, repr=False)
+    simplified: ir.Model = field(init=False, repr=False)
+    calibration: Inputs | None = None
+    integer_ready: ir.Model = field(init=False, repr=False)
+    ranges: dict[str, Range] = field(default_factory=dict, repr=False)
+    quantized: dict[QuantScheme, ir.Model] = field(default_factory=dict, repr=False)
+    parity_inputs: Inputs = field(init=False, repr=False)
+    parity_images: FloatArray = field(init=False, repr=False)
+    outputs: dict[str, FloatArray] = field(default_factory=dict, repr=False)
+    quantized_outputs: dict[QuantScheme, FloatArray] = field(default_factory=dict, repr=False)
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    bundles: dict[str, Path] = field(default_factory=dict)
+    failures: dict[str, Path] = field(default_factory=dict)
+    costs: list[StageCost] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Announce a stage and record what it cost."""
+        self.progress.start(name)
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - wall_s, time.process_time() - cpu_s
+            self.costs.append(StageCost(name, *spent, peak_memory_mb()))
+            self.progress.finish(name)
+
+
+def peak_memory_mb() -> float:
+    """The most resident memory this process ever held, MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1024**2 if sys.platform == "darwin" else peak / 1024  # bytes there, kilobytes on Linux

@@ -1,0 +1,33 @@
+"""The hops of one export: which outputs are compared with which, and under what gate."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+from edgekit.artifact import FloatArray, Hop, ParityReport
+from edgekit.registry import Tolerance
+from edgekit.verify.parity import compare
+
+# Tracing and simplifying change no number but by float rounding: 1e-4 of the outputs' range, whatever the target.
+GRAPH_TOLERANCE = Tolerance(max_abs=1e-4)
+
+
+def measure_hops(
+    outputs: Mapping[str, FloatArray], tolerance: Tolerance, *, images: int, inputs: str, exact: int = 3
+) -> ParityReport:
+    """Compare each stage's outputs with the stage before, then the last with the first.
+
+    Args:
+        outputs: stage name -> f32[n, k], in pipeline order, the float reference first and the file last.
+        tolerance: the target's gate: of quantization, of the file, and end to end.
+        exact: how many of the first stages must be equal but for float rounding.
+    """
+    names = list(outputs)
+    hops: list[Hop] = []
+    for position, (before, after) in enumerate(pairwise(names), start=1):
+        gate = GRAPH_TOLERANCE if position < exact else tolerance
+        hops.append(compare(outputs[before], outputs[after], name=after, reference_name=before, tolerance=gate))
+    if len(names) > 2:
+        first, last = names[0], names[-1]
+        whole = compare(outputs[first], outputs[last], name="end to end", reference_name=first, tolerance=tolerance)
+        hops.append(whole)
+    return ParityReport(tuple(hops), images, inputs)
