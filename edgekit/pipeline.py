@@ -194,5 +194,5 @@ def verified(run: Run, source: Source, target: Target, emitted: Emitted) -> Arti
         golden_inputs=run.parity_images[:GOLDEN_IMAGES],
         golden_outputs=outputs[:GOLDEN_IMAGES],
         reference_outputs=next(iter(run.outputs.values()))[:GOLDEN_IMAGES],
-        delegation=runner.delegation,
+        delegation=target.delegation(emitted) if target.delegation else None,
     )

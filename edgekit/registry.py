@@ -209,6 +209,8 @@ class Target:
     Args:
         emit: `emit(ir.Model, Target, EmitOptions) -> Emitted`, see edgekit.artifact.
         run: `run(model file path) -> Runner`, see edgekit.artifact.
+        delegation: `delegation(Emitted) -> Delegation`, how the accelerated kernels cut the file; None where a runtime
+            has no such thing.
         min_runtime: the oldest runtime version that loads the file.
     """
 
@@ -219,6 +221,7 @@ class Target:
     tolerance: Tolerance
     emit: Callable[..., Any] = field(repr=False)
     run: Callable[..., Any] = field(repr=False)
+    delegation: Callable[..., Any] | None = field(default=None, repr=False)
     min_runtime: str = ""
 
 

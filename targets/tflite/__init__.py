@@ -1,6 +1,7 @@
 """TFLite: eight-bit and float files for ARM phones, written without TensorFlow."""
 
 from edgekit.registry import QuantScheme, Target, Tolerance, targets
+from edgekit.targets.tflite.delegate import delegation
 from edgekit.targets.tflite.emit import emit
 from edgekit.targets.tflite.run import run
 
@@ -31,5 +32,5 @@ _TARGETS = (
 )
 
 for _name, _summary, _scheme, _tolerance in _TARGETS:
-    _target = Target(_name, "tflite", _summary, _scheme, _tolerance, emit, run, min_runtime="1.14.0")
+    _target = Target(_name, "tflite", _summary, _scheme, _tolerance, emit, run, delegation, min_runtime="1.14.0")
     targets.add(_name, _target, __name__)

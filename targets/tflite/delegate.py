@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from edgekit.artifact import Delegation, Undelegated
+from edgekit.artifact import Delegation, Emitted, EmittedNode, Undelegated
 from edgekit.targets.tflite.run import load_interpreter
 
 NO_WORK = {"RESHAPE", "QUANTIZE", "DEQUANTIZE"}
@@ -14,20 +14,15 @@ _FIX = {
 }
 
 
-def delegation(data: bytes, modules: tuple[tuple[str, str], ...]) -> Delegation:
-    """Partitions and undelegated nodes of a file under XNNPACK.
-
-    Args:
-        data: the file.
-        modules: per operator (builtin, module path), in file order; see Emitted.
-    """
-    details = load_interpreter(data)._get_ops_details()
+def delegation(emitted: Emitted) -> Delegation:
+    """Partitions and undelegated nodes of a file under XNNPACK."""
+    details = load_interpreter(emitted.data)._get_ops_details()
     delegates = [op for op in details if op["op_name"] == "DELEGATE"]
-    own = details[: len(modules)]
+    own = details[: len(emitted.nodes)]
     if not delegates:
-        return Delegation("none", 0, tuple(_undelegated(op, modules) for op in own))
+        return Delegation("none", 0, tuple(map(_undelegated, emitted.nodes)))
     inside = _delegated(own, delegates)
-    refused = tuple(_undelegated(op, modules) for op in own if op["index"] not in inside)
+    refused = tuple(_undelegated(emitted.nodes[op["index"]]) for op in own if op["index"] not in inside)
     return Delegation("XNNPACK", len(delegates), refused)
 
 
@@ -48,7 +43,7 @@ def _delegated(own: list[dict[str, Any]], delegates: list[dict[str, Any]]) -> se
     return inside
 
 
-def _undelegated(op: dict[str, Any], modules: tuple[tuple[str, str], ...]) -> Undelegated:
-    builtin, module = modules[op["index"]]
-    fix = _FIX.get(builtin, "nothing to do: it moves few bytes" if builtin in NO_WORK else "see docs/supported-ops.md")
-    return Undelegated(builtin, module, "XNNPACK has no kernel for these types and parameters", fix)
+def _undelegated(node: EmittedNode) -> Undelegated:
+    reason = node.refusal or "XNNPACK has no kernel for these types and parameters"
+    otherwise = "nothing to do: it moves few bytes" if node.operator in NO_WORK else "see docs/supported-ops.md"
+    return Undelegated(node.operator, node.module, reason, _FIX.get(node.operator, otherwise))

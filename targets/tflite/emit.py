@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.artifact import Emitted, EmitOptions, Layout, TensorInfo
+from edgekit.artifact import EmitOptions, Emitted, Layout, TensorInfo
 from edgekit.errors import EdgekitError, Table
 from edgekit.registry import QuantScheme, Target
 from edgekit.targets.tflite.emitter import Emitter
@@ -44,8 +44,8 @@ def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
         data=data,
         inputs=tuple(info for _, info in inputs),
         outputs=tuple(info for _, info in outputs),
-        operators=dict(sorted(Counter(writer.operator_names).items())),
-        modules=tuple(zip(writer.operator_names, writer.modules, strict=True)),
+        operators=dict(sorted(Counter(node.operator for node in writer.nodes).items())),
+        nodes=tuple(writer.nodes),
         min_runtime=writer.min_runtime,
     )
 
@@ -113,7 +113,7 @@ def _check_io(io: str, target: Target) -> None:
 
 def _lower(emitter: Emitter, node: Node) -> None:
     rule = lowerings.get(node.op)
-    emitter.module = node.module or node.name
+    emitter.at(node.module or node.name, rule.delegate(node) or "")
     if not (rule.same_quant and node.is_integer) or node.op == "Concat":
         rule.lower(emitter, node)
         return
@@ -140,7 +140,7 @@ def _write_input(emitter: Emitter, tensor: Tensor, io: str) -> tuple[int, Tensor
     perm = _io_layout(tensor)
     if io == "uint8" and tensor.quant is not None:
         outer = _as_uint8(tensor)
-        emitter.module = tensor.name
+        emitter.at(tensor.name)
         index = emitter.output(outer, perm)
         emitter.write("QUANTIZE", [index], tensor, perm)
         return index, _describe(outer, perm)
@@ -152,7 +152,7 @@ def _write_output(emitter: Emitter, tensor: Tensor, io: str) -> tuple[int, Tenso
     perm = emitter.layout(tensor)
     if perm != _io_layout(tensor):
         perm = identity(len(tensor.shape))
-    emitter.module = tensor.name
+    emitter.at(tensor.name)
     index = emitter.input(tensor, perm)
     if io == "uint8" and tensor.quant is not None:
         outer = _as_uint8(tensor)

@@ -6,6 +6,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from edgekit.artifact import EmittedNode
 from edgekit.registry import QuantScheme
 from edgekit.targets.tflite.builtins import BUILTINS, Version
 from edgekit.targets.tflite.flatbuffer import FlatbufferWriter
@@ -24,13 +25,17 @@ class Emitter:
 
     def __init__(self, writer: FlatbufferWriter, scheme: QuantScheme) -> None:
         self.writer, self.scheme = writer, scheme
-        self.module = ""
+        self._module, self._refusal = "", ""
         self._layout: dict[int, Perm] = {}
         self._index: dict[tuple[int, Perm], int] = {}
         self._root: dict[int, tuple[Tensor, Perm]] = {}
         self._requantized: dict[tuple[int, float, int], Tensor] = {}
         self._non_negative: set[int] = set()
         self._keep: list[Tensor] = []  # tensors made here; ids stay unique only while they live
+
+    def at(self, module: str, refusal: str = "") -> None:
+        """The operators that follow come from `module`; `refusal` is why the delegate will not take them."""
+        self._module, self._refusal = module, refusal
 
     # -- activations -------------------------------------------------------------------------------------------------
 
@@ -237,7 +242,8 @@ class Emitter:
     ) -> None:
         chosen = version or BUILTINS[builtin].version(dtype)
         assert chosen is not None, f"{builtin} has no {dtype} kernel; the rule's `integer` is wrong"
-        self.writer.operator(builtin, inputs, outputs, options, chosen, self.module)
+        node = EmittedNode(builtin, self._module, self._refusal)
+        self.writer.operator(node, inputs, outputs, options, chosen)
 
 
 def fused_activation(clamp: tuple[float, float], output: Tensor) -> int | None:

@@ -8,6 +8,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from edgekit.artifact import EmittedNode
 from edgekit.targets.tflite.builtins import BUILTINS, Version
 from edgekit.targets.tflite.graph import Quant
 
@@ -55,11 +56,15 @@ class FlatbufferWriter:
         self._codes: dict[tuple[str, int], int] = {}
         self._operators: list[Any] = []
         self._runtimes: set[str] = {"1.5.0"}
-        self.operator_names: list[str] = []
-        self.modules: list[str] = []
+        self.nodes: list[EmittedNode] = []
 
     def tensor(
-        self, name: str, shape: tuple[int, ...], dtype: str, quant: Quant | None = None, data: NDArray[Any] | None = None
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        quant: Quant | None = None,
+        data: NDArray[Any] | None = None,
     ) -> int:
         """Add a tensor in stored order and return its index. `quant.axis` is the stored axis here."""
         tensor = schema.TensorT()
@@ -74,9 +79,10 @@ class FlatbufferWriter:
         return len(self._tensors) - 1
 
     def operator(
-        self, builtin: str, inputs: list[int], outputs: list[int], options: dict[str, Any], version: Version, module: str
+        self, node: EmittedNode, inputs: list[int], outputs: list[int], options: dict[str, Any], version: Version
     ) -> None:
         """Append an operator. `options` are fields of the builtin's options table."""
+        builtin = node.operator
         operator = schema.OperatorT()
         operator.opcodeIndex = self._opcode(builtin, version[0])
         operator.inputs = np.array(inputs, np.int32)
@@ -87,8 +93,7 @@ class FlatbufferWriter:
             operator.builtinOptions = _make_options(stem, options)
         self._operators.append(operator)
         self._runtimes.add(version[1])
-        self.operator_names.append(builtin)
-        self.modules.append(module)
+        self.nodes.append(node)
 
     @property
     def min_runtime(self) -> str:

@@ -27,7 +27,10 @@ def load_interpreter(model: Path | bytes, threads: int = 1, **options: Any) -> A
             continue
     else:
         raise EdgekitError(
-            "EK701", what="no TFLite runtime", where="ai-edge-litert", fix="pip install ai-edge-litert (or tflite-runtime)"
+            "EK701",
+            what="no TFLite runtime",
+            where="ai-edge-litert",
+            fix="pip install ai-edge-litert (or tflite-runtime)",
         )
     source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
     try:

@@ -35,9 +35,7 @@ class Window:
         dilations = _pair(node.attrs.get("dilations", (1, 1)))
         pads = tuple(node.attrs.get("pads", (0, 0, 0, 0)))
         size, out = _pair(node.input(0).shape[2:]), _pair(node.output.shape[2:])
-        end = [
-            (out[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - size[i] - pads[i] for i in range(2)
-        ]
+        end = [(out[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - size[i] - pads[i] for i in range(2)]
         return Window(_pair(kernel), strides, dilations, size, _pair(pads[:2]), _pair(end))
 
     @property

@@ -40,7 +40,9 @@ def lower_arg_max(em: Emitter, node: Node) -> None:
     source = node.input(0)
     rank = len(source.shape)
     axis, perm = int(node.attrs.get("axis", 0)) % rank, em.layout(source)
-    dropped = node.output if not node.attrs.get("keepdims", 1) else em.scratch(node.output, _without(source.shape, axis))
+    dropped = (
+        node.output if not node.attrs.get("keepdims", 1) else em.scratch(node.output, _without(source.shape, axis))
+    )
     where = em.parameter(np.array([stored_axis(perm, axis)], np.int32), "axis")
     options = {"outputType": schema.TensorType.INT64}
     em.write("ARG_MAX", [em.input(source), where], dropped, reduce_perm(perm, {axis}), options)

@@ -98,7 +98,10 @@ def lower_slice(em: Emitter, node: Node) -> None:
         _slice(em, source, node.output, starts)
         return
     perm = em.layout(source)
-    ends = [s + (n - 1) * step + (1 if step > 0 else -1) for s, n, step in zip(starts, node.output.shape, steps, strict=True)]
+    ends = [
+        s + (n - 1) * step + (1 if step > 0 else -1)
+        for s, n, step in zip(starts, node.output.shape, steps, strict=True)
+    ]
     # A negative step that ends before the first element needs TFLite's mask: -1 would mean the last element.
     end_mask = sum(1 << i for i, axis in enumerate(perm) if ends[axis] < 0)
     bounds = [np.array(stored_shape(tuple(v), perm), np.int32) for v in (starts, ends, steps)]
@@ -198,5 +201,3 @@ def _pad_amounts(node: Node, rank: int) -> list[tuple[int, int]]:
     for position, axis in enumerate(axes):
         amounts[axis] = (values[position], values[position + len(axes)])
     return amounts
-
-
