@@ -1,0 +1,142 @@
+"""What is remembered of an activation while calibration images stream by.
+
+Both observers need the same memory for ten images as for ten thousand, and give the same answer for any order and any
+batching of the images: counts, minima and maxima commute, a moving average does not.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 4096
+# Where halving stops: 2^-100 and its inverse are both float32 numbers.
+SMALLEST_EXPONENT = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts of a value's elements in bins of equal width around zero.
+
+    Bin i holds the elements in [(i - BINS/2) * 2^exponent, (i + 1 - BINS/2) * 2^exponent).
+
+    Args:
+        counts: i64[BINS].
+        exponent: log2 of the bin width.
+    """
+
+    counts: NDArray[np.int64]
+    exponent: int
+
+    @property
+    def width(self) -> float:
+        return 2.0**self.exponent
+
+    @property
+    def centers(self) -> NDArray[np.float64]:
+        """f64[BINS], the middle of each bin."""
+        return (np.arange(BINS) - BINS // 2 + 0.5) * self.width
+
+    def widen(self, exponent: int) -> "Histogram":
+        """The histogram that the same elements give at a larger bin width: halves are merged, exactly."""
+        counts = self.counts
+        for _ in range(min(exponent - self.exponent, BINS.bit_length())):
+            pairs = counts.reshape(-1, 2).sum(axis=1)
+            counts = np.zeros(BINS, np.int64)
+            counts[BINS // 4 : 3 * BINS // 4] = pairs
+        return Histogram(counts, max(exponent, self.exponent))
+
+    def __add__(self, other: "Histogram") -> "Histogram":
+        """The histogram of both sets of elements."""
+        exponent = max(self.exponent, other.exponent)
+        return Histogram(self.widen(exponent).counts + other.widen(exponent).counts, exponent)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What calibration saw of one value.
+
+    Args:
+        min, max: over every element of every image.
+        histogram: of a fixed subset of the elements of each image; None where only the bounds are known.
+        channel_mean: f64[C], mean per channel over images and positions; None where no layer's bias depends on it.
+    """
+
+    min: float
+    max: float
+    histogram: Histogram | None = field(default=None, repr=False)
+    channel_mean: NDArray[np.float64] | None = field(default=None, repr=False)
+
+    def __or__(self, other: "Range") -> "Range":
+        """The range of two values that are stored with one set of parameters."""
+        both = (self.histogram, other.histogram)
+        merged = both[0] + both[1] if both[0] is not None and both[1] is not None else both[0] or both[1]
+        return Range(min(self.min, other.min), max(self.max, other.max), merged)
+
+
+class MinMaxObserver:
+    """Keeps the smallest and the largest element."""
+
+    def __init__(self) -> None:
+        self._min, self._max = np.inf, -np.inf
+
+    def observe(self, values: NDArray[np.float32]) -> None:
+        """Take in f32[...]. A NaN stays: it makes both bounds NaN."""
+        self._min = float(np.minimum(self._min, values.min()))
+        self._max = float(np.maximum(self._max, values.max()))
+
+    def result(self) -> Range:
+        return Range(self._min, self._max)
+
+
+class MeanObserver:
+    """Averages each channel. Order independent up to the rounding of a float64 sum of float32 means."""
+
+    def __init__(self) -> None:
+        self._sum: NDArray[np.float64] | None = None
+        self._images = 0
+
+    def observe(self, feature_map: NDArray[np.float32], axis: int) -> None:
+        """Take in one image's feature map, f32[1, ...], with channels on `axis`."""
+        # einsum sums rows three times faster than mean((2, 3)), which counts when every map is averaged.
+        rows = np.moveaxis(feature_map, axis, 0).reshape(feature_map.shape[axis], -1)
+        mean = np.einsum("ci->c", rows).astype(np.float64) / rows.shape[1]
+        self._sum = mean if self._sum is None else self._sum + mean
+        self._images += 1
+
+    def result(self) -> NDArray[np.float64] | None:
+        """f64[C], or None before the first image."""
+        return None if self._sum is None else self._sum / self._images
+
+
+class HistogramObserver:
+    """Counts elements in 4096 bins whose width is a power of two and doubles when an element falls outside.
+
+    Doubling merges two whole bins into one, so the final counts depend on the elements alone, not on when the large
+    ones came. At least 1024 bins, four for each int8 step, lie between zero and the largest element.
+    """
+
+    def __init__(self) -> None:
+        self._histogram: Histogram | None = None
+
+    def observe(self, values: NDArray[np.float32]) -> None:
+        """Take in finite f32[...]."""
+        largest = float(np.abs(values).max(initial=0.0))
+        exponent = find_exponent(largest)
+        if self._histogram is not None:
+            exponent = max(exponent, self._histogram.exponent)
+        index = np.floor(values.reshape(-1) * np.float32(2.0**-exponent)).astype(np.int32) + BINS // 2
+        new = Histogram(np.bincount(index, minlength=BINS).astype(np.int64), exponent)
+        self._histogram = new if self._histogram is None else self._histogram + new
+
+    def result(self) -> Histogram | None:
+        """The histogram so far, or None before the first element."""
+        return self._histogram
+
+
+def find_exponent(largest: float) -> int:
+    """The smallest exponent e for which every |x| <= largest has a bin: largest < BINS/2 * 2^e."""
+    if largest == 0.0:
+        return SMALLEST_EXPONENT
+    # frexp: largest = m * 2^e with m in [0.5, 1), hence largest < 2^e.
+    return max(int(np.frexp(np.float32(largest))[1]) - (BINS // 2).bit_length() + 1, SMALLEST_EXPONENT)

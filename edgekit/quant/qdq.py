@@ -1,0 +1,213 @@
+"""Writes the quantized graph: the float graph with QuantizeLinear and DequantizeLinear between its nodes.
+
+    activation    x -> QuantizeLinear -> DequantizeLinear -> readers
+    weight        int8 initializer -> DequantizeLinear(axis) -> node
+    bias          int32 initializer -> DequantizeLinear(axis 0) -> node
+    constant      int8 or int16 initializer -> DequantizeLinear -> node
+
+The names follow onnxruntime's own quantizer: x_QuantizeLinear, x_scale, x_zero_point, x_quantized.
+"""
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgekit.errors import EdgekitError
+from edgekit.quant.assign import assign
+from edgekit.quant.bias_correction import correct_bias
+from edgekit.quant.observers import Range
+from edgekit.quant.operators import QuantRule, data_inputs, is_constant
+from edgekit.quant.parameters import ActivationType, QParams, choose_constant
+from edgekit.quant.plan import Plan, make_plan, name_of
+from edgekit.quant.weights import quantize_bias, quantize_weight
+from edgekit.registry import QuantScheme
+
+MODULE = "edgekit.module"
+
+
+def quantize(model: ir.Model, ranges: dict[str, Range], scheme: QuantScheme) -> ir.Model:
+    """The QDQ form of an integer-ready float graph.
+
+    Args:
+        model: as `prepare_integer` returns it; it is not changed.
+        ranges: what `calibrate` returned for it.
+        scheme: int8 or int16 activations with int8 weights. A scheme with float activations changes nothing here: the
+            target's writer converts the weights.
+
+    Returns:
+        A new model; float input and output, quantized between.
+
+    Raises:
+        EdgekitError: EK401 for a value without range, EK204 for a graph that is quantized already.
+    """
+    copy = model.clone()
+    if scheme.activation == "float32":
+        return copy
+    if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in copy.graph):
+        raise EdgekitError("EK204", what="the graph is quantized already", where="quantize", fix="give a float model")
+    plan = make_plan(copy)
+    params = assign(copy, plan, ranges, scheme.activation)
+    means = {name: seen.channel_mean for name, seen in ranges.items() if seen.channel_mean is not None}
+    Writer(copy, plan, params, means, scheme.activation).write()
+    return copy
+
+
+class Writer:
+    """Inserts the Q/DQ nodes of one graph, in place.
+
+    Args:
+        params: of every value of the plan.
+        means: value name -> f64[C], for bias correction; a layer whose operand is not in it keeps its bias.
+        dtype: of constant operands.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        plan: Plan,
+        params: dict[str, QParams],
+        means: dict[str, NDArray[np.float64]],
+        dtype: ActivationType,
+    ) -> None:
+        self._graph, self._plan, self._params, self._means, self._dtype = model.graph, plan, params, means, dtype
+
+    def write(self) -> None:
+        for node in list(self._graph):
+            rule = self._plan.rules.get(name_of(node))
+            if rule is not None:
+                self._quantize_operands(node, rule)
+        for value in self._planned_values():
+            self._quantize_activation(value, self._params[name_of(value)])
+        unused = [
+            value for value in self._graph.initializers.values() if not value.uses() and not value.is_graph_output()
+        ]
+        for value in unused:
+            del self._graph.initializers[name_of(value)]
+
+    def _planned_values(self) -> list[ir.Value]:
+        everything = [*self._graph.inputs, *(value for node in self._graph for value in node.outputs)]
+        return [value for value in everything if value.name in self._params]
+
+    def _quantize_operands(self, node: ir.Node, rule: QuantRule) -> None:
+        if rule.role == "linear" and is_constant(node.inputs[1]):
+            self._quantize_linear(node, rule.channel_axis(node))
+            return
+        for index, value in enumerate(data_inputs(node)):
+            if is_constant(value):
+                params = self._operand_params(node, rule, value)
+                stored = params.quantize(constant_of(value))
+                name = f"{value.name}_{node.name}"
+                node.replace_input_with(index, self._store(name, stored, params.scale, params.zero_point, node))
+            elif (name_of(node), index) in self._plan.requantized:
+                node.replace_input_with(index, self._requantize(node, index, value))
+
+    def _operand_params(self, node: ir.Node, rule: QuantRule, value: ir.Value) -> QParams:
+        """A constant among operands that share parameters has theirs; elsewhere its own."""
+        if rule.role == "same":
+            return self._params[name_of(node.outputs[0])]
+        return choose_constant(constant_of(value), self._dtype)
+
+    def _quantize_linear(self, node: ir.Node, axis: int) -> None:
+        weight, bias = node.inputs[1], node.inputs[2] if len(node.inputs) > 2 else None
+        assert node.inputs[0] is not None
+        assert weight is not None
+        input_scale = self._params[name_of(node.inputs[0])].scale
+        values = None if bias is None else constant_of(bias)
+        quantized = quantize_weight(constant_of(weight), axis, input_scale, values)
+        name = f"{weight.name}_{node.name}" if len(weight.uses()) > 1 else name_of(weight)
+        node.replace_input_with(1, self._store(name, quantized.stored, quantized.scale, 0, node, axis))
+        if bias is not None and values is not None:
+            mean = self._means.get(name_of(node.inputs[0]))
+            if mean is not None:
+                values = correct_bias(values, constant_of(weight), quantized, mean)
+            scale = (np.float32(input_scale) * quantized.scale).astype(np.float32)
+            name = f"{bias.name}_{node.name}" if len(bias.uses()) > 1 else name_of(bias)
+            node.replace_input_with(2, self._store(name, quantize_bias(values, scale), scale, 0, node, 0))
+
+    def _requantize(self, node: ir.Node, index: int, value: ir.Value) -> ir.Value:
+        """Another Q/DQ pair on one edge: the operand's own parameters are not those of its reader."""
+        return self._insert_pair(
+            value, self._params[name_of(node.outputs[0])], f"{value.name}_{node.name}_{index}", node
+        )
+
+    def _quantize_activation(self, value: ir.Value, params: QParams) -> None:
+        name, readers = name_of(value), list(value.uses())
+        is_output = value.is_graph_output()
+        if is_output:
+            value.name = f"{name}_float"
+        restored = self._insert_pair(value, params, name, value.producer())
+        for reader, index in readers:
+            reader.replace_input_with(index, restored)
+        if is_output:
+            restored.name = name
+            self._graph.outputs[:] = [restored if output is value else output for output in self._graph.outputs]
+
+    def _insert_pair(self, value: ir.Value, params: QParams, name: str, near: ir.Node | None) -> ir.Value:
+        """QuantizeLinear and DequantizeLinear behind a value; the restored float value."""
+        scale = self._initializer(f"{name}_scale", np.array(params.scale, np.float32))
+        zero_point = self._initializer(f"{name}_zero_point", np.array(params.zero_point, params.dtype))
+        quantized = self._node("QuantizeLinear", [value, scale, zero_point], name, near)
+        quantized.dtype, quantized.shape = ir.DataType[params.dtype.upper()], value.shape
+        restored = self._node("DequantizeLinear", [quantized, scale, zero_point], name, near)
+        restored.dtype, restored.shape = ir.DataType.FLOAT, value.shape
+        pair = [quantized.producer(), restored.producer()]
+        producer = value.producer()
+        if producer is not None:
+            self._graph.insert_after(producer, pair)  # type: ignore[arg-type]
+        else:
+            self._graph.insert_before(self._graph[0], pair)  # type: ignore[arg-type]
+        return restored
+
+    def _store(
+        self,
+        name: str,
+        stored: NDArray[np.generic],
+        scale: NDArray[np.float32] | float,
+        zero_point: int,
+        reader: ir.Node,
+        axis: int | None = None,
+    ) -> ir.Value:
+        """An integer initializer and the DequantizeLinear before its reader; the restored float value."""
+        scale = np.asarray(scale, np.float32)
+        inputs = [
+            self._initializer(f"{name}_quantized", stored),
+            self._initializer(f"{name}_scale", scale),
+            self._initializer(f"{name}_zero_point", np.full(scale.shape, zero_point, stored.dtype)),
+        ]
+        restored = self._node("DequantizeLinear", inputs, name, reader, {} if axis is None else {"axis": axis})
+        restored.dtype, restored.shape = ir.DataType.FLOAT, ir.Shape(stored.shape)
+        node = restored.producer()
+        assert node is not None
+        self._graph.insert_before(reader, [node])
+        return restored
+
+    def _node(
+        self,
+        op: str,
+        inputs: list[ir.Value],
+        name: str,
+        near: ir.Node | None,
+        attributes: dict[str, int] | None = None,
+    ) -> ir.Value:
+        """A Q or DQ node with the module path of the node it belongs to."""
+        module = near.metadata_props.get(MODULE) if near is not None else None
+        node = ir.node(
+            op,
+            inputs,
+            attributes or None,
+            name=f"{name}_{op}",
+            metadata_props={MODULE: module} if module is not None else None,
+        )
+        node.outputs[0].name = f"{name}_{op}_Output"
+        return node.outputs[0]
+
+    def _initializer(self, name: str, array: NDArray[np.generic]) -> ir.Value:
+        value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
+        value.dtype, value.shape = ir.DataType.from_numpy(array.dtype), ir.Shape(array.shape)
+        self._graph.register_initializer(value)
+        return value
+
+
+def constant_of(value: ir.Value) -> NDArray[np.float32]:
+    assert value.const_value is not None
+    return np.asarray(value.const_value.numpy(), np.float32)
