@@ -1,32 +1,46 @@
-"""Make normalisation part of the graph: `--fold-normalization`."""
+"""Let a model take raw pixels."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from edgekit.passes.rewrite import MODULE_KEY, new_constant
-from edgekit.registry import Preprocess
+
+FULL_SCALE = 255.0
 
 
-def prepend_normalization(model: ir.Model, preprocess: Preprocess) -> None:
-    """Put y = x / (255 std) - mean / std behind the graph's input, in place, so that it takes raw 0..255 pixels.
+def prepend_normalization(model: ir.Model, mean: Sequence[float], std: Sequence[float]) -> ir.Model:
+    """A new model whose input is raw pixels 0..255; it normalises them itself.
 
-    `fold_input_affine` then moves the scale, and where the first convolution does not pad the offset too, into its
-    weights.
+    x = (pixels - 255 * mean) / (255 * std)
 
-    Shapes: x, y f32[1,C,H,W]; mean, std f32[C].
+    simplify() then folds the factor, and where the first convolution does not pad also the offset, into that
+    convolution.
+
+    Args:
+        model: float graph with one input f32[1,C,H,W].
+        mean, std: per channel, in units of [0, 1], as Preprocess has them.
     """
-    graph = model.graph
+    clone = model.clone()
+    graph = clone.graph
     pixels = graph.inputs[0]
-    mean, std = (np.array(v, np.float64).reshape(1, -1, 1, 1) for v in (preprocess.mean, preprocess.std))
-    scale = new_constant(graph, "normalization.scale", (1 / (255 * std)).astype(np.float32))
-    offset = new_constant(graph, "normalization.offset", (-mean / std).astype(np.float32))
-    readers = list(pixels.uses())
-    scaled = ir.node("Mul", [pixels, scale], name="normalization_mul", metadata_props={MODULE_KEY: "normalization"})
-    normalized = ir.node(
-        "Add", [scaled.outputs[0], offset], name="normalization_add", metadata_props={MODULE_KEY: "normalization"}
+    if len(mean) != len(std) or pixels.shape is None or pixels.shape[1] != len(mean):
+        raise ValueError(f"mean and std have {len(mean)} and {len(std)} channels, the input has shape {pixels.shape}")
+    readers = tuple(pixels.uses())
+    per_channel = (1, -1, 1, 1)
+    offset = new_constant(
+        graph, "normalization_mean", (np.array(mean) * FULL_SCALE).astype(np.float32).reshape(per_channel)
     )
-    for node, name in ((scaled, "normalization_scaled"), (normalized, "normalization_output")):
-        node.outputs[0].name, node.outputs[0].type, node.outputs[0].shape = name, pixels.type, pixels.shape
-    for node, index in readers:
-        node.replace_input_with(index, normalized.outputs[0])
-    graph.insert_before(graph[0], [scaled, normalized])
+    factor = 1 / (np.array(std) * FULL_SCALE)
+    scale = new_constant(graph, "normalization_scale", factor.astype(np.float32).reshape(per_channel))
+    module = {MODULE_KEY: ""}
+    centred = ir.node("Sub", [pixels, offset], name="normalization_centre", metadata_props=dict(module))
+    scaled = ir.node("Mul", [centred.outputs[0], scale], name="normalization", metadata_props=dict(module))
+    for node in (centred, scaled):
+        node.outputs[0].name = f"{node.name}_output"
+        node.outputs[0].shape, node.outputs[0].type = pixels.shape, pixels.type
+    for user, index in readers:
+        user.replace_input_with(index, scaled.outputs[0])
+    graph.insert_before(graph[0], [centred, scaled])
+    return clone

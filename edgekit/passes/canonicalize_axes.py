@@ -1,0 +1,92 @@
+"""Count axes and indices from the front."""
+
+import numpy as np
+import onnx_ir as ir
+
+from edgekit.passes.canonicalize_reduce_mean import reduced_axes
+from edgekit.passes.rewrite import constant, for_each, graph_of, new_constant, set_constant, shape_of
+
+WITH_AXIS = ("Concat", "Softmax", "LogSoftmax", "ArgMax", "ArgMin", "LayerNormalization", "Gather", "Split")
+REDUCTIONS = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2")
+
+
+def canonicalize_axes(model: ir.Model) -> bool:
+    """Axes, indices, starts and ends become non-negative numbers, stated in full.
+
+    Slice: starts, ends, axes and steps are int64 constants, ends at most the size of the axis.
+    Split: sizes are a constant.       Gather: constant indices count from 0.       Reductions: axes are an input, sorted.
+
+    Skips: a value of unknown shape; a Slice that runs backwards; indices that are computed at run time.
+    """
+    axes = for_each(model, WITH_AXIS, _axis)
+    splits = for_each(model, ("Split",), _split)
+    gathers = for_each(model, ("Gather",), _gather)
+    slices = for_each(model, ("Slice",), _slice)
+    return for_each(model, REDUCTIONS, _reduction) or axes or splits or gathers or slices
+
+
+def _axis(node: ir.Node) -> bool:
+    shape, axis = shape_of(node.inputs[0]), node.attributes.get_int("axis", None)
+    if shape is None or axis is None or axis >= 0:
+        return False
+    node.attributes["axis"] = ir.AttrInt64("axis", axis + len(shape))
+    return True
+
+
+def _split(node: ir.Node) -> bool:
+    axis = node.attributes.get_int("axis", 0) or 0
+    sizes = [shape[axis] for shape in map(shape_of, node.outputs) if shape is not None]
+    if (len(node.inputs) > 1 and node.inputs[1] is not None) or len(sizes) != len(node.outputs):
+        return False
+    node.attributes.pop("num_outputs", None)
+    node.resize_inputs(2)
+    node.replace_input_with(1, new_constant(graph_of(node), f"{node.name}_sizes", np.array(sizes, np.int64)))
+    return True
+
+
+def _gather(node: ir.Node) -> bool:
+    indices, shape = constant(node.inputs[1]), shape_of(node.inputs[0])
+    if indices is None or shape is None or not (indices < 0).any():
+        return False
+    size = shape[node.attributes.get_int("axis", 0) or 0]
+    set_constant(node, 1, np.where(indices < 0, indices + size, indices).astype(indices.dtype))
+    return True
+
+
+def _slice(node: ir.Node) -> bool:
+    shape = shape_of(node.inputs[0])
+    arrays = [constant(value) for value in node.inputs[1:]]
+    if shape is None or any(array is None for array in arrays):
+        return False
+    starts, ends, *rest = [array.astype(np.int64).reshape(-1) for array in arrays if array is not None]
+    axes = rest[0] % len(shape) if rest else np.arange(len(starts))
+    steps = rest[1] if len(rest) > 1 else np.ones_like(starts)
+    if (steps < 0).any():
+        return False
+    sizes = np.array(shape, np.int64)[axes]
+    starts = np.clip(np.where(starts < 0, starts + sizes, starts), 0, sizes)
+    ends = np.clip(np.where(ends < 0, ends + sizes, ends), 0, sizes)
+    wanted = [starts, ends, axes.astype(np.int64), steps]
+    if len(arrays) == 4 and all(
+        np.array_equal(new, old) for new, old in zip(wanted, arrays, strict=True) if old is not None
+    ):
+        return False
+    node.resize_inputs(5)
+    for index, (label, array) in enumerate(zip(("starts", "ends", "axes", "steps"), wanted, strict=True), start=1):
+        node.replace_input_with(index, new_constant(graph_of(node), f"{node.name}_{label}", array))
+    return True
+
+
+def _reduction(node: ir.Node) -> bool:
+    axes = reduced_axes(node)
+    if not axes or ("axes" not in node.attributes and len(node.inputs) > 1 and _reads(node, axes)):
+        return False
+    node.attributes.pop("axes", None)
+    node.resize_inputs(2)
+    node.replace_input_with(1, new_constant(graph_of(node), f"{node.name}_axes", np.array(axes, np.int64)))
+    return True
+
+
+def _reads(node: ir.Node, axes: list[int]) -> bool:
+    array = constant(node.inputs[1])
+    return array is not None and array.tolist() == axes

@@ -1,0 +1,99 @@
+"""One way to write a fully connected layer: y = x W^T + b."""
+
+import numpy as np
+import onnx_ir as ir
+
+from edgekit.passes.rewrite import (
+    constant,
+    for_each,
+    graph_of,
+    has_one_use,
+    new_constant,
+    new_node,
+    set_constant,
+    shape_of,
+    sole_producer,
+    substitute,
+)
+
+
+def canonicalize_gemm(model: ir.Model) -> bool:
+    """Gemm gets transA=0, transB=1, alpha=beta=1 and a bias of [N]; MatMul of rank 2 with a constant becomes Gemm.
+
+    Gemm + Add of a constant [N], and MatMul + Add likewise, become one Gemm.
+
+    Shapes: x f32[M,K]; W f32[N,K]; b f32[N].
+    Skips:  a weight or bias that is computed at run time; MatMul of rank 3 and more (a transformer's linear layers).
+    """
+    merged = for_each(model, ("Add",), _merge_add)
+    made = for_each(model, ("MatMul",), _from_matmul)
+    return for_each(model, ("Gemm",), _normalize) or made or merged
+
+
+def _from_matmul(node: ir.Node) -> bool:
+    source, weight = node.inputs[0], constant(node.inputs[1])
+    shape = shape_of(source)
+    if source is None or weight is None or shape is None or len(shape) != 2 or weight.ndim != 2:
+        return False
+    graph, name = graph_of(node), node.inputs[1].name or "weight"  # type: ignore[union-attr]  # it is a constant
+    inputs = [
+        source,
+        new_constant(graph, name, weight.T),
+        new_constant(graph, f"{node.outputs[0].name}_bias", _zeros(weight, 1)),
+    ]
+    substitute(node, [new_node("Gemm", inputs, {"transB": 1}, of=node, shape=(shape[0], weight.shape[1]))])
+    return True
+
+
+def _merge_add(node: ir.Node) -> bool:
+    """(x W^T + b) + c = x W^T + (b + c)."""
+    for side in (0, 1):
+        linear = sole_producer(node.inputs[side], "Gemm")
+        added = constant(node.inputs[1 - side])
+        if linear is None or added is None or not _is_normal(linear):
+            continue
+        bias = constant(linear.inputs[2])
+        if bias is None or added.size not in (1, bias.size) or added.shape[-1:] not in ((), (1,), bias.shape):
+            continue
+        if shape_of(node.outputs[0]) != shape_of(linear.outputs[0]):
+            continue
+        set_constant(linear, 2, (bias.astype(np.float64) + added.reshape(-1)).astype(bias.dtype))
+        inputs = list(linear.inputs)
+        substitute(node, [new_node("Gemm", inputs, {"transB": 1}, of=linear, shape=shape_of(node.outputs[0]))])
+        return True
+    return False
+
+
+def _is_normal(node: ir.Node) -> bool:
+    attributes = node.attributes
+    ones = attributes.get_float("alpha", 1.0) == attributes.get_float("beta", 1.0) == 1.0
+    layout = not attributes.get_int("transA", 0) and attributes.get_int("transB", 0) == 1
+    weight, bias = shape_of(node.inputs[1]), shape_of(node.inputs[2]) if len(node.inputs) > 2 else None
+    return ones and layout and weight is not None and bias == weight[:1]
+
+
+def _normalize(node: ir.Node) -> bool:
+    if _is_normal(node) or node.attributes.get_int("transA", 0):
+        return False
+    weight = constant(node.inputs[1])
+    has_bias = len(node.inputs) > 2 and node.inputs[2] is not None
+    bias = constant(node.inputs[2]) if has_bias else np.zeros(1, weight.dtype if weight is not None else None)
+    if weight is None or bias is None or bias.size not in (1, bias.shape[-1]):
+        return False
+    rows = weight if node.attributes.get_int("transB", 0) else weight.T
+    alpha, beta = node.attributes.get_float("alpha", 1.0) or 0.0, node.attributes.get_float("beta", 1.0) or 0.0
+    set_constant(node, 1, (rows.astype(np.float64) * alpha).astype(weight.dtype) if alpha != 1 else rows)
+    offset = np.broadcast_to(bias.reshape(-1).astype(np.float64) * beta, (rows.shape[0],)).astype(weight.dtype)
+    if has_bias and has_one_use(node.inputs[2]):
+        set_constant(node, 2, offset)
+    else:
+        node.resize_inputs(3)
+        node.replace_input_with(2, new_constant(graph_of(node), f"{node.outputs[0].name}_bias", offset))
+    for name in ("alpha", "beta", "transA"):
+        node.attributes.pop(name, None)
+    node.attributes["transB"] = ir.AttrInt64("transB", 1)
+    return True
+
+
+def _zeros(weight: np.ndarray, axis: int) -> np.ndarray:
+    return np.zeros(weight.shape[axis], weight.dtype)
