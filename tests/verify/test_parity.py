@@ -1,0 +1,79 @@
+"""Figures and gates of a hop."""
+
+import numpy as np
+import pytest
+
+from edgekit.registry import Tolerance
+from edgekit.verify.parity import compare
+
+LOGITS = np.array([[1.0, 2.0, 4.0], [3.0, -1.0, 0.0]], np.float32)
+
+
+def hop(reference, actual, **gates):
+    return compare(reference, actual, name="after", reference_name="before", tolerance=Tolerance(**gates))
+
+
+def test_equal_outputs_have_no_error_and_infinite_sqnr():
+    result = hop(LOGITS, LOGITS.copy(), max_abs=1e-4)
+    assert (result.max_abs, result.range, result.agreement) == (0.0, 5.0, 1.0)
+    assert result.sqnr_db == np.inf
+    assert result.cosine == pytest.approx(1.0)
+    assert result.passed
+
+
+def test_sqnr_is_signal_over_error_in_decibel():
+    assert hop(np.full((1, 4), 10.0, np.float32), np.full((1, 4), 9.0, np.float32)).sqnr_db == pytest.approx(20.0)
+
+
+def test_max_abs_is_gated_as_a_fraction_of_the_range_and_says_so():
+    moved = LOGITS + np.float32(0.25)
+    assert hop(LOGITS, moved, max_abs=0.1).gate == "max abs 5.0e-02 <= 1e-01 of range"
+    failed = hop(LOGITS, moved, max_abs=0.01)
+    assert not failed.passed
+    assert failed.gate == "max abs 5.0e-02 > 1e-02 of range"
+
+
+def test_integer_gates_ask_for_sqnr_and_agreement():
+    swapped = LOGITS[:, ::-1].copy()
+    result = hop(LOGITS, swapped, min_sqnr_db=10.0, min_agreement=0.85)
+    assert not result.passed
+    assert result.gate.startswith("SQNR ")
+    assert "agreement 0.0% < 85.0%" in result.gate
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_nan_or_infinity_fails_even_without_a_gate(bad):
+    broken = LOGITS.copy()
+    broken[0, 0] = bad
+    for pair in ((LOGITS, broken), (broken, LOGITS)):
+        result = hop(*pair)
+        assert not result.passed
+        assert result.gate == "NaN or infinite outputs 1 = 0"
+
+
+def test_outputs_of_different_shapes_fail_and_are_named():
+    result = hop(LOGITS, LOGITS[:, :2])
+    assert not result.passed
+    assert result.gate == "shape (2, 2) = (2, 3)"
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (2, 3, 4, 4), (2,)])
+def test_agreement_counts_classes_only(shape):
+    reference = np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+    result = hop(reference, -reference, min_agreement=0.99)
+    assert result.agreement == 1.0
+    assert result.passed
+    assert result.cosine == pytest.approx(-1.0)
+
+
+def test_constant_outputs_are_gated_by_absolute_error():
+    zeros = np.zeros((2, 3), np.float32)
+    assert hop(zeros, zeros, max_abs=1e-4).passed
+    result = hop(zeros, zeros + 1, max_abs=1e-4, min_sqnr_db=10.0)
+    assert not result.passed
+    assert result.gate == "max abs 1.0e+00 > 1e-04 absolute, SQNR -inf dB < 10.0 dB"
+
+
+def test_error_is_exact_where_float32_would_round_it_away():
+    reference = np.array([[1e8, 0.0]], np.float32)
+    assert hop(reference, np.array([[1e8, 1e-3]], np.float32)).max_abs == pytest.approx(1e-3, rel=1e-6)
