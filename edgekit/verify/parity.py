@@ -80,7 +80,7 @@ def measure_sqnr_db(expected: Doubles, got: Doubles) -> float:
 
 
 def measure_agreement(expected: Doubles, got: Doubles) -> float:
-    """Share (0..1) of the rows of f64[n, classes] whose largest element stays the same; the first of equal ones counts."""
+    """Share (0..1) of rows of f64[n, classes] whose largest element stays the same; the first of equals counts."""
     return float((expected.argmax(axis=1) == got.argmax(axis=1)).mean()) if len(expected) else 1.0
 
 
