@@ -114,8 +114,7 @@ def class_indices(folder: ImageFolder, names: Labels, *, named: bool) -> list[in
         return list(folder.labels())  # EK109, which says what to do
     if names.wordnet_ids:
         prefixes = [PurePosixPath(name).name.split("_")[0].split(".")[0] for name in folder.names]
-        unknown = next((name for name in prefixes if name not in known), None)
-        if unknown is None:
+        if all(prefix in known for prefix in prefixes):
             return [known[prefix] for prefix in prefixes]
     if len(folder) == len(names.names):
         return list(range(len(folder)))

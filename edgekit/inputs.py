@@ -109,14 +109,19 @@ def _distilled(recipe: Recipe, source: Source, feed: Preprocess) -> Inputs:
 def _noise(seed: int, source: Source, feed: Preprocess) -> Inputs:
     shape = (PARITY_IMAGES // 2, *source.input_shape[1:])
     images = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
-    return _from_array(as_fed(images, source.preprocess, feed), "seeded noise (no images were given)")
+    return _from_array(as_fed(images, source.preprocess, feed), "images of seeded noise (none were given)")
 
 
 def as_fed(images: FloatArray, normalised_by: Preprocess, feed: Preprocess) -> FloatArray:
     """Images normalised for the module -> what the exported graph is fed; they differ when normalisation is folded."""
     if normalised_by == feed:
         return images
-    mean, std = (np.float32(v).reshape(-1, 1, 1) for v in (normalised_by.mean, normalised_by.std))
+    mean, std = (_per_channel(v) for v in (normalised_by.mean, normalised_by.std))
     pixels = np.clip(images * std + mean, 0, 1)
-    feed_mean, feed_std = (np.float32(v).reshape(-1, 1, 1) for v in (feed.mean, feed.std))
+    feed_mean, feed_std = (_per_channel(v) for v in (feed.mean, feed.std))
     return np.ascontiguousarray((pixels - feed_mean) / feed_std, dtype=np.float32)
+
+
+def _per_channel(values: tuple[float, ...]) -> FloatArray:
+    """f32[C,1,1], to be broadcast over an image's pixels."""
+    return np.array(values, dtype=np.float32).reshape(-1, 1, 1)

@@ -12,8 +12,7 @@ from edgekit.contract import make_contract
 from edgekit.errors import EdgekitError, Table
 from edgekit.inputs import as_fed, calibration_inputs, parity_inputs
 from edgekit.manifest import make_manifest
-from edgekit.passes import prepare_integer, simplify
-from edgekit.passes.prepend_normalization import prepend_normalization
+from edgekit.passes import prepare_integer, prepend_normalization, simplify
 from edgekit.quant import calibrate, quantize
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess, QuantScheme, Target, targets
@@ -122,9 +121,9 @@ def float_graph(source: Source, feed: Preprocess) -> ir.Model:
         graph = trace(source.module, source.input_shape)
     else:
         raise ValueError(f"source {source.name} holds neither a module nor a graph")
-    if feed != source.preprocess:
-        prepend_normalization(graph, source.preprocess)
-    return graph
+    if feed == source.preprocess:
+        return graph
+    return prepend_normalization(graph, source.preprocess.mean, source.preprocess.std)
 
 
 def integer_graph(run: Run, source: Source, scheme: QuantScheme) -> ir.Model:

@@ -1,6 +1,6 @@
 """`edgekit models`, `targets`, `doctor` and `explain`: what there is, without running anything."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -8,6 +8,9 @@ from edgekit.cli import app
 from edgekit.cli.export import JsonFlag
 from edgekit.cli.output import print_json
 from edgekit.errors import CATALOGUE, EXIT_CODES, EdgekitError, did_you_mean
+
+if TYPE_CHECKING:
+    from edgekit.registry import ModelSpec, Target
 
 OPTIONAL = ("timm", "torchvision", "tflite-runtime")
 
@@ -31,7 +34,7 @@ def models_command(
         print_table(columns, [model_row(document) for document in documents], right=("params", "MACs"))
 
 
-def model_document(spec: Any) -> dict[str, Any]:
+def model_document(spec: "ModelSpec") -> dict[str, Any]:
     """One zoo model as JSON."""
     weights = [
         {"name": w.name, "classes": w.num_classes, "top1": w.top1, "dataset": w.dataset, "source": w.source}
@@ -83,8 +86,10 @@ def targets_command(
     print_table(columns, [tuple(str(document[c]) for c in columns) for document in documents])
 
 
-def target_document(target: Any) -> dict[str, Any]:
+def target_document(target: "Target") -> dict[str, Any]:
     """One target as JSON."""
+    from edgekit.report.markdown import gate_text
+
     return {
         "target": target.name,
         "file": f"model.{target.format}",
@@ -94,15 +99,6 @@ def target_document(target: Any) -> dict[str, Any]:
         "what": target.summary,
         "min_runtime": target.min_runtime,
     }
-
-
-def gate_text(tolerance: Any) -> str:
-    parts = (
-        (tolerance.max_abs, lambda v: f"max abs <= {v:g} of range"),
-        (tolerance.min_sqnr_db, lambda v: f"SQNR >= {v:g} dB"),
-        (tolerance.min_agreement, lambda v: f"top-1 same >= {100 * v:g} %"),
-    )
-    return ", ".join(say(value) for value, say in parts if value is not None) or "none"
 
 
 @app.command("doctor")

@@ -4,13 +4,14 @@ import math
 
 import onnx_ir as ir
 
-from edgekit.passes.rewrite import for_each, shape_of
+from edgekit.passes.rewrite import for_each, ints_attribute, shape_of, string_attribute
 
 
 def canonicalize_auto_pad(model: ir.Model) -> bool:
     """Replace auto_pad by `pads` (top, left, ..., bottom, right, ... in pixels).
 
-    SAME:   total = max(0, (ceil(in / stride) - 1) * stride + (k - 1) * dilation + 1 - in); UPPER puts the odd pixel last.
+    SAME:   total = max(0, (ceil(in / stride) - 1) * stride + (k - 1) * dilation + 1 - in)
+            UPPER puts the odd pixel last, LOWER first.
     VALID:  0.
 
     Skips:  a node whose input size is not known.
@@ -20,8 +21,8 @@ def canonicalize_auto_pad(model: ir.Model) -> bool:
 
 
 def _resolve(node: ir.Node) -> bool:
-    mode = node.attributes.get_string("auto_pad", None)
-    if mode is None:
+    mode = string_attribute(node, "auto_pad", "")
+    if not mode:
         return False
     if mode != "NOTSET":
         pads = _pads(node, mode)
@@ -35,13 +36,13 @@ def _resolve(node: ir.Node) -> bool:
 def _pads(node: ir.Node, mode: str) -> list[int] | None:
     shape = shape_of(node.inputs[0])
     weight = shape_of(node.inputs[1]) if node.op_type == "Conv" else None
-    kernel = node.attributes.get_ints("kernel_shape", weight[2:] if weight else None)
-    if shape is None or kernel is None:
+    kernel = ints_attribute(node, "kernel_shape", weight[2:] if weight else ())
+    if shape is None or not kernel:
         return None
     ones = [1] * len(kernel)
     if mode == "VALID":
         return [0] * (2 * len(kernel))
-    strides, dilations = node.attributes.get_ints("strides", ones), node.attributes.get_ints("dilations", ones)
+    strides, dilations = ints_attribute(node, "strides", ones), ints_attribute(node, "dilations", ones)
     begin, end = [], []
     for size, k, stride, dilation in zip(shape[2:], kernel, strides, dilations, strict=True):
         total = max(0, (math.ceil(size / stride) - 1) * stride + (k - 1) * dilation + 1 - size)

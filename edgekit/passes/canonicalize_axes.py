@@ -4,7 +4,16 @@ import numpy as np
 import onnx_ir as ir
 
 from edgekit.passes.canonicalize_reduce_mean import reduced_axes
-from edgekit.passes.rewrite import constant, for_each, graph_of, new_constant, set_constant, shape_of
+from edgekit.passes.rewrite import (
+    Array,
+    constant,
+    for_each,
+    graph_of,
+    int_attribute,
+    new_constant,
+    set_constant,
+    shape_of,
+)
 
 WITH_AXIS = ("Concat", "Softmax", "LogSoftmax", "ArgMax", "ArgMin", "LayerNormalization", "Gather", "Split")
 REDUCTIONS = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2")
@@ -14,7 +23,8 @@ def canonicalize_axes(model: ir.Model) -> bool:
     """Axes, indices, starts and ends become non-negative numbers, stated in full.
 
     Slice: starts, ends, axes and steps are int64 constants, ends at most the size of the axis.
-    Split: sizes are a constant.       Gather: constant indices count from 0.       Reductions: axes are an input, sorted.
+    Split: sizes are a constant.        Gather: constant indices count from 0.
+    Reductions: axes are a sorted constant input.
 
     Skips: a value of unknown shape; a Slice that runs backwards; indices that are computed at run time.
     """
@@ -26,15 +36,15 @@ def canonicalize_axes(model: ir.Model) -> bool:
 
 
 def _axis(node: ir.Node) -> bool:
-    shape, axis = shape_of(node.inputs[0]), node.attributes.get_int("axis", None)
-    if shape is None or axis is None or axis >= 0:
+    shape, axis = shape_of(node.inputs[0]), int_attribute(node, "axis")
+    if shape is None or axis >= 0:
         return False
     node.attributes["axis"] = ir.AttrInt64("axis", axis + len(shape))
     return True
 
 
 def _split(node: ir.Node) -> bool:
-    axis = node.attributes.get_int("axis", 0) or 0
+    axis = int_attribute(node, "axis")
     sizes = [shape[axis] for shape in map(shape_of, node.outputs) if shape is not None]
     if (len(node.inputs) > 1 and node.inputs[1] is not None) or len(sizes) != len(node.outputs):
         return False
@@ -48,7 +58,7 @@ def _gather(node: ir.Node) -> bool:
     indices, shape = constant(node.inputs[1]), shape_of(node.inputs[0])
     if indices is None or shape is None or not (indices < 0).any():
         return False
-    size = shape[node.attributes.get_int("axis", 0) or 0]
+    size = shape[int_attribute(node, "axis")]
     set_constant(node, 1, np.where(indices < 0, indices + size, indices).astype(indices.dtype))
     return True
 
@@ -67,14 +77,16 @@ def _slice(node: ir.Node) -> bool:
     starts = np.clip(np.where(starts < 0, starts + sizes, starts), 0, sizes)
     ends = np.clip(np.where(ends < 0, ends + sizes, ends), 0, sizes)
     wanted = [starts, ends, axes.astype(np.int64), steps]
-    if len(arrays) == 4 and all(
-        np.array_equal(new, old) for new, old in zip(wanted, arrays, strict=True) if old is not None
-    ):
+    if len(arrays) == 4 and all(map(_equal, wanted, arrays)):
         return False
     node.resize_inputs(5)
     for index, (label, array) in enumerate(zip(("starts", "ends", "axes", "steps"), wanted, strict=True), start=1):
         node.replace_input_with(index, new_constant(graph_of(node), f"{node.name}_{label}", array))
     return True
+
+
+def _equal(new: Array, old: Array | None) -> bool:
+    return old is not None and old.dtype == np.int64 and np.array_equal(new, old)
 
 
 def _reduction(node: ir.Node) -> bool:

@@ -3,7 +3,16 @@
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.passes.rewrite import for_each, graph_of, new_constant, new_node, scalar, sole_producer, substitute
+from edgekit.passes.rewrite import (
+    for_each,
+    graph_of,
+    new_constant,
+    new_node,
+    scalar,
+    shape_of,
+    sole_producer,
+    substitute,
+)
 
 
 def canonicalize_clip(model: ir.Model) -> bool:
@@ -28,11 +37,8 @@ def clip_bounds(node: ir.Node | None) -> tuple[float, float] | None:
         numbers = [scalar(value) for value in given]
         if any(value is not None and number is None for value, number in zip(given, numbers, strict=True)):
             return None
-        low, high = (
-            (numbers[0] if numbers[0] is not None else -np.inf),
-            (numbers[1] if numbers[1] is not None else np.inf),
-        )
-        return _without_limits(low, high)
+        low, high = numbers
+        return _without_limits(-np.inf if low is None else low, np.inf if high is None else high)
     bound = scalar(node.inputs[1]) if len(node.inputs) == 2 else None
     if bound is None:
         bound = scalar(node.inputs[0]) if len(node.inputs) == 2 else None
@@ -76,8 +82,5 @@ def _canonicalize(node: ir.Node) -> bool:
 
 def _is_rewritable(node: ir.Node, low: float, high: float) -> bool:
     """Whether a Clip is not yet two scalar constants, or is a Relu."""
-    complete = len(node.inputs) == 3 and all(scalar(value) is not None for value in node.inputs[1:])
-    rank_0 = complete and all(
-        value is not None and value.shape is not None and len(value.shape) == 0 for value in node.inputs[1:]
-    )
-    return not rank_0 or (low == 0 and high == np.inf)
+    scalars = len(node.inputs) == 3 and all(shape_of(value) == () for value in node.inputs[1:])
+    return not scalars or (low == 0 and high == np.inf)

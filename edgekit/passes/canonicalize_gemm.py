@@ -5,9 +5,11 @@ import onnx_ir as ir
 
 from edgekit.passes.rewrite import (
     constant,
+    float_attribute,
     for_each,
     graph_of,
     has_one_use,
+    int_attribute,
     new_constant,
     new_node,
     set_constant,
@@ -36,11 +38,8 @@ def _from_matmul(node: ir.Node) -> bool:
     if source is None or weight is None or shape is None or len(shape) != 2 or weight.ndim != 2:
         return False
     graph, name = graph_of(node), node.inputs[1].name or "weight"  # type: ignore[union-attr]  # it is a constant
-    inputs = [
-        source,
-        new_constant(graph, name, weight.T),
-        new_constant(graph, f"{node.outputs[0].name}_bias", _zeros(weight, 1)),
-    ]
+    bias = np.zeros(weight.shape[1], weight.dtype)
+    inputs = [source, new_constant(graph, name, weight.T), new_constant(graph, f"{node.outputs[0].name}_bias", bias)]
     substitute(node, [new_node("Gemm", inputs, {"transB": 1}, of=node, shape=(shape[0], weight.shape[1]))])
     return True
 
@@ -65,23 +64,22 @@ def _merge_add(node: ir.Node) -> bool:
 
 
 def _is_normal(node: ir.Node) -> bool:
-    attributes = node.attributes
-    ones = attributes.get_float("alpha", 1.0) == attributes.get_float("beta", 1.0) == 1.0
-    layout = not attributes.get_int("transA", 0) and attributes.get_int("transB", 0) == 1
+    ones = float_attribute(node, "alpha", 1.0) == float_attribute(node, "beta", 1.0) == 1.0
+    layout = not int_attribute(node, "transA") and int_attribute(node, "transB") == 1
     weight, bias = shape_of(node.inputs[1]), shape_of(node.inputs[2]) if len(node.inputs) > 2 else None
     return ones and layout and weight is not None and bias == weight[:1]
 
 
 def _normalize(node: ir.Node) -> bool:
-    if _is_normal(node) or node.attributes.get_int("transA", 0):
+    if _is_normal(node) or int_attribute(node, "transA"):
         return False
     weight = constant(node.inputs[1])
     has_bias = len(node.inputs) > 2 and node.inputs[2] is not None
     bias = constant(node.inputs[2]) if has_bias else np.zeros(1, weight.dtype if weight is not None else None)
     if weight is None or bias is None or bias.size not in (1, bias.shape[-1]):
         return False
-    rows = weight if node.attributes.get_int("transB", 0) else weight.T
-    alpha, beta = node.attributes.get_float("alpha", 1.0) or 0.0, node.attributes.get_float("beta", 1.0) or 0.0
+    rows = weight if int_attribute(node, "transB") else weight.T
+    alpha, beta = float_attribute(node, "alpha", 1.0), float_attribute(node, "beta", 1.0)
     set_constant(node, 1, (rows.astype(np.float64) * alpha).astype(weight.dtype) if alpha != 1 else rows)
     offset = np.broadcast_to(bias.reshape(-1).astype(np.float64) * beta, (rows.shape[0],)).astype(weight.dtype)
     if has_bias and has_one_use(node.inputs[2]):
@@ -93,7 +91,3 @@ def _normalize(node: ir.Node) -> bool:
         node.attributes.pop(name, None)
     node.attributes["transB"] = ir.AttrInt64("transB", 1)
     return True
-
-
-def _zeros(weight: np.ndarray, axis: int) -> np.ndarray:
-    return np.zeros(weight.shape[axis], weight.dtype)

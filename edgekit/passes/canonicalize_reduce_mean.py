@@ -3,7 +3,17 @@
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.passes.rewrite import constant, for_each, graph_of, new_constant, new_node, shape_of, substitute
+from edgekit.passes.rewrite import (
+    constant,
+    for_each,
+    graph_of,
+    int_attribute,
+    ints_attribute,
+    new_constant,
+    new_node,
+    shape_of,
+    substitute,
+)
 
 
 def canonicalize_reduce_mean(model: ir.Model) -> bool:
@@ -29,9 +39,9 @@ def reduced_axes(node: ir.Node) -> list[int] | None:
             return None
         given = [int(axis) for axis in array.reshape(-1)]
     elif "axes" in node.attributes:
-        given = list(node.attributes.get_ints("axes", ()))
+        given = list(ints_attribute(node, "axes"))
     if not given:
-        return [] if node.attributes.get_int("noop_with_empty_axes", 0) else list(range(len(shape)))
+        return [] if int_attribute(node, "noop_with_empty_axes") else list(range(len(shape)))
     return sorted(axis % len(shape) for axis in given)
 
 
@@ -40,7 +50,7 @@ def _canonicalize_mean(node: ir.Node) -> bool:
     if shape is None or len(shape) != 4 or source is None or reduced_axes(node) != [2, 3]:
         return False
     pooled = (shape[0], shape[1], 1, 1)
-    if node.attributes.get_int("keepdims", 1):
+    if int_attribute(node, "keepdims", 1):
         substitute(node, [new_node("GlobalAveragePool", [source], of=node, shape=pooled)])
         return True
     pool = new_node("GlobalAveragePool", [source], of=node, suffix="pool", shape=pooled)
@@ -50,11 +60,11 @@ def _canonicalize_mean(node: ir.Node) -> bool:
 
 
 def _canonicalize_pool(node: ir.Node) -> bool:
-    shape, kernel, source = shape_of(node.inputs[0]), node.attributes.get_ints("kernel_shape", ()), node.inputs[0]
+    shape, kernel, source = shape_of(node.inputs[0]), ints_attribute(node, "kernel_shape"), node.inputs[0]
     whole = shape is not None and len(shape) == 4 and tuple(kernel or ()) == shape[2:]
     if not whole or shape is None or source is None or shape_of(node.outputs[0]) != (*shape[:2], 1, 1):
         return False
-    if "auto_pad" in node.attributes or any(node.attributes.get_ints("pads", ()) or ()):
+    if "auto_pad" in node.attributes or any(ints_attribute(node, "pads")):
         return False
     substitute(node, [new_node("GlobalAveragePool", [source], of=node, shape=(*shape[:2], 1, 1))])
     return True

@@ -1,10 +1,9 @@
 """Write a BatchNormalization that cannot fold as arithmetic."""
 
-import numpy as np
 import onnx_ir as ir
 
 from edgekit.passes.fold_batch_norm import batch_norm_affine
-from edgekit.passes.rewrite import for_each, graph_of, new_constant, new_node, shape_of, substitute
+from edgekit.passes.rewrite import float_dtype, for_each, graph_of, new_constant, new_node, shape_of, substitute
 
 
 def decompose_batch_norm(model: ir.Model) -> bool:
@@ -26,7 +25,7 @@ def _decompose(node: ir.Node) -> bool:
         return False
     graph, name = graph_of(node), node.outputs[0].name
     per_channel = (-1, *[1] * (len(shape) - 2))
-    dtype = np.float32 if source.dtype is None else source.dtype.numpy()
+    dtype = float_dtype(source)
     scale, offset = (array.astype(dtype).reshape(per_channel) for array in affine)
     scaled = new_node(
         "Mul", [source, new_constant(graph, f"{name}_scale", scale)], of=node, suffix="scaled", shape=shape

@@ -3,7 +3,16 @@
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.passes.rewrite import for_each, graph_of, new_constant, new_node, shape_of, substitute
+from edgekit.passes.rewrite import (
+    float_attribute,
+    float_dtype,
+    for_each,
+    graph_of,
+    new_constant,
+    new_node,
+    shape_of,
+    substitute,
+)
 
 
 def decompose_hard_sigmoid(model: ir.Model) -> bool:
@@ -25,8 +34,8 @@ def _decompose(node: ir.Node) -> bool:
     if source is None or shape is None:
         return False
     graph, name = graph_of(node), node.outputs[0].name
-    dtype = np.float32 if source.dtype is None else source.dtype.numpy()
-    alpha, beta = node.attributes.get_float("alpha", 0.2), node.attributes.get_float("beta", 0.5)
+    dtype = float_dtype(source)
+    alpha, beta = float_attribute(node, "alpha", 0.2), float_attribute(node, "beta", 0.5)
 
     def number(label: str, value: float | None) -> ir.Value:
         return new_constant(graph, f"{name}_{label}", np.array(value, dtype))

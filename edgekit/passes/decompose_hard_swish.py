@@ -5,7 +5,7 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.passes.rewrite import for_each, graph_of, new_constant, new_node, shape_of, substitute
+from edgekit.passes.rewrite import float_dtype, for_each, graph_of, new_constant, new_node, shape_of, substitute
 
 ROOT_6 = math.sqrt(6.0)
 
@@ -15,8 +15,8 @@ def decompose_hard_swish(model: ir.Model) -> bool:
 
     t = x / sqrt(6)          r = clip(t + 3 / sqrt(6), 0, sqrt(6))          y = t * r
 
-    t * r = x / sqrt(6) * clip(x + 3, 0, 6) / sqrt(6) = x * clip(x + 3, 0, 6) / 6, exactly hard_swish(x). Behind a Conv or
-    Gemm that nothing else reads, fold_affine puts the 1 / sqrt(6) into its weights, so no factor is left over. In
+    t * r = x / sqrt(6) * clip(x + 3, 0, 6) / sqrt(6) = x * clip(x + 3, 0, 6) / 6, exactly hard_swish(x). Behind a Conv
+    or Gemm that nothing else reads, fold_affine puts the 1 / sqrt(6) into its weights, so no factor is left over. In
     integers the Clip is the saturation of the Add's output.
 
     Skips:  nothing.
@@ -30,7 +30,7 @@ def _decompose(node: ir.Node) -> bool:
     if source is None or shape is None:
         return False
     graph, name = graph_of(node), node.outputs[0].name
-    dtype = np.float32 if source.dtype is None else source.dtype.numpy()
+    dtype = float_dtype(source)
 
     def number(label: str, value: float) -> ir.Value:
         return new_constant(graph, f"{name}_{label}", np.array(value, dtype))

@@ -3,7 +3,7 @@
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.passes.rewrite import bypass, constant, for_each, scalar, shape_of
+from edgekit.passes.rewrite import bypass, constant, for_each, ints_attribute, scalar, shape_of
 
 OP_TYPES = ("Identity", "Dropout", "Cast", "CastLike", "Pad", "Transpose", "Expand", "Slice", "Concat", "Sum", "Add",
             "Sub", "Mul", "Div", "Reshape")  # fmt: skip
@@ -42,7 +42,7 @@ def _unchanged_input(node: ir.Node) -> ir.Value | None:
             pads = constant(node.inputs[1])
             return first if pads is not None and not pads.any() else None
         case "Transpose":
-            permutation = node.attributes.get_ints("perm", ())
+            permutation = ints_attribute(node, "perm")
             return first if permutation and list(permutation) == sorted(permutation) else None
         case "Expand" | "Reshape":
             return first if same_shape else None

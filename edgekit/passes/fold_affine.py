@@ -8,8 +8,10 @@ from edgekit.passes.rewrite import (
     bypass,
     constant,
     constant_operand,
+    float_attribute,
     for_each,
     graph_of,
+    int_attribute,
     new_constant,
     set_constant,
     shape_of,
@@ -88,14 +90,13 @@ def scale_outputs(linear: ir.Node, scale: Array, offset: Array) -> bool:
 
 def _output_axis(linear: ir.Node) -> int | None:
     """The weight's axis of output channels; None for a layout that no pass scales."""
-    attributes = linear.attributes
     if linear.op_type == "ConvTranspose":
-        return 1 if attributes.get_int("group", 1) == 1 else None
-    if linear.op_type == "Gemm" and (attributes.get_float("alpha", 1.0) != 1 or attributes.get_float("beta", 1.0) != 1):
+        return 1 if int_attribute(linear, "group", 1) == 1 else None
+    if linear.op_type != "Gemm":
+        return 0
+    if float_attribute(linear, "alpha", 1.0) != 1 or float_attribute(linear, "beta", 1.0) != 1:
         return None
-    if linear.op_type == "Gemm" and not attributes.get_int("transB", 0):
-        return 1
-    return 0
+    return 0 if int_attribute(linear, "transB") else 1
 
 
 def _fold(node: ir.Node) -> bool:

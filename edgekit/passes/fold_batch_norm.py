@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgekit.passes.fold_affine import scale_outputs
-from edgekit.passes.rewrite import Array, bypass, constant, for_each, sole_producer
+from edgekit.passes.rewrite import Array, bypass, constant, float_attribute, for_each, int_attribute, sole_producer
 
 
 def fold_batch_norm(model: ir.Model) -> bool:
@@ -23,14 +23,11 @@ def fold_batch_norm(model: ir.Model) -> bool:
 def batch_norm_affine(node: ir.Node) -> tuple[Array, Array] | None:
     """(scale, offset) f64[C] of an inference-mode BatchNormalization: y = x * scale + offset."""
     parameters = [constant(value) for value in node.inputs[1:5]]
-    if (
-        len(parameters) != 4
-        or any(array is None for array in parameters)
-        or node.attributes.get_int("training_mode", 0)
-    ):
+    known = [array.astype(np.float64) for array in parameters if array is not None]
+    if len(known) != 4 or int_attribute(node, "training_mode"):
         return None
-    gamma, beta, mean, variance = (array.astype(np.float64) for array in parameters if array is not None)
-    scale = gamma / np.sqrt(variance + (node.attributes.get_float("epsilon", 1e-5) or 0.0))
+    gamma, beta, mean, variance = known
+    scale = gamma / np.sqrt(variance + (float_attribute(node, "epsilon", 1e-5)))
     return scale, beta - mean * scale
 
 

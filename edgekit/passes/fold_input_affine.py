@@ -9,6 +9,7 @@ from edgekit.passes.rewrite import (
     constant,
     for_each,
     graph_of,
+    ints_attribute,
     new_constant,
     new_node,
     remove_unused,
@@ -56,7 +57,7 @@ def _fold(conv: ir.Node) -> bool:
 
 
 def _pads(conv: ir.Node) -> bool:
-    return "auto_pad" in conv.attributes or any(conv.attributes.get_ints("pads", None) or ())
+    return "auto_pad" in conv.attributes or any(ints_attribute(conv, "pads"))
 
 
 def _on_weight(per_input: Array, weight: Array) -> Array:

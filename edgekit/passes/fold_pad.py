@@ -3,7 +3,16 @@
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.passes.rewrite import constant, for_each, scalar, shape_of, sole_producer
+from edgekit.passes.rewrite import (
+    constant,
+    for_each,
+    int_attribute,
+    ints_attribute,
+    scalar,
+    shape_of,
+    sole_producer,
+    string_attribute,
+)
 
 
 def fold_pad(model: ir.Model) -> bool:
@@ -23,10 +32,10 @@ def _fold(node: ir.Node) -> bool:
     extra = _spatial_zeros(pad) if pad is not None else None
     if pad is None or extra is None or "auto_pad" in node.attributes:
         return False
-    own = list(node.attributes.get_ints("pads", None) or [0] * len(extra))
+    own = list(ints_attribute(node, "pads") or [0] * len(extra))
     if node.op_type == "AveragePool":
-        counts = node.attributes.get_int("count_include_pad", 0)
-        if node.attributes.get_int("ceil_mode", 0) or (any(own) and not counts):
+        counts = int_attribute(node, "count_include_pad")
+        if int_attribute(node, "ceil_mode") or (any(own) and not counts):
             return False
         node.attributes["count_include_pad"] = ir.AttrInt64("count_include_pad", 1)
     node.attributes["pads"] = ir.AttrInt64s("pads", [a + b for a, b in zip(own, extra, strict=True)])
@@ -41,7 +50,7 @@ def _spatial_zeros(pad: ir.Node) -> list[int] | None:
     fill = pad.inputs[2] if len(pad.inputs) > 2 else None
     if shape is None or amounts is None or (fill is not None and scalar(fill) != 0):
         return None
-    if pad.attributes.get_string("mode", "constant") != "constant":
+    if string_attribute(pad, "mode", "constant") != "constant":
         return None
     full = np.zeros((2, len(shape)), np.int64)
     axes = constant(pad.inputs[3]) if len(pad.inputs) > 3 else np.arange(len(shape))

@@ -4,7 +4,7 @@ import onnx_ir as ir
 
 from edgekit.passes.fuse_hard_sigmoid import clipped_affine
 from edgekit.passes.patterns import close, product
-from edgekit.passes.rewrite import for_each, new_node, shape_of, sole_producer, substitute
+from edgekit.passes.rewrite import float_attribute, for_each, new_node, shape_of, sole_producer, substitute
 
 
 def fuse_hard_swish(model: ir.Model) -> bool:
@@ -20,7 +20,7 @@ def is_hard_sigmoid(node: ir.Node | None) -> bool:
     """Whether a HardSigmoid has the slope 1/6 and the offset 1/2 (ONNX's default slope is 0.2)."""
     if node is None:
         return False
-    alpha, beta = node.attributes.get_float("alpha", 0.2), node.attributes.get_float("beta", 0.5)
+    alpha, beta = float_attribute(node, "alpha", 0.2), float_attribute(node, "beta", 0.5)
     return close(alpha or 0.0, 1 / 6) and close(beta or 0.0, 0.5)
 
 

@@ -9,9 +9,11 @@ from edgekit.passes.canonicalize_reduce_mean import reduced_axes
 from edgekit.passes.rewrite import (
     Array,
     constant,
+    float_dtype,
     for_each,
     graph_of,
     has_one_use,
+    int_attribute,
     new_constant,
     new_node,
     produced_by,
@@ -56,7 +58,7 @@ def _fuse(node: ir.Node) -> bool:
     offset = _parameter_after(root, "Add", size)
     if offset is not None:
         root = root.outputs[0].consumers()[0]
-    dtype = np.float32 if found.x.dtype is None else found.x.dtype.numpy()
+    dtype = float_dtype(found.x)
     inputs = [found.x, new_constant(graph, f"{node.name}_scale", np.ones(size, dtype) if scale is None else scale)]
     if offset is not None:
         inputs.append(new_constant(graph, f"{node.name}_offset", offset))
@@ -84,7 +86,7 @@ def _match(node: ir.Node) -> Normalized | None:
     axes = reduced_axes(mean)
     trailing = axes is not None and axes == list(range(rank - len(axes), rank)) and axes == reduced_axes(variance)
     inside = all(user in (node, square) for user in d.consumers()) and not d.is_graph_output()
-    kept = all(reduce.attributes.get_int("keepdims", 1) for reduce in (mean, variance))
+    kept = all(int_attribute(reduce, "keepdims", 1) for reduce in (mean, variance))
     if x is None or not axes or not trailing or not inside or not kept or exponent != 2.0:
         return None
     return Normalized(x, axes[0], epsilon) if mean.inputs[0] is x and square.inputs[0] is d else None

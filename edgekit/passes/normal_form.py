@@ -19,7 +19,7 @@ def open_graph(model: ir.Model) -> ir.Model:
     """A copy of `model` at opset 21, functions inlined, constants lifted, shapes inferred.
 
     Raises:
-        EdgekitError: EK203 for a dynamic input shape, EK204 for a quantized graph or an operator set nobody can convert.
+        EdgekitError: EK203 for a dynamic input shape, EK204 for a quantized graph or an opset that cannot be converted.
     """
     _require_float(model)
     _require_static(model)
@@ -83,7 +83,7 @@ def _require_static(model: ir.Model) -> None:
 
 
 def _to_opset(model: ir.Model) -> ir.Model:
-    """Bring the default operator set to OPSET; between 18 and OPSET most nodes mean the same and are left as they are."""
+    """Bring the default operator set to OPSET; between 18 and OPSET most nodes mean the same and are left alone."""
     version = model.opset_imports.get("", OPSET)
     if version == OPSET:
         return model

@@ -28,12 +28,12 @@ def prepend_normalization(model: ir.Model, mean: Sequence[float], std: Sequence[
     if len(mean) != len(std) or pixels.shape is None or pixels.shape[1] != len(mean):
         raise ValueError(f"mean and std have {len(mean)} and {len(std)} channels, the input has shape {pixels.shape}")
     readers = tuple(pixels.uses())
-    per_channel = (1, -1, 1, 1)
-    offset = new_constant(
-        graph, "normalization_mean", (np.array(mean) * FULL_SCALE).astype(np.float32).reshape(per_channel)
-    )
-    factor = 1 / (np.array(std) * FULL_SCALE)
-    scale = new_constant(graph, "normalization_scale", factor.astype(np.float32).reshape(per_channel))
+
+    def per_channel(label: str, values: Sequence[float]) -> ir.Value:
+        return new_constant(graph, f"normalization_{label}", np.array(values, np.float32).reshape(1, -1, 1, 1))
+
+    offset = per_channel("mean", [FULL_SCALE * number for number in mean])
+    scale = per_channel("scale", [1 / (FULL_SCALE * number) for number in std])
     module = {MODULE_KEY: ""}
     centred = ir.node("Sub", [pixels, offset], name="normalization_centre", metadata_props=dict(module))
     scaled = ir.node("Mul", [centred.outputs[0], scale], name="normalization", metadata_props=dict(module))

@@ -5,6 +5,7 @@ another use. A replaced node hands its name, its module path and its output's na
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,8 @@ import onnx_ir as ir
 
 MODULE_KEY = "edgekit.module"
 
-Array = npt.NDArray[np.generic]
+# Elements of any type: initializers hold weights, indices and flags.
+Array = npt.NDArray[Any]
 AttributeValue = int | float | str | Sequence[int]
 
 
@@ -50,6 +52,35 @@ def shape_of(value: ir.Value | None) -> tuple[int, ...] | None:
     if value is None or value.shape is None or not all(isinstance(size, int) for size in value.shape):
         return None
     return tuple(int(size) for size in value.shape)  # type: ignore[arg-type]  # checked: no symbolic dimension
+
+
+def int_attribute(node: ir.Node, name: str, default: int = 0) -> int:
+    """An integer attribute, or what ONNX takes when it is not given."""
+    attribute = node.attributes.get(name)
+    return attribute.as_int() if attribute is not None else default
+
+
+def float_attribute(node: ir.Node, name: str, default: float) -> float:
+    """A float attribute, or what ONNX takes when it is not given."""
+    attribute = node.attributes.get(name)
+    return attribute.as_float() if attribute is not None else default
+
+
+def ints_attribute(node: ir.Node, name: str, default: Sequence[int] = ()) -> list[int]:
+    """A list-of-integers attribute, or `default`."""
+    attribute = node.attributes.get(name)
+    return list(attribute.as_ints()) if attribute is not None else list(default)
+
+
+def string_attribute(node: ir.Node, name: str, default: str) -> str:
+    """A string attribute, or what ONNX takes when it is not given."""
+    attribute = node.attributes.get(name)
+    return attribute.as_string() if attribute is not None else default
+
+
+def float_dtype(value: ir.Value) -> np.dtype[np.floating]:
+    """The NumPy type of a value's elements; float32 where the graph does not say."""
+    return np.dtype(np.float32) if value.dtype is None else np.dtype(value.dtype.numpy())
 
 
 def produced_by(value: ir.Value | None, *op_types: str) -> ir.Node | None:

@@ -5,35 +5,13 @@ import onnx_ir as ir
 
 from edgekit.errors import EdgekitError
 
-# A graph that computes shapes holds at least one of these; without them there is nothing onnxsim would add to our passes.
+# A graph that computes shapes holds at least one of these; without them onnxsim adds nothing to our passes.
 SHAPE_ARITHMETIC = frozenset(
-    [
-        "Shape",
-        "Size",
-        "ConstantOfShape",
-        "Range",
-        "Where",
-        "Equal",
-        "Not",
-        "And",
-        "Or",
-        "Less",
-        "Greater",
-        "NonZero",
-        "ScatterND",
-        "ScatterElements",
-        "If",
-        "Loop",
-        "Tile",
-        "Mod",
-        "Expand",
-        "Cast",
-        "CastLike",
-        "OneHot",
-        "CumSum",
-        "Unsqueeze",
-        "Squeeze",
-    ]
+    {
+        *("Shape", "Size", "ConstantOfShape", "Range", "Expand", "Tile", "Squeeze", "Unsqueeze", "Cast", "CastLike"),
+        *("Where", "Equal", "Not", "And", "Or", "Less", "Greater", "NonZero", "Mod", "CumSum", "OneHot"),
+        *("ScatterND", "ScatterElements", "If", "Loop"),
+    }
 )
 
 

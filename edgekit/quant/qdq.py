@@ -202,6 +202,8 @@ class Writer:
         return node.outputs[0]
 
     def _initializer(self, name: str, array: NDArray[np.generic]) -> ir.Value:
+        while name in self._graph.initializers:  # the graph may have a constant of that name already
+            name += "_"
         value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
         value.dtype, value.shape = ir.DataType.from_numpy(array.dtype), ir.Shape(array.shape)
         self._graph.register_initializer(value)

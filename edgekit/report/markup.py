@@ -1,9 +1,7 @@
-"""The few pieces of HTML and SVG that the report is made of. Every text passes through `escape`."""
+"""The few pieces of HTML that the report is made of. Every text passes through `escape`."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
-
-BAR_HEIGHT, ROW_HEIGHT, CHART_WIDTH = 16, 44, 640
 
 
 def section(title: str, *parts: str) -> str:
@@ -51,17 +49,19 @@ def steps(sentences: Iterable[str]) -> str:
 
 
 def bars(rows: Sequence[tuple[str, float, str, bool]], label: str) -> str:
-    """A bar chart: (name, value, value as text, whether it is good), the longest bar across the full width."""
+    """A bar chart: (name, value, value as text, whether it is good), the longest bar across the full width.
+
+    Boxes rather than SVG: text keeps its size when the page is as narrow as a phone.
+    """
     longest = max((value for _, value, _, _ in rows), default=0) or 1
-    parts = []
-    for index, (name, value, text, good) in enumerate(rows):
-        top = index * ROW_HEIGHT
-        width = max(2.0, CHART_WIDTH * max(value, 0) / longest)
-        parts += [
-            f"<text x=0 y={top + 14}>{escape(name)}</text>",
-            f"<text x={CHART_WIDTH} y={top + 14} text-anchor=end class=dim>{escape(text)}</text>",
-            f"<rect class=track x=0 y={top + 20} width={CHART_WIDTH} height={BAR_HEIGHT} rx=4 />",
-            f"<rect{'' if good else ' class=bad'} x=0 y={top + 20} width={width:.1f} height={BAR_HEIGHT} rx=4 />",
-        ]
-    height = max(1, len(rows)) * ROW_HEIGHT
-    return f"<svg viewBox='0 0 {CHART_WIDTH} {height}' role=img aria-label='{escape(label)}'>{''.join(parts)}</svg>"
+    drawn = "".join(
+        f"<div class=name>{escape(name)}</div>"
+        f"<div class=track><div class='bar{'' if good else ' bad'}' style='width:{_percent(value, longest)}%'></div></div>"
+        f"<div class=value>{escape(text)}</div>"
+        for name, value, text, good in rows
+    )
+    return f"<div class=bars role=img aria-label='{escape(label)}'>{drawn}</div>"
+
+
+def _percent(value: float, longest: float) -> str:
+    return f"{max(0.5, 100 * max(value, 0) / longest):.1f}"

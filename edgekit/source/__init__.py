@@ -39,12 +39,12 @@ class Source:
     Args:
         name: of the bundle's folder: the zoo name, the callable's name or the file's stem.
         module: in eval mode, float32, on the CPU; it has run once on zeros of `input_shape`.
-        graph: static, float32 at input and output, opset 21.
+        graph: of static input shape, float32; its opset is the file's, and 21 where it is quantized.
         input_shape: (1, channels, height, width).
         weights: "bundled", "imagenet", "random", or the name of the file they came from.
         weights_sha256: of the weights file or, where there is none, of the tensors.
         labels: class names by index; empty where they are not known.
-        classes: size of the output's last axis where the output is [1, classes].
+        classes: of a classifier, whose first output is [1, classes]; else None.
         quantized: the graph holds QuantizeLinear/DequantizeLinear pairs already.
     """
 

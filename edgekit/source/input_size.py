@@ -4,24 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.errors import EdgekitError
-from edgekit.recipe import Recipe
-from edgekit.registry import Preprocess
-
-Shape = tuple[int, int, int, int]
+from edgekit.source.choices import Shape, class_count
 
 REFUSALS = (RuntimeError, ValueError, AssertionError, IndexError, ZeroDivisionError, TypeError)
 """What modules raise on a size they cannot take: torch itself, and the checks that libraries make."""
-
-
-def chosen_preprocess(recipe: Recipe, default: Preprocess) -> Preprocess:
-    """What the recipe says, else what the weights say, at the recipe's input size."""
-    preprocess = recipe.preprocess or default
-    return preprocess.at(*recipe.input_size) if recipe.input_size else preprocess
-
-
-def input_shape(preprocess: Preprocess) -> Shape:
-    """(1, C, H, W) of the tensor that the preprocessing gives."""
-    return (1, len(preprocess.mean), *preprocess.crop)
 
 
 def check_minimum(shape: Shape, min_input: int, where: str) -> None:
@@ -36,7 +22,7 @@ def check_minimum(shape: Shape, min_input: int, where: str) -> None:
 
 
 def run_on_zeros(module: nn.Module, shape: Shape, where: str) -> int | None:
-    """Run `module` on zeros of `shape`; returns the number of classes where the output is [1, classes].
+    """Run `module` on zeros of `shape`; returns the number of classes of its first output, if it is a classifier's.
 
     Errors:
         EK203 the module cannot take this size; EK201 it gives back something else than tensors.
@@ -61,4 +47,4 @@ def run_on_zeros(module: nn.Module, shape: Shape, where: str) -> int | None:
             where=where,
             fix="wrap it in a module whose forward returns the scores alone",
         )
-    return first.shape[1] if first.dim() == 2 else None
+    return class_count(tuple(first.shape))

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from edgekit.errors import EdgekitError, Table
-from edgekit.source.layouts import State, rename_by_position, same_tensor
+from edgekit.source.layouts import TIMM_EPSILON, State, is_timm, rename_by_position, same_tensor
 
 MAX_ROWS = 8
 """Rows of each kind in an error's table; a checkpoint of another model would fill screens."""
@@ -19,7 +19,8 @@ def load_weights(module: nn.Module, state: State, where: str) -> None:
     """Copy `state` into `module`, in float32.
 
     Keys that match are used as they are. Otherwise tensors are matched by position, where the two layouts are known to
-    hold the same tensors in the same order (edgekit.source.layouts).
+    hold the same tensors in the same order (edgekit.source.layouts); BatchNorm then takes the epsilon that the
+    checkpoint was trained with.
 
     Args:
         where: the weights in the user's words, for messages: a file name or "imagenet".
@@ -29,8 +30,10 @@ def load_weights(module: nn.Module, state: State, where: str) -> None:
     """
     wanted = _without_counters(module.state_dict())
     given = _without_counters(state)
-    if wanted.keys() != given.keys():
-        given = rename_by_position(wanted, given, where) or given
+    epsilon = None
+    if wanted.keys() != given.keys() and (renamed := rename_by_position(wanted, given, where)):
+        epsilon = TIMM_EPSILON if is_timm(given) else None
+        given = renamed
     if wanted.keys() != given.keys() or any(not same_tensor(wanted[key], given[key]) for key in wanted):
         raise _mismatch(module, wanted, given, where)
     broken = [key for key, value in given.items() if value.is_floating_point() and not value.isfinite().all()]
@@ -43,6 +46,10 @@ def load_weights(module: nn.Module, state: State, where: str) -> None:
             table=Table(("key",), tuple((key,) for key in broken[:MAX_ROWS])),
         )
     module.load_state_dict({key: value.reshape(wanted[key].shape) for key, value in given.items()}, strict=False)
+    if epsilon is not None:
+        for layer in module.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eps = epsilon
 
 
 def tensors_sha256(module: nn.Module) -> str:

@@ -14,8 +14,9 @@ from edgekit.recipe import Recipe
 from edgekit.registry import ModelSpec, Preprocess, Weights, models
 from edgekit.source import Progress, Source, bundle_name
 from edgekit.source.checkpoint import file_sha256, read_state_dict
+from edgekit.source.choices import chosen_preprocess, input_shape
 from edgekit.source.download import download
-from edgekit.source.input_size import check_minimum, chosen_preprocess, input_shape, run_on_zeros
+from edgekit.source.input_size import check_minimum, run_on_zeros
 from edgekit.source.weights import load_weights, tensors_sha256
 
 RANDOM = "random"
@@ -92,7 +93,7 @@ def build(make: Callable[..., nn.Module], recipe: Recipe, classes: int, where: s
             "EK106",
             what=f"{where} cannot be built: {error}",
             where="model_args" if recipe.model_args else "--num-classes",
-            fix=f"its options: {', '.join(options) or 'none'}",
+            fix=f"options it takes: {', '.join(options) or 'none'}",
         ) from error
 
 

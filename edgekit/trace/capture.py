@@ -17,10 +17,11 @@ REASON_LENGTH = 240
 def capture(module: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgram:
     """Capture `module` in eval mode at one static input shape.
 
-    strict=False runs the module's own Python under fake tensors: no bytecode analysis, so it is quicker and refuses less.
+    strict=False runs the module's own Python under fake tensors: no bytecode analysis, so it is quicker and refuses
+    less.
 
     Raises:
-        EdgekitError: EK203 when the module cannot run at this shape even without tracing, EK201 when only tracing fails.
+        EdgekitError: EK203 when the module cannot run at this shape even untraced, EK201 when only tracing fails.
     """
     if module.training:
         raise EdgekitError(

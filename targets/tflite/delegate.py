@@ -20,7 +20,7 @@ def delegation(emitted: Emitted) -> Delegation:
     delegates = [op for op in details if op["op_name"] == "DELEGATE"]
     own = details[: len(emitted.nodes)]
     if not delegates:
-        return Delegation("none", 0, tuple(map(_undelegated, emitted.nodes)))
+        return Delegation("none", 0, (_nothing_taken(emitted),))
     inside = _delegated(own, delegates)
     refused = tuple(_undelegated(emitted.nodes[op["index"]]) for op in own if op["index"] not in inside)
     return Delegation("XNNPACK", len(delegates), refused)
@@ -41,6 +41,14 @@ def _delegated(own: list[dict[str, Any]], delegates: list[dict[str, Any]]) -> se
             inside.add(op["index"])
             frontier += [int(source) for source in op["inputs"] if int(source) not in border]
     return inside
+
+
+def _nothing_taken(emitted: Emitted) -> Undelegated:
+    """One row for a file that XNNPACK leaves alone altogether."""
+    int16 = any(info.dtype == "int16" for info in emitted.inputs + emitted.outputs)
+    reason = "XNNPACK has no int16 kernels" if int16 else "XNNPACK is not part of this runtime"
+    fix = "use tflite-int8 where speed counts" if int16 else "install ai-edge-litert"
+    return Undelegated(f"all {len(emitted.nodes)} operators", "the whole graph", reason, fix)
 
 
 def _undelegated(node: EmittedNode) -> Undelegated:

@@ -147,17 +147,18 @@ class Emitter:
         data = np.ascontiguousarray(tensor.data.transpose(perm))
         return self.writer.tensor(tensor.name, data.shape, tensor.dtype, quant, data)
 
-    def weights(self, name: str, data: NDArray[Any], quant: Quant | None, axis: int) -> int:
+    def weights(self, name: str, data: NDArray[Any], quant: Quant | None, axis: int, *, dynamic: bool = True) -> int:
         """Weights of a linear operator in stored order, encoded as the target's scheme says.
 
         Args:
             data: float, or the stored integers of `quant`.
             quant: with `axis` already in stored order.
             axis: the output-channel axis of `data`, for dynamic-range weights.
+            dynamic: whether the operator has a delegated kernel for int8 weights beside float activations.
         """
         if quant is None and self.scheme.weight == "float16" and data.size >= MIN_HALF_ELEMENTS:
             return self._half(name, data)
-        if quant is None and self.is_dynamic(data):
+        if quant is None and dynamic and self.is_dynamic(data):
             data, quant = _symmetric(data, axis)
         return self.writer.tensor(name, data.shape, data.dtype.name, quant, np.ascontiguousarray(data))
 

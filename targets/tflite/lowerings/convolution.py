@@ -53,21 +53,23 @@ def _stored_bias(bias: Tensor | None, scale: NDArray[np.float32], dtype: str) ->
     return bias.data.reshape(-1).astype(dtype)
 
 
-def stored_weights(em: Emitter, weights: Tensor, perm: tuple[int, ...], shape: tuple[int, ...] | None = None) -> int:
-    """The weights permuted (and reshaped), with the channel axis of their scales following."""
+def stored_weights(em: Emitter, weights: Tensor, perm: tuple[int, ...], *, dynamic: bool = True) -> int:
+    """The weights permuted, with the channel axis of their scales following."""
     assert weights.data is not None
     data = np.transpose(weights.data, perm)
-    data = data if shape is None else data.reshape(shape)
     channel = perm.index(0)
     quant = weights.quant
     if quant is not None:
         quant = Quant(quant.scale, quant.zero_point, None if quant.axis is None else channel)
-    return em.weights(weights.name, data, quant, channel)
+    return em.weights(weights.name, data, quant, channel, dynamic=dynamic)
 
 
 @lowering("Conv", ("CONV_2D", "DEPTHWISE_CONV_2D", "PAD"), integer=INTEGERS, legal=legal_conv)
 def lower_conv(em: Emitter, node: Node) -> None:
-    """Weights OIHW -> OHWI; depthwise -> 1HWO. XNNPACK fuses the explicit PAD, so it costs nothing."""
+    """Weights OIHW -> OHWI; depthwise -> 1HWO. XNNPACK fuses the explicit PAD, so it costs nothing.
+
+    Dynamic-range: depthwise weights stay float; they are few, and XNNPACK refuses them as int8.
+    """
     source, weights = node.input(0), node.input(1)
     window = Window.of(node, kernel=weights.shape[2:])
     channels_out, group = weights.shape[0], int(node.attrs.get("group", 1))
@@ -81,7 +83,7 @@ def lower_conv(em: Emitter, node: Node) -> None:
     else:
         builtin, perm = "CONV_2D", (0, 2, 3, 1)
     bias = bias_constant(em, node.optional(2), source, weights, channels_out)
-    inputs = [em.input(source, NHWC), stored_weights(em, weights, perm), bias]
+    inputs = [em.input(source, NHWC), stored_weights(em, weights, perm, dynamic=not depthwise), bias]
     version = _version(em, weights, depthwise, group, window)
     em.write(builtin, inputs, node.output, NHWC, options, clamp=node.clamp, version=version)
 
@@ -89,8 +91,8 @@ def lower_conv(em: Emitter, node: Node) -> None:
 def _version(em: Emitter, weights: Tensor, depthwise: bool, group: int, window: Window) -> Version | None:
     """Features with a version of their own; None takes the dtype's."""
     assert weights.data is not None
-    if weights.quant is None and em.is_dynamic(weights.data):
-        return (6, "2.3.0") if depthwise else (5, "2.4.0")
+    if weights.quant is None and not depthwise and em.is_dynamic(weights.data):
+        return (5, "2.4.0")
     if not depthwise and group > 1:
         return (6, "2.9.0")
     if depthwise and weights.quant is None and window.dilations != (1, 1):

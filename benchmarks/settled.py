@@ -1,0 +1,71 @@
+"""Models with sane statistics for measurements, where no trained weights are at hand.
+
+Random weights with untrained BatchNorm statistics make scales that no trained net has: XNNPACK then refuses additions
+for no fault of the lowering. One pass over images in training mode settles the statistics.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import nn
+
+from edgekit.artifact import Emitted, EmitOptions, FloatArray
+from edgekit.passes import prepare_integer, simplify
+from edgekit.quant import calibrate, quantize
+from edgekit.registry import models, targets
+from edgekit.trace import trace
+
+
+def smooth_images(count: int, height: int, width: int, seed: int = 0) -> FloatArray:
+    """f32[count, 3, height, width] of noise with the 1/f spectrum of photographs, mean 0 and deviation 1."""
+    generator = np.random.default_rng(seed)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    spectrum = np.fft.rfft2(generator.standard_normal((count, 3, height, width))) / np.maximum(frequency, 1 / height)
+    images = np.fft.irfft2(spectrum, s=(height, width))
+    images -= images.mean(axis=(2, 3), keepdims=True)
+    images /= images.std(axis=(1, 2, 3), keepdims=True)
+    return images.astype(np.float32)
+
+
+def settle_batch_norm(module: nn.Module, images: FloatArray) -> nn.Module:
+    """Set every BatchNorm's running statistics to those of `images`; returns the module in eval mode."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.reset_running_stats()
+            layer.momentum = None  # cumulative average
+    module.train()
+    with torch.no_grad():
+        for batch in torch.from_numpy(images).split(8):
+            module(batch)
+    return module.eval()
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A zoo model with settled statistics, simplified, with calibration images."""
+
+    name: str
+    graph: ir.Model
+    images: FloatArray
+
+    @staticmethod
+    def make(name: str, size: int | None = None, count: int = 16) -> "Settled":
+        spec = models.get(name)
+        channels, height, width = spec.input_shape
+        images = smooth_images(count, size or height, size or width)
+        torch.manual_seed(0)
+        module = settle_batch_norm(spec.build(), images)
+        return Settled(name, simplify(trace(module, (1, *images.shape[1:]))), images)
+
+    def emit(self, target_name: str, prepare: Callable[[ir.Model], ir.Model] = prepare_integer) -> Emitted:
+        """The file of one target; `prepare` rewrites the graph before quantization."""
+        target = targets.get(target_name)
+        graph = self.graph
+        if target.scheme.needs_calibration:
+            ready = prepare(graph)
+            graph = quantize(ready, calibrate(ready, [self.images]), target.scheme)
+        emitted: Emitted = target.emit(graph, target, EmitOptions())
+        return emitted

@@ -1,0 +1,137 @@
+"""A model from an .onnx file: float of any opset, or already quantized with QuantizeLinear/DequantizeLinear."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+from google.protobuf.message import DecodeError
+from onnx_ir.passes import common
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from edgekit.errors import EdgekitError
+from edgekit.recipe import Recipe
+from edgekit.source import Progress, Source, bundle_name
+from edgekit.source.choices import Shape, chosen_size, class_count, preprocess_for, refuse_weight_options
+from edgekit.source.onnx_input import make_input_static
+from edgekit.source.onnx_precision import to_float32
+
+OPSET = 21
+QDQ = frozenset(("QuantizeLinear", "DequantizeLinear"))
+INTEGER_OPERATORS = frozenset(("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"))
+
+RUN_REFUSALS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+"""What ONNX Runtime raises on a graph that it cannot load or run."""
+
+
+def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
+    """Read the file, fix its input to one static float32 image, and run it once on zeros."""
+    path = Path(recipe.model)
+    refuse_weight_options(recipe, "an ONNX file")
+    sha256, proto = read(path)
+    graph = ir.from_proto(proto)
+    common.InlinePass()(graph)
+    common.RemoveInitializersFromInputsPass()(graph)
+    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(graph)
+    to_float32(graph)
+    shape = make_input_static(graph, chosen_size(recipe), str(path))
+    preprocess = preprocess_for(recipe, shape, str(path))
+    quantized = is_quantized(graph, str(path))
+    if quantized:
+        graph = _at_opset(graph, str(path))
+    common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(graph)
+    classes = run_on_zeros(graph, shape, path)
+    return Source(
+        bundle_name(path.stem), None, graph, shape, preprocess, path.name, sha256, classes=classes, quantized=quantized
+    )
+
+
+def read(path: Path) -> tuple[str, onnx.ModelProto]:
+    """The SHA-256 of an .onnx file and its checked content.
+
+    Errors:
+        EK102 the file, or the external data that it names, is missing; EK202 it is truncated or invalid.
+    """
+    try:
+        data = path.read_bytes()
+        proto = onnx.load_model_from_string(data)
+        onnx.load_external_data_for_model(proto, str(path.parent))
+        onnx.checker.check_model(proto)
+    except OSError as error:
+        raise EdgekitError(
+            "EK102",
+            what=f"cannot read the ONNX file: {error.strerror or error}",
+            where=str(error.filename or path),
+            fix="check the path; external data must lie beside the .onnx file",
+        ) from error
+    except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise EdgekitError(
+            "EK202",
+            what=f"not a valid ONNX file: {reason}",
+            where=str(path),
+            fix="the file is truncated or of another kind; copy or export it again",
+        ) from error
+    return hashlib.sha256(data).hexdigest(), proto
+
+
+def is_quantized(graph: ir.Model, where: str) -> bool:
+    """Whether the graph holds QDQ pairs. EK204 for the other form, which computes with integer operators."""
+    operators = {node.op_type for node in graph.graph.all_nodes()}
+    if found := sorted(operators & INTEGER_OPERATORS):
+        raise EdgekitError(
+            "EK204",
+            what=f"the graph is quantized with integer operators ({', '.join(found)})",
+            where=where,
+            fix="give the float model, or quantize it in QDQ form (onnxruntime: quant_format=QuantFormat.QDQ)",
+        )
+    return bool(operators & QDQ)
+
+
+def run_on_zeros(graph: ir.Model, shape: Shape, path: Path) -> int | None:
+    """Run the graph once; returns the number of classes of its first output, if it is a classifier's.
+
+    Errors:
+        EK203 the graph cannot take this size, or uses operators that ONNX Runtime does not have.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # the error itself says what the log would
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        data = ir.to_proto(graph).SerializeToString()
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        outputs = session.run(None, {session.get_inputs()[0].name: np.zeros(shape, np.float32)})
+    except RUN_REFUSALS as error:
+        raise EdgekitError(
+            "EK203",
+            what=f"the graph does not run on an input of {'x'.join(map(str, shape))}: {str(error).splitlines()[0]}",
+            where=str(path),
+            fix="choose the size that the model was made for: --input-size HxW",
+        ) from error
+    return class_count(outputs[0].shape)
+
+
+def _at_opset(graph: ir.Model, where: str) -> ir.Model:
+    """A quantized graph at OPSET; float graphs are brought there with the other rewrites of simplify()."""
+    version = graph.opset_imports.get("", OPSET)
+    if version == OPSET:
+        return graph
+    try:
+        return ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(graph), OPSET))
+    except (RuntimeError, onnx.checker.ValidationError) as error:
+        raise EdgekitError(
+            "EK204",
+            what=f"the graph cannot be converted from opset {version} to {OPSET}: {str(error).splitlines()[0]}",
+            where=where,
+            fix="export and quantize it again at opset 18 or newer",
+        ) from error

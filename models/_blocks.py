@@ -1,0 +1,89 @@
+"""Parts that several families are made of. Module names follow the reference's state_dict keys."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+Norm = Callable[[int], nn.Module]
+Activation = Callable[[], nn.Module]
+
+
+def make_divisible(value: float, divisor: int = 8) -> int:
+    """`value` rounded to a multiple of `divisor`, never more than 10 % below it.
+
+    Source: the rounding rule of TF-slim's MobileNet V2; also used by V3 and EfficientNet.
+    """
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * value else rounded
+
+
+def batch_norm(eps: float = 1e-5, momentum: float = 0.1) -> Norm:
+    """A BatchNorm2d maker. eps belongs to the checkpoint: another value changes the outputs, silently."""
+    return lambda channels: nn.BatchNorm2d(channels, eps=eps, momentum=momentum)
+
+
+def relu() -> nn.Module:
+    return nn.ReLU(inplace=True)
+
+
+def relu6() -> nn.Module:
+    return nn.ReLU6(inplace=True)
+
+
+def hard_swish() -> nn.Module:
+    return nn.Hardswish(inplace=True)
+
+
+class ConvNormAct(nn.Sequential):
+    """Conv (no bias, padding that keeps the size at stride 1), norm and, unless None, activation: keys `0`, `1`."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        norm: Norm,
+        activation: Activation | None,
+        stride: int = 1,
+        groups: int = 1,
+    ) -> None:
+        conv = nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False)
+        super().__init__(conv, norm(outputs), *([activation()] if activation else []))
+
+
+class SqueezeExcite(nn.Module):
+    """Scale each channel by a gate computed from the channel means: `x * gate(fc2(relu(fc1(mean(x)))))`.
+
+    Args:
+        channels: of input and output.
+        squeezed: width of the bottleneck.
+        gate: activation with values in 0..1.
+
+    Source: Hu et al. 2018, arXiv:1709.01507, section 3.
+    """
+
+    def __init__(self, channels: int, squeezed: int, gate: Activation) -> None:
+        super().__init__()
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.relu = nn.ReLU()
+        self.fc2 = nn.Conv2d(squeezed, channels, 1)
+        self.gate = gate()
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate: Tensor = self.gate(self.fc2(self.relu(self.fc1(self.avgpool(x)))))
+        return x * gate
+
+
+def init_weights(module: nn.Module, linear_std: float = 0.01) -> None:
+    """He initialisation (fan out) of convolutions, unit norms, N(0, linear_std^2) classifiers, zero biases."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out")
+        elif isinstance(part, nn.Linear):
+            nn.init.normal_(part.weight, 0.0, linear_std)
+        else:
+            continue
+        if part.bias is not None:
+            nn.init.zeros_(part.bias)

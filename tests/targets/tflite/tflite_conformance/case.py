@@ -1,0 +1,49 @@
+"""What a conformance case is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tflite_conformance.net import Net
+
+from edgekit.targets.tflite.rules import lowerings
+
+Build = Callable[[Net], str | tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One tiny graph that proves a rule.
+
+    Args:
+        op: the ONNX operator whose rule it is.
+        name: which variant.
+        build: writes the graph and gives its outputs.
+        dtypes: activation dtypes to prove; None: every one the rule claims.
+        steps: largest integer difference to ONNX Runtime; `why` it is more than 1.
+        tolerance: largest float error, relative to the largest output.
+        rescale: give the outputs of operators that keep their input's scale a scale of their own.
+        rejected: part of the reason for which the graph must be refused.
+        absent: builtins that the file must not hold.
+    """
+
+    op: str
+    name: str
+    build: Build
+    dtypes: tuple[str, ...] | None = None
+    steps: int = 1
+    why: str = ""
+    tolerance: float = 1e-5
+    rescale: bool = False
+    rejected: str = ""
+    absent: tuple[str, ...] = ()
+
+    @property
+    def proved(self) -> tuple[str, ...]:
+        """The dtypes that this case runs in."""
+        if self.dtypes is not None:
+            return self.dtypes
+        return ("float32", *sorted(lowerings.get(self.op).integer, reverse=True))
+
+    @property
+    def identifier(self) -> str:
+        return f"{self.op} {self.name}"
