@@ -38,7 +38,7 @@ def settle_batch_norm(module: nn.Module, images: FloatArray) -> nn.Module:
             layer.momentum = None  # cumulative average
     module.train()
     with torch.no_grad():
-        for batch in torch.from_numpy(images).split(8):
+        for batch in torch.split(torch.from_numpy(images), 8):
             module(batch)
     return module.eval()
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekit.artifact import Artifact, Contract, FloatArray
 from edgekit.errors import EdgekitError
@@ -155,7 +156,7 @@ def replacing(folder: Path) -> Iterator[Path]:
                 parent.rmdir()
 
 
-def archive(**arrays: FloatArray) -> bytes:
+def archive(**arrays: NDArray[Any]) -> bytes:
     """An .npz whose bytes depend on the arrays alone; numpy's own writer stores the time."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as zipped:

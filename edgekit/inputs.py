@@ -102,7 +102,7 @@ def _distilled(recipe: Recipe, source: Source, feed: Preprocess) -> Inputs:
         )
     from edgekit.quant.distill import distill  # loads torch's autograd: only where images must be made
 
-    images = distill(source.module, source.input_shape, recipe.samples, recipe.seed)
+    images = distill(source.module, source.input_shape, source.preprocess, recipe.samples, recipe.seed)
     return _from_array(as_fed(images, source.preprocess, feed), "distilled images (made from BatchNorm statistics)")
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def train_command(
     model: Annotated[str, typer.Argument(help="zoo name")],
     data: Annotated[Path, typer.Option(metavar="DIR", help="class folders of images, or a .zip of them")],
-    evaluation: Annotated[Path | None, typer.Option(metavar="DIR", help="the same, to measure on")] = None,
+    evaluation: Annotated[Path | None, typer.Option("--eval", metavar="DIR", help="the same, to measure on")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="checkpoint and weights  [default: train]")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, metavar="N")] = None,

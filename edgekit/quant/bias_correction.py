@@ -29,4 +29,5 @@ def correct_bias(
     groups = input_mean.size // error.shape[1]
     per_group = error.reshape(groups, error.shape[0] // groups, error.shape[1])
     shift = np.einsum("goi,gi->go", per_group, input_mean.reshape(groups, -1)).reshape(-1)
-    return (bias - shift).astype(np.float32)
+    corrected: NDArray[np.float32] = (bias - shift).astype(np.float32)
+    return corrected

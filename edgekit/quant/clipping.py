@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from edgekit.quant.observers import BINS, Histogram, Range
 
-# Candidate bounds: the observed one times 0.97^k. 0.97^80 = 0.09: a range ten times smaller than the observed one.
-SHRINK = 0.97 ** np.arange(81)
-
 Grid = NDArray[np.float64]
+
+# Candidate bounds: the observed one times 0.97^k. 0.97^80 = 0.09: a range ten times smaller than the observed one.
+SHRINK: Grid = 0.97 ** np.arange(81.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ def clip_range(observed: Range) -> tuple[float, float]:
     low, high = min(observed.min, 0.0), max(observed.max, 0.0)
     if observed.histogram is None or low == high:
         return low, high
-    lows = low * SHRINK if low < 0 else np.zeros(1)
-    highs = high * SHRINK if high > 0 else np.zeros(1)
+    lows: Grid = low * SHRINK if low < 0 else np.zeros(1)
+    highs: Grid = high * SHRINK if high > 0 else np.zeros(1)
     error = measure_error(Moments.of(observed.histogram), lows[:, None], highs[None, :])
     row, column = np.unravel_index(int(error.argmin()), error.shape)
     return float(lows[row]), float(highs[column])

@@ -35,7 +35,7 @@ class Histogram:
     @property
     def centers(self) -> NDArray[np.float64]:
         """f64[BINS], the middle of each bin."""
-        return (np.arange(BINS) - BINS // 2 + 0.5) * self.width
+        return (np.arange(BINS, dtype=np.float64) - BINS // 2 + 0.5) * self.width
 
     def widen(self, exponent: int) -> "Histogram":
         """The histogram that the same elements give at a larger bin width: halves are merged, exactly."""

@@ -48,7 +48,8 @@ class QParams:
         """Store f32[...]: divide, round half to even, saturate."""
         low, high = self.limits
         stored = np.rint(np.asarray(real, np.float32) / np.float32(self.scale)) + self.zero_point
-        return np.clip(stored, low, high).astype(self.dtype)
+        clipped: NDArray[Any] = np.clip(stored, low, high).astype(self.dtype)
+        return clipped
 
     def dequantize(self, stored: NDArray[Any]) -> NDArray[np.float32]:
         """The real values f32[...] of stored integers."""

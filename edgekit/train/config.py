@@ -34,16 +34,16 @@ class TrainConfig:
     data: Path
     evaluation: Path | None = None
     out: Path = Path("train")
-    epochs: int = 36
+    epochs: int = 48
     batch_size: int = 256
     stored_size: int = 32
     input_size: int = 64
     start_size: int = 48
-    start_epochs: int = 18
+    start_epochs: int = 24
     learning_rate: float = 0.003
     weight_decay: float = 0.05
     warmup_epochs: int = 2
-    decay_epochs: int = 16
+    decay_epochs: int = 20
     smoothing: float = 0.1
     ema: float = 0.998
     mean: tuple[float, float, float] = CIFAR10_MEAN

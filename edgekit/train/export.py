@@ -1,4 +1,4 @@
-"""What a finished run leaves: float16 weights and a card that says how they were made."""
+"""What a finished run leaves: float16 weights, calibration images distilled from them, and a card."""
 
 import copy
 import hashlib
@@ -6,14 +6,21 @@ import os
 import shlex
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import nn
 
 from edgekit import __version__
+from edgekit.bundle import archive
+from edgekit.quant.distill import distill, to_pixels
 from edgekit.train.augment import Augment
 from edgekit.train.config import TrainConfig, TrainResult
 from edgekit.train.data import LabelledImages
+
+
+CALIBRATION_IMAGES = 100
 
 
 def round_to_float16(model: nn.Module) -> nn.Module:
@@ -28,7 +35,7 @@ def write(
     evaluation: LabelledImages | None,
     top1: float | None,
 ) -> TrainResult:
-    """Write MODEL.safetensors and MODEL.md into `config.out`; each appears whole or not at all."""
+    """Write MODEL.safetensors, MODEL.calibration.npz and MODEL.md into `config.out`; each appears whole or not at all."""
     tensors = {
         name: (value.half() if value.is_floating_point() else value).contiguous(memory_format=torch.contiguous_format)
         for name, value in model.state_dict().items()
@@ -37,8 +44,16 @@ def write(
     digest = hashlib.sha256(data).hexdigest()
     weights, card = config.out / f"{config.model}.safetensors", config.out / f"{config.model}.md"
     _replace(weights, data)
+    _replace(config.out / f"{config.model}.calibration.npz", archive(pixels=calibration_pixels(config, model)))
     _replace(card, _card(config, images, evaluation, top1, digest, len(data)).encode())
     return TrainResult(weights, card, digest, top1)
+
+
+def calibration_pixels(config: TrainConfig, model: nn.Module) -> NDArray[np.uint8]:
+    """u8[100, H, W, 3], RGB: what quantization is calibrated on where no real images are given."""
+    shape = (1, 3, config.input_size, config.input_size)
+    images = distill(model.eval(), shape, config.preprocess, CALIBRATION_IMAGES, config.seed)
+    return to_pixels(images, config.preprocess).transpose(0, 2, 3, 1)
 
 
 def _replace(path: Path, data: bytes) -> None:

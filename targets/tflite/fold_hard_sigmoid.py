@@ -1,5 +1,7 @@
 """The float form of a squeeze-and-excitation gate: HardSigmoid without an operator of its own."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,9 +35,9 @@ def fold_hard_sigmoids(graph: Graph) -> None:
         bias, weights = before.optional(2), after.input(1)
         if bias is None or bias.data is None or weights.data is None or weights.quant is not None:
             continue
-        before.inputs[2] = _constant(bias, bias.data + np.float32(3))
+        before.inputs[2] = _constant(bias, bias.numbers() + np.float32(3))
         before.clamp, before.outputs = (0.0, 6.0), gate.outputs
-        after.inputs[1] = _constant(weights, weights.data / np.float32(6))
+        after.inputs[1] = _constant(weights, weights.numbers() / np.float32(6))
         graph.nodes.remove(gate)
 
 
@@ -45,6 +47,6 @@ def _is_gate(node: Node) -> bool:
     return bool(np.isclose(node.attrs.get("alpha", 0.2), 1 / 6)) and node.attrs.get("beta", 0.5) == 0.5
 
 
-def _constant(like: Tensor, data: NDArray[np.float32]) -> Tensor:
+def _constant(like: Tensor, data: NDArray[Any]) -> Tensor:
     """A copy, because a constant may be shared."""
     return Tensor(like.name, like.shape, like.dtype, data=data)

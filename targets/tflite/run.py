@@ -71,7 +71,8 @@ def _to_stored(real: NDArray[np.float32], detail: dict[str, Any]) -> NDArray[Any
     limits = np.iinfo(dtype)
     # The division is QuantizeLinear's: in float32, rounding halves to even.
     steps = np.rint(real / np.float32(scale)) + zero
-    return np.clip(steps, limits.min, limits.max).astype(dtype)
+    stored: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(dtype)
+    return stored
 
 
 def _to_real(stored: NDArray[Any], detail: dict[str, Any]) -> FloatArray:

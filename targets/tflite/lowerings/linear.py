@@ -52,7 +52,7 @@ def _pointwise(em: Emitter, node: Node, weights: Tensor, bias: Tensor | None, pe
     rows = int(np.prod(source.shape[:-1]))
     wide, product = em.scratch(source, (rows, 1, 1, inner)), em.scratch(node.output, (rows, 1, 1, outer))
     em.reshape(em.moved(source, perm), wide, identity(4))
-    kernel = replace(weights, shape=(outer, inner, 1, 1), data=np.reshape(weights.data, (outer, inner, 1, 1)))
+    kernel = replace(weights, shape=(outer, inner, 1, 1), data=weights.numbers().reshape(outer, inner, 1, 1))
     bias_index = bias_constant(em, bias, source, weights, outer)
     inputs = [em.input(wide), stored_weights(em, kernel, (0, 2, 3, 1)), bias_index]
     options = {"padding": VALID, "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
