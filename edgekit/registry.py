@@ -106,7 +106,7 @@ class Weights:
     """One published (or bundled) checkpoint of a model.
 
     Args:
-        name: "imagenet" or "bundled", as `--weights` takes it.
+        name: as `--weights` takes it: "bundled", "imagenet", or a further one where there are several.
         location: URL of the official file, or a file name in models/weights/ when bundled.
         sha256: the file's SHA-256, or the first hex digits that its publisher gives.
         preprocess: what to feed it.
@@ -131,7 +131,8 @@ class ModelSpec:
 
     Args:
         name: as the command line takes it; also the builder's function name.
-        build: `build(num_classes=1000, **options) -> nn.Module`.
+        build: `build(num_classes=1000, **options) -> nn.Module`; ValueError for an option's impossible value. Where an
+            option chooses a resolution, the module has it as `input_size`, (height, width).
         input_shape: (channels, height, width) of the reference.
         params: learnable parameters at 1000 classes (or the reference's class count).
         macs: multiply-accumulates of Conv, Linear and MatMul at `input_shape`, batch 1.

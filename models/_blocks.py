@@ -17,6 +17,13 @@ def make_divisible(value: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
+def check_positive(**multipliers: float) -> None:
+    """ValueError where a multiplier is not above 0: rounding would make a tiny network of it, silently."""
+    for name, value in multipliers.items():
+        if not value > 0:
+            raise ValueError(f"{name} is {value}, it must be above 0")
+
+
 def batch_norm(eps: float = 1e-5, momentum: float = 0.1) -> Norm:
     """A BatchNorm2d maker. eps belongs to the checkpoint: another value changes the outputs, silently."""
     return lambda channels: nn.BatchNorm2d(channels, eps=eps, momentum=momentum)

@@ -1,6 +1,7 @@
 """MobileNet V3: Howard et al. 2019, arXiv:1905.02244. Keys and module order of torchvision."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -9,12 +10,14 @@ from edgekit.models._blocks import (
     Norm,
     SqueezeExcite,
     batch_norm,
+    check_positive,
     hard_swish,
     init_weights,
     make_divisible,
     relu,
 )
-from edgekit.registry import Preprocess, Weights, register_model
+from edgekit.models._torchvision import torchvision_weights
+from edgekit.registry import register_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ SMALL = _rows("""
     5 576  96 SE HS 1
 """)
 STEM = 16
+FIXED_STEM_BELOW = 0.75
+"""Narrower networks keep the stem of width 1."""
 
 
 class Bottleneck(nn.Module):
@@ -107,14 +112,16 @@ class MobileNetV3(nn.Module):
 
     Args:
         rows: bottlenecks, already scaled by the width multiplier.
-        stem: channels after the first convolution.
+        last: channels of the last convolution.
         head: width of the hidden fully connected layer.
+        stem: channels after the first convolution.
         eps, momentum: of every BatchNorm; torchvision's checkpoints were trained with 1e-3 and 0.01.
     """
 
     def __init__(
         self,
         rows: tuple[Row, ...],
+        last: int,
         head: int,
         num_classes: int,
         *,
@@ -125,7 +132,6 @@ class MobileNetV3(nn.Module):
     ) -> None:
         super().__init__()
         norm = batch_norm(eps, momentum)
-        last = 6 * rows[-1].outputs
         inputs = (stem, *(row.outputs for row in rows))
         self.features = nn.Sequential(
             ConvNormAct(3, stem, 3, norm=norm, activation=hard_swish, stride=2),
@@ -146,22 +152,63 @@ class MobileNetV3(nn.Module):
         return logits
 
 
+def scale_rows(rows: tuple[Row, ...], stem: int, width: float) -> Iterator[Row]:
+    """Rows at another width, as the paper's own code and timm scale them: each keeps its ratio of expansion.
+
+    torchvision multiplies the expanded channels instead, which gives other networks below and above width 1.
+    """
+    before, inputs = STEM, stem
+    for row in rows:
+        outputs = make_divisible(row.outputs * width)
+        yield replace(row, expanded=make_divisible(inputs * row.expanded / before), outputs=outputs)
+        before, inputs = row.outputs, outputs
+
+
+def build(rows: tuple[Row, ...], head: int, num_classes: int, width: float) -> MobileNetV3:
+    """The network of `rows` at `width`; the hidden layer of its head never gets narrower than at width 1."""
+    check_positive(width=width)
+    stem = STEM if width < FIXED_STEM_BELOW else make_divisible(STEM * width)
+    last = make_divisible(6 * rows[-1].outputs * width)
+    scaled = tuple(scale_rows(rows, stem, width))
+    return MobileNetV3(scaled, last, make_divisible(head * max(1.0, width)), num_classes, stem=stem)
+
+
+@register_model(
+    params=5_483_032,
+    macs=216_589_760,
+    paper="arXiv:1905.02244",
+    reference="torchvision/mobilenet_v3_large",
+    weights=(
+        torchvision_weights(
+            "MobileNet_V3_Large_Weights.IMAGENET1K_V2", "mobilenet_v3_large-5c1a4163.pth", 75.274, resize=232
+        ),
+        torchvision_weights(
+            "MobileNet_V3_Large_Weights.IMAGENET1K_V1", "mobilenet_v3_large-8738ca79.pth", 74.042, name="imagenet-v1"
+        ),
+    ),
+)
+def mobilenet_v3_large(num_classes: int = 1000, width: float = 1.0) -> nn.Module:
+    """MobileNet V3 Large.
+
+    Args:
+        width: multiplier of the channels, above 0; the paper's are 0.35, 0.5, 0.75, 1 and 1.25.
+    """
+    return build(LARGE, 1280, num_classes, width)
+
+
 @register_model(
     params=2_542_856,
     macs=56_510_400,
     paper="arXiv:1905.02244",
     reference="torchvision/mobilenet_v3_small",
     weights=(
-        Weights(
-            name="imagenet",
-            location="https://download.pytorch.org/models/mobilenet_v3_small-047dcff4.pth",
-            sha256="047dcff4",
-            preprocess=Preprocess(),
-            top1=67.668,
-            source="torchvision MobileNet_V3_Small_Weights.IMAGENET1K_V1",
-        ),
+        torchvision_weights("MobileNet_V3_Small_Weights.IMAGENET1K_V1", "mobilenet_v3_small-047dcff4.pth", 67.668),
     ),
 )
-def mobilenet_v3_small(num_classes: int = 1000) -> nn.Module:
-    """MobileNet V3 Small, width 1."""
-    return MobileNetV3(SMALL, 1024, num_classes)
+def mobilenet_v3_small(num_classes: int = 1000, width: float = 1.0) -> nn.Module:
+    """MobileNet V3 Small.
+
+    Args:
+        width: multiplier of the channels, above 0; the paper's are 0.35, 0.5, 0.75, 1 and 1.25.
+    """
+    return build(SMALL, 1024, num_classes, width)

@@ -132,7 +132,8 @@ def _random(recipe: Recipe, spec: ModelSpec) -> Source:
 def _finish(
     recipe: Recipe, spec: ModelSpec, module: nn.Module, default: Preprocess, weights: str, sha256: str
 ) -> Source:
-    preprocess = chosen_preprocess(recipe, default)
+    meant_for = getattr(module, "input_size", None)  # a resolution multiplier was among the builder's options
+    preprocess = chosen_preprocess(recipe, default.at(*meant_for) if meant_for else default)
     shape = input_shape(preprocess)
     check_minimum(shape, spec.min_input, spec.name)
     classes = run_on_zeros(module, shape, spec.name)

@@ -16,6 +16,7 @@ from edgekit.train import checkpoint, export, schedule
 from edgekit.train.augment import Augment, Normalize, enlarge
 from edgekit.train.config import EpochReport, TrainConfig, TrainResult
 from edgekit.train.data import LabelledImages, load_images
+from edgekit.train.small_maps import speed_up_small_maps
 
 
 def train(config: TrainConfig, report: Callable[[EpochReport], None]) -> TrainResult:
@@ -71,7 +72,7 @@ class Run:
     def __init__(self, config: TrainConfig, model: nn.Module, images: LabelledImages) -> None:
         self.config, self.images = config, images
         self.epoch = 0
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = speed_up_small_maps(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(decay_groups(model, config.weight_decay), config.learning_rate)
         self.augment, self.normalize = Augment(), Normalize(config.mean, config.std)

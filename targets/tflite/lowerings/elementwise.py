@@ -23,18 +23,14 @@ def legal_binary(node: Node) -> str | None:
 def binary_operands(em: Emitter, node: Node) -> tuple[list[int], Perm]:
     """Both operands at the output's rank, in one layout: the one in which the larger activation lies."""
     rank = len(node.output.shape)
-    operands = [_at_rank(em, node.input(index), rank) for index in range(2)]
+    operands = [at_rank(em, node.input(index), rank) for index in range(2)]
     moving = [tensor for tensor in operands if not tensor.is_constant]
     leader = max(moving, key=lambda tensor: int(np.prod(tensor.shape)))
     perm = em.layout(leader)
-    return [_operand(em, tensor, perm) for tensor in operands], perm
+    return [em.input(tensor, perm) for tensor in operands], perm
 
 
-def _operand(em: Emitter, tensor: Tensor, perm: Perm) -> int:
-    return em.input(tensor, perm)
-
-
-def _at_rank(em: Emitter, tensor: Tensor, rank: int) -> Tensor:
+def at_rank(em: Emitter, tensor: Tensor, rank: int) -> Tensor:
     """ONNX broadcasting: leading axes of size 1."""
     missing = rank - len(tensor.shape)
     if not missing:

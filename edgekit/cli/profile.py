@@ -1,1 +1,0 @@
-"""`edgekit profile`."""
