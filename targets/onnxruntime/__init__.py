@@ -1,0 +1,26 @@
+"""ONNX Runtime on CPU: the quantized graph as it is, in the form that its kernels run fastest."""
+
+from edgekit.registry import QuantScheme, Target, Tolerance, targets
+from edgekit.targets.onnxruntime.emit import MIN_RUNTIME, emit
+from edgekit.targets.onnxruntime.run import run
+
+_TARGETS = (
+    ("ort-fp32", "float32; the reference on a Raspberry Pi", QuantScheme("float32", "float32"), Tolerance(max_abs=1e-4)),
+    (
+        "ort-dynamic",
+        "int8 weights, float32 activations quantized on the fly; no calibration",
+        QuantScheme("int8", "float32"),
+        Tolerance(min_sqnr_db=15.0, min_agreement=0.90),
+    ),
+    (
+        "ort-int8",
+        "int8 weights, uint8 activations as QDQ; float in and out",
+        QuantScheme("int8", "int8"),
+        Tolerance(min_sqnr_db=10.0, min_agreement=0.85),
+    ),
+)
+
+for _name, _summary, _scheme, _tolerance in _TARGETS:
+    targets.add(
+        _name, Target(_name, "onnx", _summary, _scheme, _tolerance, emit, run, min_runtime=MIN_RUNTIME), __name__
+    )
