@@ -12,6 +12,7 @@ from torch import nn
 
 from edgekit.trace.capture import capture
 from edgekit.trace.exporter import export_to_onnx
+from edgekit.trace.lower import lower
 
 __all__ = ["trace"]
 
@@ -31,4 +32,4 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> ir.Model:
     """
     with torch.no_grad():
         program = capture(module, input_shape)
-        return export_to_onnx(program)
+        return lower(program) or export_to_onnx(program)

@@ -92,8 +92,7 @@ def _card(
         "seed": str(config.seed),
         "made with": f"edgekit {__version__}, torch {torch.__version__}",
         "command": f"`{command(config)}`",
-        "optimiser": f"AdamW, weight decay {config.weight_decay:g} "
-        "(none on biases, norms and depthwise filters)",
+        "optimiser": f"AdamW, weight decay {config.weight_decay:g} (none on biases, norms and depthwise filters)",
         "learning rate": f"{config.learning_rate:g}, batch {config.batch_size}: rises {config.warmup_epochs} epochs, "
         f"holds, falls linearly to 0 over the last {config.decay_epochs} of {config.epochs}",
         "input size": f"{config.start_size} for {config.start_epochs} epochs, then {config.input_size}",

@@ -22,7 +22,9 @@ class SmallMapDepthwise(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """Written out on tiny maps, the ordinary kernel on larger ones."""
         count, channels, height, width = input.shape
-        index, out_height, out_width = _offsets(height, width, self.kernel_size[0], self.stride[0], int(self.padding[0]))
+        index, out_height, out_width = _offsets(
+            height, width, self.kernel_size[0], self.stride[0], int(self.padding[0])
+        )
         if index.numel() > MOST_PRODUCTS:
             return super().forward(input)
         zero = self.weight.new_zeros(channels, 1)
@@ -41,7 +43,9 @@ def speed_up_small_maps(model: nn.Module) -> nn.Module:
 
 
 def _is_plain_depthwise(conv: nn.Conv2d) -> bool:
-    square = all(isinstance(pair, tuple) and len(set(pair)) == 1 for pair in (conv.kernel_size, conv.stride, conv.padding))
+    square = all(
+        isinstance(pair, tuple) and len(set(pair)) == 1 for pair in (conv.kernel_size, conv.stride, conv.padding)
+    )
     depthwise = conv.groups == conv.in_channels == conv.out_channels > 1
     return square and depthwise and conv.bias is None and conv.dilation == (1, 1) and conv.padding_mode == "zeros"
 

@@ -5,7 +5,12 @@ from edgekit.targets.onnxruntime.emit import MIN_RUNTIME, emit
 from edgekit.targets.onnxruntime.run import run
 
 _TARGETS = (
-    ("ort-fp32", "float32; the reference on a Raspberry Pi", QuantScheme("float32", "float32"), Tolerance(max_abs=1e-4)),
+    (
+        "ort-fp32",
+        "float32; the reference on a Raspberry Pi",
+        QuantScheme("float32", "float32"),
+        Tolerance(max_abs=1e-4),
+    ),
     (
         "ort-dynamic",
         "int8 weights, float32 activations quantized on the fly; no calibration",
