@@ -5,7 +5,8 @@ import http.client
 import os
 import tempfile
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -39,48 +40,51 @@ def download(url: str, sha256: str, progress: Progress | None = None) -> Path:
     target = cache_dir() / "weights" / PurePosixPath(urlsplit(url).path).name
     if target.is_file() and file_sha256(target).startswith(sha256):
         return target
+    part = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    except OSError as error:
+        part, digest = Path(name), hashlib.sha256()
+        with os.fdopen(handle, "wb") as file, closing(_receive(url, target, progress)) as chunks:
+            for chunk in chunks:
+                file.write(chunk)
+                digest.update(chunk)
+        found = digest.hexdigest()
+        if not found.startswith(sha256):
+            raise _failed(url, target, f"the file's SHA-256 starts with {found[:12]}, the published one with {sha256}")
+        os.replace(part, target)
+    except OSError as error:  # of the cache alone: what the network raises is EK105 already
         raise EdgekitError(
             "EK702",
             what=f"the cache cannot be written: {error.strerror}",
             where=str(target.parent),
-            fix="set EDGEKIT_CACHE to a folder that can be written",
+            fix="free some space, or set EDGEKIT_CACHE to a folder that can be written",
         ) from error
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            found = _receive(url, file.write, target, progress)
-        if not found.startswith(sha256):
-            raise _failed(url, target, f"the file's SHA-256 starts with {found[:12]}, the published one with {sha256}")
-        os.replace(part, target)
     finally:
-        part.unlink(missing_ok=True)
+        if part is not None:
+            part.unlink(missing_ok=True)
     return target
 
 
-def _receive(url: str, write: Callable[[bytes], int], target: Path, progress: Progress | None) -> str:
-    """Stream `url` into `write`; returns the SHA-256 in hex."""
-    digest, received = hashlib.sha256(), 0
+def _receive(url: str, target: Path, progress: Progress | None) -> Generator[bytes, None, None]:
+    """The bytes behind `url`, chunk by chunk; EK105 where they do not all come."""
+    received = 0
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
             length = answer.headers.get("Content-Length")
             total = int(length) if length else None
             while chunk := answer.read(CHUNK_BYTES):
-                write(chunk)
-                digest.update(chunk)
+                yield chunk
                 received += len(chunk)
                 if progress:
                     progress(received, total)
     except HTTPError as error:
+        error.close()
         raise _failed(url, target, f"the server answers {error.code} {error.reason}") from error
     except (URLError, OSError, ValueError, http.client.HTTPException) as error:
         raise _failed(url, target, str(getattr(error, "reason", error))) from error
     if total is not None and received != total:
         raise _failed(url, target, f"the connection ended after {received} of {total} bytes")
-    return digest.hexdigest()
 
 
 def _failed(url: str, target: Path, reason: str) -> EdgekitError:
