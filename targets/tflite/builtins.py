@@ -1,8 +1,8 @@
 """TFLite's builtin operators: options table, and per dtype the lowest version that has the kernel.
 
 A version that is too high locks the file out of older runtimes for nothing, so the lowest whose semantics are used is
-written. Source: tensorflow/lite/tools/versioning/op_version.cc and runtime_version.cc. A rule that uses a feature with a
-version of its own (grouped convolution, five axes) passes that version to Emitter.op.
+written. Source: tensorflow/lite/tools/versioning/op_version.cc and runtime_version.cc. A rule that uses a feature with
+a version of its own (grouped convolution, five axes) passes that version to Emitter.write.
 """
 
 from dataclasses import dataclass
@@ -31,10 +31,10 @@ BUILTINS: dict[str, Builtin] = {
     "ARG_MAX": Builtin("ArgMax", (1, "1.9.0"), (2, "1.14.0")),
     "AVERAGE_POOL_2D": Builtin("Pool2D", (1, "1.5.0"), (2, "1.14.0"), (3, "2.3.0")),
     "BATCH_MATMUL": Builtin("BatchMatMul", (1, "2.3.0"), (2, "2.3.0"), (3, "2.4.0")),
-    "CAST": Builtin("Cast", (1, "1.5.0")),
     "CONCATENATION": Builtin("Concatenation", (1, "1.5.0"), (2, "1.14.0"), (3, "2.3.0")),
     "CONV_2D": Builtin("Conv2D", (1, "1.5.0"), (3, "1.14.0"), (4, "2.3.0")),
     "DEPTHWISE_CONV_2D": Builtin("DepthwiseConv2D", (1, "1.5.0"), (3, "1.14.0"), (5, "2.3.0")),
+    "DEPTH_TO_SPACE": Builtin("DepthToSpace", (1, "2.1.0"), (2, "2.5.0")),
     "DEQUANTIZE": Builtin("Dequantize", None, (2, "1.14.0"), (3, "1.15.0")),
     "DIV": Builtin("Div", (1, "1.6.0")),
     "ELU": Builtin(None, (1, "1.14.0"), (1, "1.14.0")),
@@ -52,8 +52,10 @@ BUILTINS: dict[str, Builtin] = {
     "MUL": Builtin("Mul", (1, "1.5.0"), (2, "1.14.0"), (4, "2.3.0")),
     "PAD": Builtin("Pad", (1, "1.5.0"), (2, "1.14.0"), (3, "2.4.0")),
     "PADV2": Builtin("PadV2", (1, "1.9.0"), (2, "1.14.0"), (3, "2.4.0")),
-    "PRELU": Builtin(None, (1, "1.8.0"), (1, "1.8.0")),
+    "POW": Builtin("Pow", (1, "1.10.0")),
     "QUANTIZE": Builtin("Quantize", (1, "1.14.0"), (1, "1.14.0"), (2, "2.4.0")),
+    "REDUCE_MAX": Builtin("Reducer", (1, "1.11.0"), (2, "1.14.0"), (3, "2.5.0")),
+    "REDUCE_MIN": Builtin("Reducer", (1, "1.11.0"), (2, "1.14.0"), (3, "2.5.0")),
     "RELU": Builtin(None, (1, "1.5.0"), (2, "1.14.0"), (3, "2.5.0")),
     "RELU6": Builtin(None, (1, "1.5.0"), (2, "1.14.0"), (3, "2.5.0")),
     "RELU_N1_TO_1": Builtin(None, (1, "1.5.0"), (1, "1.14.0")),
@@ -63,11 +65,11 @@ BUILTINS: dict[str, Builtin] = {
     "RSQRT": Builtin(None, (1, "1.10.0")),
     "SLICE": Builtin("Slice", (1, "1.14.0"), (2, "1.14.0"), (4, "2.4.0")),
     "SOFTMAX": Builtin("Softmax", (1, "1.5.0"), (2, "1.14.0"), (3, "2.3.0")),
-    "SPLIT_V": Builtin("SplitV", (1, "1.13.1"), (2, "2.3.0"), (2, "2.3.0")),
+    "SPACE_TO_DEPTH": Builtin("SpaceToDepth", (1, "1.5.0"), (2, "1.14.0")),
     "SQRT": Builtin(None, (1, "1.10.0")),
-    "SQUARED_DIFFERENCE": Builtin("SquaredDifference", (1, "1.13.1"), (2, "2.5.0")),
     "STRIDED_SLICE": Builtin("StridedSlice", (1, "1.6.0"), (2, "1.14.0"), (2, "1.14.0")),
     "SUB": Builtin("Sub", (1, "1.6.0"), (2, "1.14.0"), (5, "2.4.0")),
+    "SUM": Builtin("Reducer", (1, "1.10.0"), (2, "1.15.0")),
     "TANH": Builtin(None, (1, "1.14.0"), (2, "1.14.0"), (3, "2.3.0")),
     "TRANSPOSE": Builtin("Transpose", (1, "1.6.0"), (2, "1.14.0"), (5, "2.4.0")),
     "TRANSPOSE_CONV": Builtin("TransposeConv", (3, "2.3.0"), (3, "2.3.0"), (3, "2.3.0")),

@@ -16,7 +16,7 @@ from edgekit.targets.tflite.fuse import fuse_clamps
 from edgekit.targets.tflite.graph import Graph, Node, Quant, Tensor, read_graph
 from edgekit.targets.tflite.layout import Perm, channels_last, identity, stored_shape
 from edgekit.targets.tflite.qdq import absorb_qdq, strip_io
-from edgekit.targets.tflite.rules import Lowering, lowerings
+from edgekit.targets.tflite.rules import lowerings
 
 
 def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
@@ -60,8 +60,11 @@ def lowerable(model: ir.Model) -> Graph:
     return graph
 
 
-def _has_integer_kernel(node: Node) -> bool:
-    return node.op in lowerings and bool(lowerings.get(node.op).integer)
+def _has_integer_kernel(node: Node, dtype: str) -> bool:
+    if node.op not in lowerings:
+        return False
+    rule = lowerings.get(node.op)
+    return dtype in rule.integer and rule.stays_float(node) is None
 
 
 def reject(graph: Graph, scheme: QuantScheme) -> list[tuple[Node, str, str]]:
@@ -72,7 +75,7 @@ def reject(graph: Graph, scheme: QuantScheme) -> list[tuple[Node, str, str]]:
             found.append((node, "no lowering rule", "rewrite it with supported operators, or use an ort target"))
             continue
         rule = lowerings.get(node.op)
-        reason = rule.legal(node) or _dynamic_shape(node) or _missing_kernel(rule, node)
+        reason = rule.legal(node) or _dynamic_shape(node)
         if reason:
             found.append((node, reason, "change the model there, or use an ort target"))
     return found
@@ -81,12 +84,6 @@ def reject(graph: Graph, scheme: QuantScheme) -> list[tuple[Node, str, str]]:
 def _dynamic_shape(node: Node) -> str | None:
     dynamic = any(size < 0 for tensor in node.outputs for size in tensor.shape)
     return "the output shape is not static" if dynamic else None
-
-
-def _missing_kernel(rule: Lowering, node: Node) -> str | None:
-    if node.is_integer and node.op != "DequantizeLinear" and node.output.dtype not in rule.integer:
-        return f"no {node.output.dtype} kernel"
-    return None
 
 
 def _rejected(rejections: Iterable[tuple[Node, str, str]], total: int, target: str) -> EdgekitError:
@@ -116,7 +113,9 @@ def _check_io(io: str, target: Target) -> None:
 def _lower(emitter: Emitter, node: Node) -> None:
     rule = lowerings.get(node.op)
     emitter.at(node.module or node.name, rule.delegate(node) or "")
-    if not (rule.same_quant and node.is_integer) or node.op == "Concat":
+    if rule.joins and node.is_integer:
+        node.inputs = [None if x is None else emitter.requantized(x, node.output.quant) for x in node.inputs]
+    if not (rule.same_quant and node.is_integer) or rule.joins:
         rule.lower(emitter, node)
         return
     # The kernel copies integers: run it in the input's scale and change the scale behind it where a foreign graph asks.

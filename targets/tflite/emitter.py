@@ -29,6 +29,7 @@ class Emitter:
         self._layout: dict[int, Perm] = {}
         self._index: dict[tuple[int, Perm], int] = {}
         self._root: dict[int, tuple[Tensor, Perm]] = {}
+        self._reshaped_by: dict[int, str] = {}
         self._requantized: dict[tuple[int, float, int], Tensor] = {}
         self._non_negative: set[int] = set()
         self._keep: list[Tensor] = []  # tensors made here; ids stay unique only while they live
@@ -68,6 +69,7 @@ class Emitter:
         Nothing is written yet: a reader that wants the shape in which the bytes lie already gets them as they are.
         """
         self._root[id(tensor)] = self._place(source)
+        self._reshaped_by[id(tensor)] = self._module
         self._layout[id(tensor)] = perm
         if self.is_non_negative(source):
             self._non_negative.add(id(tensor))
@@ -119,7 +121,8 @@ class Emitter:
         index = self.writer.tensor(tensor.name, shape, tensor.dtype, tensor.quant)
         new_shape = np.array(shape, np.int32)
         inputs = [self._index[id(root), root_perm], self.parameter(new_shape, "shape")]
-        self._operator("RESHAPE", inputs, [index], {"newShape": new_shape}, tensor.dtype, None)
+        module = self._reshaped_by.get(id(tensor), self._module)
+        self._operator("RESHAPE", inputs, [index], {"newShape": new_shape}, tensor.dtype, None, module)
         return index
 
     def _transpose(self, tensor: Tensor, lies: Perm, wanted: Perm) -> int:
@@ -129,7 +132,9 @@ class Emitter:
         rank = len(tensor.shape)
         version: Version | None = None
         if rank > 4:
-            version = (4, "2.3.0") if rank == 5 else (6, "2.16.0")
+            version = (6, "2.16.0") if rank > 5 else (4, "2.3.0")
+        if rank == 5 and tensor.dtype == "int16":
+            version = None
         self._operator("TRANSPOSE", [source, order], [index], {}, tensor.dtype, version)
         return index
 
@@ -240,10 +245,11 @@ class Emitter:
         options: dict[str, Any],
         dtype: str,
         version: Version | None,
+        module: str | None = None,
     ) -> None:
         chosen = version or BUILTINS[builtin].version(dtype)
         assert chosen is not None, f"{builtin} has no {dtype} kernel; the rule's `integer` is wrong"
-        node = EmittedNode(builtin, self._module, self._refusal)
+        node = EmittedNode(builtin, module or self._module, self._refusal if module is None else "")
         self.writer.operator(node, inputs, outputs, options, chosen)
 
 

@@ -1,11 +1,11 @@
-"""Relu and Clip become the `clamp` of the operator before them; whether it costs anything is decided when it is written."""
+"""Relu and Clip become the `clamp` of the operator before them; what it costs is decided when it is written."""
 
 import numpy as np
 
 from edgekit.targets.tflite.graph import Graph, Node
 
 # Operators whose TFLite form has a fused activation.
-CLAMPABLE = {"Conv", "Gemm", "MatMul", "Add", "Sub", "Mul", "Div", "AveragePool", "MaxPool"}
+CLAMPABLE = {"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "Mul", "Div", "AveragePool", "MaxPool"}
 
 
 def clamp_of(node: Node) -> tuple[float, float] | None:

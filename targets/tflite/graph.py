@@ -1,7 +1,7 @@
 """The graph as the TFLite writer sees it: plain nodes and tensors in ONNX axis order, read from onnx_ir.
 
-It is a view for lowering, not a second IR to write passes on: quantization sits on the tensor (TFLite's form) instead of
-in Q/DQ nodes (ONNX's form), and an activation may sit on the node that it clamps.
+It is a view for lowering, not a second IR to write passes on: quantization sits on the tensor (TFLite's form) instead
+of in Q/DQ nodes (ONNX's form), and an activation may sit on the node that it clamps.
 """
 
 from collections import defaultdict

@@ -19,25 +19,33 @@ FIRST_PARAMETER = {"Clip": 1, "Pad": 1, "Resize": 1, "Conv": 2, "Gemm": 2, "Conv
 _SIGNED = {"uint8": ("int8", 128), "uint16": ("int16", 32768)}
 
 
-def absorb_qdq(graph: Graph, has_integer_kernel: Callable[[Node], bool]) -> None:
+def absorb_qdq(graph: Graph, has_integer_kernel: Callable[[Node, str], bool]) -> None:
     """Move quantization from Q/DQ nodes onto tensors, in place.
 
-    uint8 activations and weights become int8 (zero point - 128): TFLite's kernels are signed, the integers are the same.
+    uint8 activations and weights become int8 (zero point - 128): TFLite's kernels are signed, the steps are the same.
+
+    Args:
+        has_integer_kernel: whether a node can run on activations of a dtype; where it cannot, it stays in float.
     """
     _fold_constants(graph)
     _annotate(graph)
     producers, consumers = graph.producers(), graph.consumers()
     results = {id(tensor) for tensor in graph.outputs}
     for node in graph.nodes:
-        if node.op in ("QuantizeLinear", "DequantizeLinear") or not has_integer_kernel(node):
+        if node.op in ("QuantizeLinear", "DequantizeLinear"):
             continue
         inputs = _integer_inputs(node, producers)
         outputs = [_integer_output(tensor, consumers, results) for tensor in node.outputs if tensor.dtype]
-        if inputs is not None and outputs and all(outputs):
+        if inputs is None or not all(outputs):
+            continue
+        # Weights and biases have dtypes of their own; what flows through the node must be of one.
+        stored = {tensor.dtype for tensor in (inputs[0], *outputs) if tensor is not None and tensor.quant is not None}
+        if len(stored) == 1 and has_integer_kernel(node, *stored):
             node.inputs = list(inputs)
             node.outputs = [tensor for tensor in outputs if tensor is not None]
     _remove_bypassed(graph)
     graph.eliminate_dead_nodes()
+    _dequantize_constants(graph)
 
 
 def _fold_constants(graph: Graph) -> None:
@@ -93,17 +101,32 @@ def _integer_inputs(node: Node, producers: dict[int, Node]) -> list[Tensor | Non
         producer = producers.get(id(tensor)) if tensor is not None else None
         if producer is not None and producer.op == "DequantizeLinear":
             found.append(producer.input(0))
-        elif tensor is None or tensor.quant is not None or tensor.dtype != "float32":
-            found.append(tensor)
-        elif tensor.data is not None and index >= FIRST_PARAMETER.get(node.op, len(node.inputs)):
+        elif (
+            tensor is None
+            or tensor.quant is not None
+            or tensor.dtype != "float32"
+            or (tensor.data is not None and index >= FIRST_PARAMETER.get(node.op, len(node.inputs)))
+        ):
             found.append(tensor)
         else:
             return None
     return found
 
 
+def _dequantize_constants(graph: Graph) -> None:
+    """A node that stays in float reads its constants in float."""
+    for node in graph.nodes:
+        if node.op in ("QuantizeLinear", "DequantizeLinear") or any(out.quant is not None for out in node.outputs):
+            continue
+        for index, tensor in enumerate(node.inputs):
+            if tensor is not None and tensor.data is not None and tensor.quant is not None:
+                node.inputs[index] = replace(tensor, dtype="float32", quant=None, data=tensor.numbers())
+
+
 def _integer_output(tensor: Tensor, consumers: dict[int, list[Node]], results: set[int]) -> Tensor | None:
-    """The quantized form of an output, if every reader quantizes it the same way."""
+    """The quantized form of an output, if every reader quantizes it the same way; an index stays what it is."""
+    if tensor.dtype != "float32":
+        return tensor
     readers = consumers.get(id(tensor), [])
     if not readers or id(tensor) in results or any(reader.op != "QuantizeLinear" for reader in readers):
         return None

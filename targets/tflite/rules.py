@@ -29,6 +29,8 @@ class Lowering:
         lower: writes them.
         integer: activation dtypes other than float32 with a kernel ("int8", "int16").
         same_quant: the integer kernels assume that inputs and outputs share scale and zero point.
+        joins: of such a rule: several values meet, and take the output's parameters before they do.
+        stays_float: why a node has no integer kernel although its operator has, or None.
         legal: why a node cannot be lowered, or None.
         delegate: why XNNPACK refuses a node that is legal, or None.
     """
@@ -38,6 +40,8 @@ class Lowering:
     lower: Lower
     integer: frozenset[str] = frozenset()
     same_quant: bool = False
+    joins: bool = False
+    stays_float: Reason = always
     legal: Reason = always
     delegate: Reason = always
 
@@ -51,13 +55,15 @@ def lowering(
     *,
     integer: Iterable[str] = (),
     same_quant: bool = False,
+    joins: bool = False,
+    stays_float: Reason = always,
     legal: Reason = always,
     delegate: Reason = always,
 ) -> Callable[[Lower], Lower]:
     """Register the decorated function as the lowering of `op`."""
 
     def decorate(lower: Lower) -> Lower:
-        rule = Lowering(op, tuple(builtins), lower, frozenset(integer), same_quant, legal, delegate)
+        rule = Lowering(op, tuple(builtins), lower, frozenset(integer), same_quant, joins, stays_float, legal, delegate)
         lowerings.add(op, rule, lower.__module__)
         return lower
 

@@ -18,8 +18,9 @@ class Window:
     """A 2-D window over [N, C, H, W].
 
     Args:
-        begin, end: padding that the output really reads, per spatial axis; a trailing pad row that no window touches
-            (torch's symmetric padding at stride 2 and even size) is left out, a ceil_mode window beyond the input is in.
+        begin, end: padding that the output really reads, per spatial axis; a trailing pad row that no window
+            touches (torch's symmetric padding at stride 2 and even size) is left out, a ceil_mode window beyond the
+            input is in.
     """
 
     kernel: Pair

@@ -9,7 +9,7 @@ from edgekit.targets.tflite.layout import identity
 from edgekit.targets.tflite.rules import INT8, INTEGERS, lowering
 
 
-@lowering("Relu", ("RELU", "RELU6"), integer=INTEGERS)
+@lowering("Relu", ("RELU",), integer=INTEGERS)
 def lower_relu(em: Emitter, node: Node) -> None:
     em.clamp(node.input(0), node.output, (0.0, np.inf))
 
@@ -31,7 +31,7 @@ def delegate_hard_swish(node: Node) -> str | None:
 
 @lowering("HardSwish", ("HARD_SWISH",), integer=INT8, delegate=delegate_hard_swish)
 def lower_hard_swish(em: Emitter, node: Node) -> None:
-    """The builtin, which XNNPACK takes in float. edgekit's own int8 graphs hold ADD + MUL instead (decompose_hard_swish)."""
+    """The builtin, which XNNPACK takes in float; edgekit's own int8 graphs hold ADD + MUL (decompose_hard_swish)."""
     source = node.input(0)
     em.write("HARD_SWISH", [em.input(source)], node.output, em.layout(source))
 
@@ -43,7 +43,7 @@ def legal_hard_sigmoid(node: Node) -> str | None:
 
 @lowering("HardSigmoid", ("ADD", "MUL"), legal=legal_hard_sigmoid)
 def lower_hard_sigmoid(em: Emitter, node: Node) -> None:
-    """clip(alpha x + beta, 0, 1): with alpha 1/6 and beta 1/2 it is RELU6(x + 3) / 6, which has fused activations only."""
+    """clip(alpha x + beta, 0, 1): with alpha 1/6 and beta 1/2 it is RELU6(x + 3) / 6, whose clamp is fused."""
     source = node.input(0)
     slope, offset = float(node.attrs.get("alpha", 0.2)), float(node.attrs.get("beta", 0.5))
     perm = em.layout(source)

@@ -20,6 +20,8 @@ def legal_conv(node: Node) -> str | None:
         return f"{len(weights.shape) - 2}-D convolution has no TFLite kernel"
     if weights.data is None or (bias is not None and bias.data is None):
         return "weights and bias must be constants"
+    if node.attrs.get("auto_pad", "NOTSET") != "NOTSET":
+        return "auto_pad is not resolved to pads"
     return reject_asymmetric(weights)
 
 
@@ -53,15 +55,17 @@ def _stored_bias(bias: Tensor | None, scale: NDArray[np.float32], dtype: str) ->
     return bias.data.reshape(-1).astype(dtype)
 
 
-def stored_weights(em: Emitter, weights: Tensor, perm: tuple[int, ...], *, dynamic: bool = True) -> int:
-    """The weights permuted, with the channel axis of their scales following."""
+def stored_weights(
+    em: Emitter, weights: Tensor, perm: tuple[int, ...], *, channel: int = 0, dynamic: bool = True
+) -> int:
+    """The weights permuted, with the output-channel axis of their scales (ONNX's `channel`) following."""
     assert weights.data is not None
     data = np.transpose(weights.data, perm)
-    channel = perm.index(0)
+    stored = perm.index(channel)
     quant = weights.quant
     if quant is not None:
-        quant = Quant(quant.scale, quant.zero_point, None if quant.axis is None else channel)
-    return em.weights(weights.name, data, quant, channel, dynamic=dynamic)
+        quant = Quant(quant.scale, quant.zero_point, None if quant.axis is None else stored)
+    return em.weights(weights.name, data, quant, stored, dynamic=dynamic)
 
 
 @lowering("Conv", ("CONV_2D", "DEPTHWISE_CONV_2D", "PAD"), integer=INTEGERS, legal=legal_conv)

@@ -4,20 +4,32 @@ import numpy as np
 
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.graph import Node, Tensor
-from edgekit.targets.tflite.layout import Perm, identity, reshape_perm
-from edgekit.targets.tflite.rules import INT8, INTEGERS, Lower, lowering
+from edgekit.targets.tflite.layout import Perm, reshape_perm
+from edgekit.targets.tflite.rules import INTEGERS, Lower, lowering
 
 # XNNPACK's bounds on input scale / output scale of the int8 ADD and MUL (xnnpack_delegate.cc).
 ADD_SCALES = (2.0**-10, 2.0**8)
 MUL_SCALES = (2.0**-16, 2.0**8)
+# Broadcasting over five axes came later; the int16 kernels are of the same age or younger.
+_FIVE_AXES = {name: (2 if name == "DIV" else 3, "2.3.0") for name in ("SUB", "DIV", "MINIMUM", "MAXIMUM")}
 
 
 def legal_binary(node: Node) -> str | None:
     if all(tensor is None or tensor.is_constant for tensor in node.inputs):
         return "both operands are constants; simplify the graph first"
-    if len(node.output.shape) > 5:
+    if len(node.output.shape) > 5 and _broadcasts(node):
         return "broadcasting over more than 5 axes has no TFLite kernel"
     return None
+
+
+def legal_extremum(node: Node) -> str | None:
+    if len(node.inputs) != 2:
+        return f"{len(node.inputs)} operands have no TFLite kernel; chain operators of two"
+    return legal_binary(node)
+
+
+def _broadcasts(node: Node) -> bool:
+    return node.input(0).shape != node.input(1).shape
 
 
 def binary_operands(em: Emitter, node: Node) -> tuple[list[int], Perm]:
@@ -76,6 +88,8 @@ def _lower_binary(builtin: str) -> Lower:
         version = None
         if builtin == "MUL" and node.output.dtype == "int8" and _product_scale(node) >= 1:
             version = (3, "1.15.0")
+        if builtin in _FIVE_AXES and len(perm) > 4 and node.output.dtype != "int16" and _broadcasts(node):
+            version = _FIVE_AXES[builtin]
         em.write(builtin, inputs, node.output, perm, options, clamp=node.clamp, version=version)
 
     return lower
@@ -90,8 +104,10 @@ lowering("Add", ("ADD",), integer=INTEGERS, legal=legal_binary, delegate=delegat
 lowering("Sub", ("SUB",), integer=INTEGERS, legal=legal_binary, delegate=delegate_add)(_lower_binary("SUB"))
 lowering("Mul", ("MUL",), integer=INTEGERS, legal=legal_binary, delegate=delegate_mul)(_lower_binary("MUL"))
 lowering("Div", ("DIV",), legal=legal_binary)(_lower_binary("DIV"))
-lowering("Min", ("MINIMUM",), integer=INTEGERS, same_quant=True, legal=legal_binary)(_lower_binary("MINIMUM"))
-lowering("Max", ("MAXIMUM",), integer=INTEGERS, same_quant=True, legal=legal_binary)(_lower_binary("MAXIMUM"))
+for _op, _builtin in (("Min", "MINIMUM"), ("Max", "MAXIMUM")):
+    lowering(_op, (_builtin,), integer=INTEGERS, same_quant=True, joins=True, legal=legal_extremum)(
+        _lower_binary(_builtin)
+    )
 
 
 def _lower_unary(builtin: str) -> Lower:
@@ -106,3 +122,21 @@ lowering("Sigmoid", ("LOGISTIC",), integer=INTEGERS)(_lower_unary("LOGISTIC"))
 lowering("Tanh", ("TANH",), integer=INTEGERS)(_lower_unary("TANH"))
 lowering("Sqrt", ("SQRT",))(_lower_unary("SQRT"))
 lowering("Exp", ("EXP",))(_lower_unary("EXP"))
+
+
+def legal_pow(node: Node) -> str | None:
+    exponent = node.input(1)
+    return None if exponent.data is not None and exponent.data.size == 1 else "the exponent must be one constant"
+
+
+@lowering("Pow", ("MUL", "SQRT", "RSQRT", "POW"), legal=legal_pow)
+def lower_pow(em: Emitter, node: Node) -> None:
+    """x^2, x^0.5 and x^-0.5 have operators that XNNPACK takes; POW it does not."""
+    source, exponent = node.input(0), float(node.input(1).numbers().reshape(()))
+    index, perm = em.input(source), em.layout(source)
+    if exponent == 2.0:
+        em.write("MUL", [index, index], node.output, perm)
+    elif abs(exponent) == 0.5:
+        em.write("SQRT" if exponent > 0 else "RSQRT", [index], node.output, perm)
+    else:
+        em.write("POW", [index, em.scalar(exponent, source)], node.output, perm)

@@ -38,7 +38,7 @@ def fully_connected(em: Emitter, node: Node, weights: Tensor, bias: Tensor | Non
     bias_index = bias_constant(em, bias, source, weights, weights.shape[0])
     inputs = [em.input(source, perm), stored_weights(em, weights, (0, 1)), bias_index]
     keep = len(source.shape) != 2
-    version = (5, "2.0.0") if keep else None
+    version = (5, "2.0.0") if keep and source.dtype != "int16" else None  # int16 came later, with version 7
     em.write("FULLY_CONNECTED", inputs, node.output, perm, {"keepNumDims": keep}, clamp=node.clamp, version=version)
 
 

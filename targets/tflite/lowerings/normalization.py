@@ -17,9 +17,7 @@ def legal_layer_normalization(node: Node) -> str | None:
     return None
 
 
-@lowering(
-    "LayerNormalization", ("MEAN", "SUB", "MUL", "ADD", "RSQRT"), legal=legal_layer_normalization
-)
+@lowering("LayerNormalization", ("MEAN", "SUB", "MUL", "ADD", "RSQRT"), legal=legal_layer_normalization)
 def lower_layer_normalization(em: Emitter, node: Node) -> None:
     """d = x - mean(x);  y = d * rsqrt(mean(d * d) + epsilon) * scale + bias, in the layout in which x lies.
 

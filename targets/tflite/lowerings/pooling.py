@@ -61,13 +61,20 @@ def _lowest(tensor: Tensor) -> float:
     return float(tensor.quant.scale[0]) * (limits.min - int(tensor.quant.zero_point[0]))
 
 
-def legal_average_pool(node: Node) -> str | None:
-    if node.is_integer and _correction(node, Window.of(node, node.attrs["kernel_shape"])) is not None:
-        return "an average that leaves out uneven padding needs a multiplication per border pixel, float only"
-    return legal_pool(node)
+def averages_uneven_padding(node: Node) -> str | None:
+    if legal_pool(node) is None and _correction(node, Window.of(node, node.attrs["kernel_shape"])) is not None:
+        return "an average that leaves out uneven padding needs a multiplication per border pixel"
+    return None
 
 
-@lowering("AveragePool", ("AVERAGE_POOL_2D", "PAD", "MUL"), integer=INTEGERS, same_quant=True, legal=legal_average_pool)
+@lowering(
+    "AveragePool",
+    ("AVERAGE_POOL_2D", "PAD", "MUL"),
+    integer=INTEGERS,
+    same_quant=True,
+    stays_float=averages_uneven_padding,
+    legal=legal_pool,
+)
 def lower_average_pool(em: Emitter, node: Node) -> None:
     """TFLite divides by the pixels inside the input (SAME); ONNX may count the padding too.
 

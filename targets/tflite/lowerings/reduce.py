@@ -1,11 +1,13 @@
-"""ReduceMean, ReduceMax, ReduceSum over constant axes, and ArgMax."""
+"""ReduceMean, ReduceSum, ReduceMax, ReduceMin over constant axes, and ArgMax."""
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
+from edgekit.targets.tflite.builtins import BUILTINS
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.graph import Node
 from edgekit.targets.tflite.layout import reduce_perm, stored_axis
-from edgekit.targets.tflite.rules import INT8, INTEGERS, lowering
+from edgekit.targets.tflite.rules import INT8, INTEGERS, Lower, lowering
 
 
 def reduced_axes(node: Node) -> set[int] | None:
@@ -19,24 +21,40 @@ def reduced_axes(node: Node) -> set[int] | None:
 
 
 def legal_reduce(node: Node) -> str | None:
+    if node.attrs.get("noop_with_empty_axes", 0):
+        return "noop_with_empty_axes has no rule"
     return "the axes must be constants" if reduced_axes(node) is None else None
 
 
-@lowering("ReduceMean", ("MEAN",), integer=INTEGERS, legal=legal_reduce)
-def lower_reduce_mean(em: Emitter, node: Node) -> None:
-    source, axes = node.input(0), reduced_axes(node)
-    assert axes is not None
-    perm, keep = em.layout(source), bool(node.attrs.get("keepdims", 1))
-    stored = np.array(sorted(stored_axis(perm, axis) for axis in axes), np.int32)
-    new_perm = perm if keep else reduce_perm(perm, axes)
-    em.write("MEAN", [em.input(source), em.parameter(stored, "axes")], node.output, new_perm, {"keepDims": keep})
+def _lower_reduction(builtin: str) -> Lower:
+    def lower(em: Emitter, node: Node) -> None:
+        source, axes = node.input(0), reduced_axes(node)
+        assert axes is not None
+        perm, keep = em.layout(source), bool(node.attrs.get("keepdims", 1))
+        stored = np.array(sorted(stored_axis(perm, axis) for axis in axes), np.int32)
+        new_perm = perm if keep else reduce_perm(perm, axes)
+        em.write(builtin, [em.input(source), em.parameter(stored, "axes")], node.output, new_perm, {"keepDims": keep})
+
+    return lower
 
 
-@lowering("ArgMax", ("ARG_MAX",), integer=INT8)
+lowering("ReduceMean", ("MEAN",), integer=INTEGERS, legal=legal_reduce)(_lower_reduction("MEAN"))
+lowering("ReduceSum", ("SUM",), integer=INT8, legal=legal_reduce)(_lower_reduction("SUM"))
+lowering("ReduceMax", ("REDUCE_MAX",), integer=INTEGERS, same_quant=True, legal=legal_reduce)(
+    _lower_reduction("REDUCE_MAX")
+)
+lowering("ReduceMin", ("REDUCE_MIN",), integer=INTEGERS, same_quant=True, legal=legal_reduce)(
+    _lower_reduction("REDUCE_MIN")
+)
+
+
+def legal_arg_max(node: Node) -> str | None:
+    return "select_last_index has no TFLite kernel" if node.attrs.get("select_last_index", 0) else None
+
+
+@lowering("ArgMax", ("ARG_MAX",), integer=INT8, legal=legal_arg_max)
 def lower_arg_max(em: Emitter, node: Node) -> None:
     """ONNX indices are int64, and so are these; the first of equal maxima wins in both."""
-    from ai_edge_litert import schema_py_generated as schema
-
     source = node.input(0)
     rank = len(source.shape)
     axis, perm = int(node.attrs.get("axis", 0)) % rank, em.layout(source)
@@ -45,7 +63,8 @@ def lower_arg_max(em: Emitter, node: Node) -> None:
     )
     where = em.parameter(np.array([stored_axis(perm, axis)], np.int32), "axis")
     options = {"outputType": schema.TensorType.INT64}
-    em.write("ARG_MAX", [em.input(source), where], dropped, reduce_perm(perm, {axis}), options)
+    version = BUILTINS["ARG_MAX"].version(source.dtype)
+    em.write("ARG_MAX", [em.input(source), where], dropped, reduce_perm(perm, {axis}), options, version=version)
     if dropped is not node.output:
         em.reshape(dropped, node.output, perm)
 

@@ -1,5 +1,6 @@
 """Resize: RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR where they read the same pixels as ONNX does, else GATHER."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +28,7 @@ class Sampling:
         aligned = self.align_corners and out > 1
         scale = (size - 1) / (out - 1) if aligned else size / out
         centre = 0.5 if self.half_pixel_centers else 0.0
-        return (np.arange(out) + centre) * scale - centre
+        return (np.arange(out, dtype=np.float64) + centre) * scale - centre
 
     def pixels(self, size: int, out: int) -> NDArray[np.int64]:
         """i64[out]: the pixel that RESIZE_NEAREST_NEIGHBOR copies, which rounds corners and floors everything else."""
@@ -41,7 +42,7 @@ class Sampling:
 
 # Plain first: the other two need a newer runtime.
 SAMPLINGS = (Sampling(False, False), Sampling(True, False), Sampling(False, True))
-ROUNDING = {
+ROUNDING: dict[str, Callable[[Coordinates], Coordinates]] = {
     "round_prefer_floor": lambda at: np.ceil(at - 0.5),
     "round_prefer_ceil": lambda at: np.floor(at + 0.5),
     "floor": np.floor,
@@ -127,10 +128,11 @@ def _gather_pixels(em: Emitter, node: Node) -> None:
 
 def _rounded(node: Node, wanted: Coordinates, size: int) -> NDArray[np.int64]:
     rounding = ROUNDING[node.attrs.get("nearest_mode", "round_prefer_floor")]
-    return np.clip(rounding(wanted), 0, size - 1).astype(np.int64)
+    pixels: NDArray[np.int64] = np.clip(rounding(wanted), 0, size - 1).astype(np.int64)
+    return pixels
 
 
-_COORDINATES = {
+_COORDINATES: dict[str, Callable[[Coordinates, float, int, int], Coordinates]] = {
     "half_pixel": lambda x, scale, size, out: (x + 0.5) / scale - 0.5,
     "pytorch_half_pixel": lambda x, scale, size, out: (x + 0.5) / scale - 0.5 if out > 1 else x * 0.0,
     "align_corners": lambda x, scale, size, out: x * (size - 1) / (out - 1) if out > 1 else x * 0.0,

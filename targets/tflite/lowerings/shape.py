@@ -46,10 +46,9 @@ def lower_transpose(em: Emitter, node: Node) -> None:
     em.reshape(source, node.output, transpose_perm(em.layout(source), order))
 
 
-@lowering("Concat", ("CONCATENATION",), integer=INTEGERS, same_quant=True)
+@lowering("Concat", ("CONCATENATION",), integer=INTEGERS, same_quant=True, joins=True)
 def lower_concat(em: Emitter, node: Node) -> None:
     tensors = [tensor for tensor in node.inputs if tensor is not None]
-    tensors = [em.requantized(tensor, node.output.quant) for tensor in tensors]
     perm = _common_layout(em, tensors)
     axis = stored_axis(perm, int(node.attrs["axis"]))
     em.write("CONCATENATION", [em.input(tensor, perm) for tensor in tensors], node.output, perm, {"axis": axis})
@@ -71,9 +70,9 @@ def legal_split(node: Node) -> str | None:
     return "the sizes must be constants" if sizes is not None and sizes.data is None else None
 
 
-@lowering("Split", ("SPLIT_V",), integer=INTEGERS, same_quant=True, legal=legal_split)
+@lowering("Split", ("SLICE",), integer=INTEGERS, same_quant=True, legal=legal_split)
 def lower_split(em: Emitter, node: Node) -> None:
-    """SLICE per piece: XNNPACK takes SLICE in every dtype, SPLIT_V it does not."""
+    """SLICE per piece: XNNPACK takes SLICE in float and int8, SPLIT_V it does not."""
     source = node.input(0)
     axis = int(node.attrs.get("axis", 0)) % len(source.shape)
     begin = 0

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tflite_conformance.net import Net
-
 from edgekit.targets.tflite.rules import lowerings
+from tflite_conformance.net import Net
 
 Build = Callable[[Net], str | tuple[str, ...]]
 
@@ -24,6 +23,7 @@ class Case:
         rescale: give the outputs of operators that keep their input's scale a scale of their own.
         rejected: part of the reason for which the graph must be refused.
         absent: builtins that the file must not hold.
+        in_float: the integer graphs compute it in float, between DEQUANTIZE and QUANTIZE.
     """
 
     op: str
@@ -36,6 +36,7 @@ class Case:
     rescale: bool = False
     rejected: str = ""
     absent: tuple[str, ...] = ()
+    in_float: bool = False
 
     @property
     def proved(self) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """Running an emitted file: stored inputs in, outputs in ONNX axis order out."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,15 +7,15 @@ import onnx
 import onnx_ir as ir
 from ai_edge_litert.interpreter import OpResolverType
 from numpy.typing import NDArray
-from tflite_conformance.case import Case
-from tflite_conformance.net import Feeds, Net
-from tflite_conformance.quantized import to_qdq
-from tflite_conformance.reference import run_onnx
 
 from edgekit.artifact import EmitOptions, Emitted, TensorInfo
 from edgekit.registry import targets
 from edgekit.targets.tflite.emit import emit
 from edgekit.targets.tflite.run import load_interpreter
+from tflite_conformance.case import Case
+from tflite_conformance.net import Feeds, Net
+from tflite_conformance.quantized import to_qdq
+from tflite_conformance.reference import run_onnx
 
 TARGETS = {"float32": "tflite-fp32", "int8": "tflite-int8", "int16": "tflite-int16x8"}
 
@@ -81,9 +80,10 @@ def _to_stored(real: NDArray[np.float32], info: TensorInfo) -> NDArray[Any]:
     return np.ascontiguousarray(np.clip(steps, limits.min, limits.max).astype(info.dtype))
 
 
-def written_by(emitted: Emitted) -> Mapping[str, set[str]]:
-    """Node name -> the builtins that its rule wrote."""
+def written_by(model: onnx.ModelProto, emitted: Emitted) -> dict[str, set[str]]:
+    """ONNX operator -> the builtins that its nodes became."""
+    op_of = {node.name: node.op_type for node in model.graph.node}
     found: dict[str, set[str]] = {}
     for node in emitted.nodes:
-        found.setdefault(node.module, set()).add(node.operator)
+        found.setdefault(op_of.get(node.module, "input or output"), set()).add(node.operator)
     return found

@@ -1,4 +1,4 @@
-"""A float graph as a QDQ graph: written from the contract in plain onnx, so that it shares no code with edgekit.quant."""
+"""A float graph as a QDQ graph: written from the contract in plain onnx, it shares no code with edgekit.quant."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
 from tflite_conformance.net import Feeds
 from tflite_conformance.reference import run_onnx
 
@@ -103,9 +104,7 @@ class _Quantizer:
         clamped = [node.input[0] for node in self.graph.node if node.op_type in ("Relu", "Clip")]
         results = {value.name for value in self.graph.output}
         return {
-            name
-            for name in clamped
-            if producer.get(name) in CLAMPABLE and self.uses[name] == 1 and name not in results
+            name for name in clamped if producer.get(name) in CLAMPABLE and self.uses[name] == 1 and name not in results
         }
 
     # -- writing -----------------------------------------------------------------------------------------------------
@@ -164,7 +163,7 @@ def _attribute(node: onnx.NodeProto, name: str) -> int:
 
 
 def _parameters(low: float, high: float, dtype: str, widen: bool = False) -> Parameters:
-    """Parameters of an activation; `widen`: the scales that kernels with a fixed output assume (1/256, 1/128, 1/32768)."""
+    """Parameters of an activation; `widen`: the scales of kernels with a fixed output (1/256, 1/128, 1/32768)."""
     if dtype == "int16":
         peak = max(abs(low), abs(high), 1e-6)
         return Parameters(np.array([peak / (32768 if widen else 32767)], np.float32), np.zeros(1, np.int64), dtype)

@@ -5,6 +5,7 @@ from typing import Any
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
+
 from tflite_conformance.net import Feeds
 
 

@@ -1,0 +1,98 @@
+"""Gemm and MatMul: with constant weights, and between activations."""
+
+from tflite_conformance.case import Build, Case
+from tflite_conformance.net import Net
+
+
+def gemm(
+    rows: int, columns_in: int, columns_out: int, bias: bool = True, clamp: bool = False, **attributes: object
+) -> Build:
+    def build(net: Net) -> str:
+        shape = (columns_out, columns_in) if attributes.get("transB") else (columns_in, columns_out)
+        biases = [net.weights(columns_out)] if bias else []
+        made = net.op("Gemm", net.input(rows, columns_in), net.weights(*shape), *biases, **attributes)
+        return net.op("Relu", made) if clamp else made
+
+    return build
+
+
+def tokens(net: Net) -> str:
+    return net.op("MatMul", net.plain(1, 6, 8), net.weights(8, 5))
+
+
+def pixels(net: Net) -> str:
+    """Swin's order: a convolution's [N, C, H, W] transposed to [N, H, W, C] lies that way already."""
+    image = net.conv(net.input(1, 3, 4, 4), 3, 8)
+    return net.op("MatMul", net.op("Transpose", image, perm=[0, 2, 3, 1]), net.weights(8, 5))
+
+
+def inner_axis_elsewhere(net: Net) -> str:
+    """The columns of a channels-last tensor are stored second to last: it has to move."""
+    return net.op("MatMul", net.conv(net.input(1, 3, 4, 5), 3, 6), net.weights(5, 7))
+
+
+def classifier(net: Net) -> str:
+    pooled = net.op("GlobalAveragePool", net.conv(net.input(1, 3, 5, 5), 3, 8, 3))
+    flat = net.op("Flatten", pooled)
+    return net.op("Gemm", flat, net.weights(10, 8), net.weights(10), transB=1)
+
+
+def attention_scores(net: Net) -> str:
+    """Q K^T: the transposed factor is passed as it lies."""
+    query, key = net.plain(1, 2, 5, 4), net.plain(1, 2, 5, 4)
+    return net.op("MatMul", query, net.op("Transpose", key, perm=[0, 1, 3, 2]))
+
+
+def attention_values(net: Net) -> str:
+    return net.op("MatMul", net.plain(1, 2, 5, 5, low=0), net.plain(1, 2, 5, 4))
+
+
+def from_images(net: Net) -> str:
+    return net.op("MatMul", net.input(1, 3, 4, 5), net.input(1, 3, 5, 4))
+
+
+def batched_constant(net: Net) -> str:
+    return net.op("MatMul", net.plain(2, 3, 4), net.weights(2, 4, 5))
+
+
+def broadcast(net: Net) -> str:
+    return net.op("MatMul", net.plain(2, 3, 4), net.plain(1, 4, 5))
+
+
+def clamped_product(net: Net) -> str:
+    return net.op("Relu", net.op("MatMul", net.plain(2, 3, 4), net.plain(2, 4, 5)))
+
+
+def constant_first(net: Net) -> str:
+    return net.op("MatMul", net.weights(3, 4), net.input(4, 5))
+
+
+def vector(net: Net) -> str:
+    return net.op("MatMul", net.input(4), net.input(4))
+
+
+def computed_weights(net: Net) -> str:
+    return net.op("Gemm", net.input(2, 4), net.input(4, 5))
+
+
+CASES = (
+    Case("Gemm", "transposed weights", gemm(1, 16, 10, transB=1)),
+    Case("Gemm", "plain weights", gemm(1, 16, 10)),
+    Case("Gemm", "several rows", gemm(5, 7, 3, transB=1)),
+    Case("Gemm", "without bias", gemm(2, 8, 4, bias=False, transB=1)),
+    Case("Gemm", "with Relu", gemm(2, 8, 4, clamp=True, transB=1), absent=("RELU",)),
+    Case("Gemm", "behind pooling", classifier, absent=("TRANSPOSE",), steps=2, why="three roundings in a row"),
+    Case("Gemm", "alpha", gemm(2, 8, 4, transB=1, alpha=0.5), ("float32",), rejected="alpha"),
+    Case("Gemm", "computed weights", computed_weights, ("float32",), rejected="must be constants"),
+    Case("MatMul", "tokens by constant", tokens),
+    Case("MatMul", "pixels by constant", pixels, absent=("TRANSPOSE",), steps=2, why="two roundings in a row"),
+    Case("MatMul", "inner axis stored elsewhere", inner_axis_elsewhere, steps=2, why="two roundings in a row"),
+    Case("MatMul", "attention scores", attention_scores, absent=("TRANSPOSE",)),
+    Case("MatMul", "attention values", attention_values),
+    Case("MatMul", "inputs that lie channels-last", from_images),
+    Case("MatMul", "batched constant", batched_constant),
+    Case("MatMul", "broadcast over the batch", broadcast),
+    Case("MatMul", "activations with Relu", clamped_product),
+    Case("MatMul", "constant first factor", constant_first, ("float32",), rejected="constant first factor"),
+    Case("MatMul", "vectors", vector, ("float32",), rejected="vectors"),
+)
