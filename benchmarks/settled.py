@@ -12,7 +12,7 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
-from edgekit.artifact import Emitted, EmitOptions, FloatArray
+from edgekit.artifact import EmitOptions, Emitted, FloatArray
 from edgekit.passes import prepare_integer, simplify
 from edgekit.quant import calibrate, quantize
 from edgekit.registry import models, targets
@@ -54,7 +54,7 @@ class Settled:
     @staticmethod
     def make(name: str, size: int | None = None, count: int = 16) -> "Settled":
         spec = models.get(name)
-        channels, height, width = spec.input_shape
+        _, height, width = spec.input_shape
         images = smooth_images(count, size or height, size or width)
         torch.manual_seed(0)
         module = settle_batch_norm(spec.build(), images)

@@ -18,8 +18,8 @@ def parse_size(text: object) -> object:
         return (text, text)
     if not isinstance(text, str):
         return text
-    height, _, width = text.lower().partition("x")
-    if not height.isdigit() or (width and not width.isdigit()):
+    height, cross, width = text.lower().partition("x")
+    if not height.isdigit() or (cross and not width.isdigit()):
         raise ValueError(f"{text!r} is not a size; write it as 224 or 224x224 (height x width, pixels)")
     return (int(height), int(width or height))
 

@@ -10,12 +10,13 @@ from math import gcd
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime as rt
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
 from edgekit.errors import EdgekitError, Table
 from edgekit.quant.observers import HistogramObserver, MeanObserver, MinMaxObserver, Range
 from edgekit.quant.plan import make_plan, name_of
+from edgekit.session import open_session
 
 FloatArray = NDArray[np.float32]
 
@@ -46,7 +47,7 @@ def calibrate(model: ir.Model, batches: Iterable[FloatArray]) -> dict[str, Range
         name: ValueObserver(name in ranged, plan.averaged.get(name))
         for name in dict.fromkeys([*ranged, *plan.averaged])
     }
-    session = open_session(model, list(observers))
+    session = observing_session(model, list(observers))
     feed = session.get_inputs()[0].name
     images = 0
     for image in (image for batch in batches for image in batch):
@@ -110,21 +111,12 @@ def choose_stride(elements: int) -> int:
     return stride
 
 
-def open_session(model: ir.Model, names: list[str]) -> rt.InferenceSession:
+def observing_session(model: ir.Model, names: list[str]) -> InferenceSession:
     """A float session that returns the named values, in that order."""
     observed = model.clone()
     values = {value.name: value for value in all_values(observed)}
     observed.graph.outputs[:] = [values[name] for name in names]
-    options = rt.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        data = ir.to_proto(observed).SerializeToString()
-        return rt.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except (RuntimeError, ValueError) as error:
-        raise EdgekitError(
-            "EK703", what=f"onnxruntime refused the float graph: {error}", where="calibration", fix="report this model"
-        ) from error
+    return open_session(ir.to_proto(observed).SerializeToString(), "the graph to calibrate")
 
 
 def all_values(model: ir.Model) -> list[ir.Value]:

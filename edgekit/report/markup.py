@@ -55,8 +55,8 @@ def bars(rows: Sequence[tuple[str, float, str, bool]], label: str) -> str:
     """
     longest = max((value for _, value, _, _ in rows), default=0) or 1
     drawn = "".join(
-        f"<div class=name>{escape(name)}</div>"
-        f"<div class=track><div class='bar{'' if good else ' bad'}' style='width:{_percent(value, longest)}%'></div></div>"
+        f"<div class=name>{escape(name)}</div><div class=track>"
+        f"<div class='bar{'' if good else ' bad'}' style='width:{_percent(value, longest)}%'></div></div>"
         f"<div class=value>{escape(text)}</div>"
         for name, value, text, good in rows
     )

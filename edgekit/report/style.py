@@ -31,7 +31,8 @@ ol { padding-left: 1.4em; margin: 8px 0; } li { margin: 5px 0; }
 .bars { display: grid; grid-template-columns: minmax(6em, max-content) 1fr max-content; gap: 7px 14px;
   align-items: center; font-size: .92rem; margin: 12px 0; }
 .bars .name { overflow-wrap: anywhere; } .bars .value { text-align: right; font-variant-numeric: tabular-nums; }
-.track { background: var(--wash); border-radius: 4px; } .bar { background: var(--blue); border-radius: 4px; height: 14px; }
+.track { background: var(--wash); border-radius: 4px; }
+.bar { background: var(--blue); border-radius: 4px; height: 14px; }
 .bar.bad { background: var(--bad); }
 footer { margin-top: 44px; color: var(--dim); font-size: .85rem; }
 """

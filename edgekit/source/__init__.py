@@ -68,8 +68,11 @@ def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
         EK105 failed download; EK106 an option that cannot be combined; EK107 the user's Python file; EK109 labels;
         EK201 to EK204 graphs and input sizes; EK701 a library that is not installed.
     """
+    from edgekit.source.reference import one_thread  # torch is loaded when a model is, not when it is named
+
     resolver = import_module(f"edgekit.source.{source_kind(recipe.model)}")
-    source: Source = resolver.resolve(recipe, progress)
+    with one_thread():
+        source: Source = resolver.resolve(recipe, progress)
     return replace(source, labels=_labels(recipe, source))
 
 

@@ -17,12 +17,15 @@ REASON_LENGTH = 240
 def capture(module: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgram:
     """Capture `module` in eval mode at one static input shape.
 
-    strict=False runs the module's own Python under fake tensors: no bytecode analysis, so it is quicker and refuses
+    A module that holds an `exported_program` (a .pt2 file) was captured already. strict=False runs the module's own Python under fake tensors: no bytecode analysis, so it is quicker and refuses
     less.
 
     Raises:
         EdgekitError: EK203 when the module cannot run at this shape even untraced, EK201 when only tracing fails.
     """
+    already = getattr(module, "exported_program", None)
+    if isinstance(already, ExportedProgram):
+        return already
     if module.training:
         raise EdgekitError(
             "EK201",

@@ -19,7 +19,6 @@ from edgekit.train.augment import Augment
 from edgekit.train.config import TrainConfig, TrainResult
 from edgekit.train.data import LabelledImages
 
-
 CALIBRATION_IMAGES = 100
 
 
@@ -35,7 +34,7 @@ def write(
     evaluation: LabelledImages | None,
     top1: float | None,
 ) -> TrainResult:
-    """Write MODEL.safetensors, MODEL.calibration.npz and MODEL.md into `config.out`; each appears whole or not at all."""
+    """Write MODEL.safetensors, MODEL.calibration.npz and MODEL.md into `config.out`, each whole or not at all."""
     tensors = {
         name: (value.half() if value.is_floating_point() else value).contiguous(memory_format=torch.contiguous_format)
         for name, value in model.state_dict().items()

@@ -2,13 +2,9 @@
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime as ort
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, NotImplemented
 
 from edgekit.artifact import FloatArray
-from edgekit.errors import EdgekitError
-
-REFUSALS = (Fail, InvalidArgument, InvalidGraph, NotImplemented)
+from edgekit.session import REFUSALS, open_session, refused
 
 
 class GraphRunner:
@@ -18,19 +14,9 @@ class GraphRunner:
     """
 
     def __init__(self, model: ir.Model) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        if any(node.op_type == "QuantizeLinear" for node in model.graph):
-            # Float arithmetic on dequantized values; weights are dequantized once instead of in each run.
-            options.add_session_config_entry("session.disable_quant_qdq", "1")
         self._name = model.graph.name or "graph"
-        try:
-            self._session = ort.InferenceSession(
-                ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        except REFUSALS as error:
-            raise self._refused(error) from error
+        # Q/DQ nodes are computed as they stand; constant ones (weights) once instead of in each run.
+        self._session = open_session(ir.to_proto(model).SerializeToString(), self._name, session_disable_quant_qdq="1")
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
 
@@ -38,13 +24,5 @@ class GraphRunner:
         try:
             rows = [self._session.run([self._output], {self._input: image[None]})[0] for image in images]
         except REFUSALS as error:
-            raise self._refused(error) from error
+            raise refused(error, self._name) from error
         return np.stack([np.asarray(row, dtype=np.float32).reshape(-1) for row in rows])
-
-    def _refused(self, error: Exception) -> EdgekitError:
-        return EdgekitError(
-            "EK703",
-            what=f"ONNX Runtime refused the graph: {str(error).splitlines()[0]}",
-            where=self._name,
-            fix="run the model in ONNX Runtime alone; if that works, report this with the model",
-        )

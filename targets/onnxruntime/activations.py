@@ -25,7 +25,7 @@ def store_as_uint8(model: ir.Model) -> None:
         shifted = (zero.const_value.numpy().astype(np.int16) + SHIFT).astype(np.uint8)
         node.replace_input_with(2, _constant(model.graph, f"{zero.name}_uint8", shifted))
         if node.op_type == "QuantizeLinear":
-            node.outputs[0].dtype = ir.DataType.UINT8
+            node.outputs[0].type = ir.TensorType(ir.DataType.UINT8)  # a new one: a clone shares its type objects
     _shift_constants(model)
 
 
@@ -81,7 +81,7 @@ def _feed_integers(graph: ir.Graph, value: ir.Value, quantizer: ir.Node, io: IoT
 def _give_integers(graph: ir.Graph, value: ir.Value, restorer: ir.Node, io: IoType) -> ir.Value:
     parameters = _parameters(graph, restorer, io)
     name = str(value.name)
-    value.name = f"{name}_float"
+    value.name = f"{name}_restored"
     quantizer = ir.node("QuantizeLinear", [value, *parameters], name=f"{name}_to_{io}")
     stored = quantizer.outputs[0]
     stored.name, stored.dtype, stored.shape = name, _dtype(io), value.shape

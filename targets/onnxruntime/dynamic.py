@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from edgekit.quant.weights import quantize_weight
 
@@ -28,6 +29,7 @@ def quantize_products(model: ir.Model) -> ir.Model:
         weight = _weight(node)
         if weight is not None and weight.size >= MIN_ELEMENTS:
             _replace(result.graph, node, weight)
+    RemoveUnusedNodesPass()(result)
     return result
 
 
@@ -40,7 +42,7 @@ def _weight(node: ir.Node) -> np.ndarray[Any, np.dtype[np.float32]] | None:
         return factor.const_value.numpy()
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     plain = node.attributes.get_float("alpha", 1.0) == node.attributes.get_float("beta", 1.0) == 1.0
-    if not plain or node.attributes.get_int("transA", 0) or bias is None or bias.const_value is None:
+    if not plain or node.attributes.get_int("transA", 0) == 1 or bias is None or bias.const_value is None:
         return None
     values = factor.const_value.numpy()
     return values.T if node.attributes.get_int("transB", 0) else values
@@ -75,5 +77,5 @@ def _replace(graph: ir.Graph, node: ir.Node, weight: np.ndarray[Any, np.dtype[np
     if node.op_type == "Gemm":
         assert node.inputs[2] is not None
         (result,) = add("Add", "biased", [result, node.inputs[2]])
-    result.dtype, result.shape = output.dtype, output.shape
+    result.type, result.shape = output.type, output.shape
     ir.convenience.replace_nodes_and_values(graph, node, [node], made, [output], [result])

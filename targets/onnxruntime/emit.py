@@ -52,7 +52,7 @@ def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
 def serialize(model: ir.Model) -> bytes:
     """The file's bytes: the same graph gives the same bytes.
 
-    Initializers are not repeated in value_info: tools that replace one (onnxruntime's own quantizer) would contradict it.
+    Initializers are not repeated in value_info: a tool that replaces one (onnxruntime's quantizer) would contradict it.
     """
     model.ir_version, model.producer_name, model.producer_version = IR_VERSION, PRODUCER, None
     proto = ir.to_proto(model)
@@ -65,7 +65,7 @@ def serialize(model: ir.Model) -> bytes:
 
 
 def _describe(value: ir.Value) -> TensorInfo:
-    shape = tuple(int(size) for size in value.shape or ())  # type: ignore[call-overload]  # static, by simplify
+    shape = tuple(size for size in value.shape or () if isinstance(size, int))  # all of them: simplify saw to it
     layouts: dict[int, Layout] = {4: "NCHW", 2: "NC"}
     scale, zero_point = quantization(value)
     dtype = value.dtype.numpy().name if value.dtype is not None else "float32"

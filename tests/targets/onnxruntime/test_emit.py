@@ -1,0 +1,136 @@
+"""The .onnx files: what ONNX Runtime is given, and that it computes the same."""
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+import torch
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+from torch import nn
+
+from edgekit.artifact import EmitOptions
+from edgekit.errors import EdgekitError
+from edgekit.passes import prepare_integer, simplify
+from edgekit.quant import calibrate, quantize
+from edgekit.registry import targets
+from edgekit.trace import trace
+from edgekit.verify.outputs import GraphRunner
+from edgekit.verify.parity import measure_sqnr_db
+
+IMAGES = np.random.default_rng(3).uniform(-1, 1, (8, 3, 16, 16)).astype(np.float32)
+
+
+class Net(nn.Module):
+    """A convolution, a gate with a constant operand behind it, and two matrix products."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 16, 3, stride=2, padding=1)
+        self.hidden = nn.Linear(16 * 8 * 8, 64)
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = nn.functional.hardswish(self.conv(x)) * 0.5
+        return self.head(torch.relu(self.hidden(x.flatten(1))))
+
+
+@pytest.fixture(scope="module")
+def graph() -> ir.Model:
+    torch.manual_seed(0)
+    return simplify(trace(Net().eval(), (1, 3, 16, 16)))
+
+
+@pytest.fixture(scope="module")
+def quantized(graph):
+    ready = prepare_integer(graph)
+    return quantize(ready, calibrate(ready, [IMAGES]), targets.get("ort-int8").scheme)
+
+
+def emit(graph, name, io=None):
+    target = targets.get(name)
+    return target.emit(graph, target, EmitOptions(io))
+
+
+def outputs(emitted, name, folder):
+    file = folder / "model.onnx"
+    file.write_bytes(emitted.data)
+    return targets.get(name).run(file)(IMAGES)
+
+
+def test_the_float_file_computes_the_graph(graph, tmp_path):
+    assert np.array_equal(outputs(emit(graph, "ort-fp32"), "ort-fp32", tmp_path), GraphRunner(graph)(IMAGES))
+
+
+def test_the_same_graph_gives_the_same_bytes(graph, quantized):
+    assert emit(graph, "ort-fp32").data == emit(graph, "ort-fp32").data
+    assert emit(quantized, "ort-int8").data == emit(quantized, "ort-int8").data
+
+
+def test_activations_are_uint8_and_weights_int8(quantized):
+    model = onnx.load_from_string(emit(quantized, "ort-int8").data)
+    dtypes = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    stored = [dtypes[node.input[2]] for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    assert set(stored) == {onnx.TensorProto.UINT8}
+    readers = {name: (node, index) for node in model.graph.node for index, name in enumerate(node.input)}
+    for node in model.graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in dtypes:
+            reader, index = readers[node.output[0]]
+            expected = {0: "UINT8", 1: "INT8" if reader.op_type in ("Conv", "Gemm") else "UINT8", 2: "INT32"}[index]
+            assert dtypes[node.input[0]] == onnx.TensorProto.DataType.Value(expected)
+
+
+def test_another_zero_point_changes_no_value(quantized, tmp_path):
+    difference = np.abs(outputs(emit(quantized, "ort-int8"), "ort-int8", tmp_path) - GraphRunner(quantized)(IMAGES))
+    scale = emit(quantized, "ort-int8", "uint8").outputs[0].scale
+    assert difference.max() <= 1.01 * scale  # one step, from the rounding of the integer kernels
+
+
+@pytest.mark.parametrize("io", ["int8", "uint8"])
+def test_integer_input_and_output_give_the_same_values(quantized, io, tmp_path):
+    emitted = emit(quantized, "ort-int8", io)
+    assert [info.dtype for info in (*emitted.inputs, *emitted.outputs)] == [io, io]
+    floats = outputs(emit(quantized, "ort-int8"), "ort-int8", tmp_path)
+    assert np.allclose(outputs(emitted, "ort-int8", tmp_path), floats, atol=1.01 * emitted.outputs[0].scale)
+
+
+@pytest.mark.parametrize("name", ["ort-fp32", "ort-dynamic"])
+def test_a_float_file_has_no_integer_input(graph, name):
+    with pytest.raises(EdgekitError, match="EK302"):
+        emit(graph, name, "int8")
+
+
+def test_dynamic_products_are_integers_with_float_activations(graph, tmp_path):
+    emitted = emit(graph, "ort-dynamic")
+    assert emitted.operators["MatMulInteger"] == 1  # the 64 x 10 head is too small to gain
+    assert emitted.operators["Conv"] == 1
+    assert len(emitted.data) < 0.45 * len(emit(graph, "ort-fp32").data)
+    assert measure_sqnr_db(GraphRunner(graph)(IMAGES), outputs(emitted, "ort-dynamic", tmp_path)) > 35
+
+
+def test_every_operator_keeps_its_module(quantized):
+    modules = {node.operator: node.module for node in emit(quantized, "ort-int8").nodes if node.operator == "Conv"}
+    assert modules == {"Conv": "conv"}
+
+
+def test_onnxruntimes_own_quantizer_takes_the_float_file(graph, tmp_path):
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.images = iter(IMAGES)
+
+        def get_next(self):
+            image = next(self.images, None)
+            return None if image is None else {"input": image[None]}
+
+    model = onnx.load_from_string(emit(graph, "ort-fp32").data)
+    quantize_static(model, tmp_path / "theirs.onnx", Reader(), quant_format=QuantFormat.QDQ)
+    session = ort.InferenceSession(str(tmp_path / "theirs.onnx"), providers=["CPUExecutionProvider"])
+    assert session.run(None, {"input": IMAGES[:1]})[0].shape == (1, 10)
+
+
+def test_a_file_that_is_none_is_refused_in_one_line(tmp_path):
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"not a model")
+    with pytest.raises(EdgekitError, match="EK703 ONNX Runtime refused it") as refused:
+        targets.get("ort-fp32").run(file)
+    assert "\n" not in refused.value.what
