@@ -75,7 +75,7 @@ class Emitter:
             self._non_negative.add(id(tensor))
 
     def is_non_negative(self, tensor: Tensor) -> bool:
-        """Whether a float activation is known to be >= 0."""
+        """Whether an activation is known to be >= 0."""
         return id(tensor) in self._non_negative
 
     def mark_non_negative(self, tensor: Tensor) -> None:
@@ -217,8 +217,7 @@ class Emitter:
         """A clamp on its own: RELU or RELU6, else MAXIMUM and MINIMUM with constants of the output's scale."""
         perm, fused = self.layout(source), fused_activation(clamp, output)
         own = {Activation.RELU: "RELU", Activation.RELU6: "RELU6", Activation.RELU_N1_TO_1: "RELU_N1_TO_1"}
-        same = source.quant is None or source.quant.same_as(output.quant)
-        if fused in own and BUILTINS[own[fused]].version(output.dtype) and (same or output.dtype == "int8"):
+        if fused in own and BUILTINS[own[fused]].version(output.dtype):  # these kernels change the scale themselves
             self.write(own[fused], [self.input(source)], output, perm)
             return
         source = self.requantized(source, output.quant)

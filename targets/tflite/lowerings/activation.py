@@ -41,7 +41,7 @@ def legal_hard_sigmoid(node: Node) -> str | None:
     return None if slope > 0 and np.isfinite(offset) else "alpha must be positive"
 
 
-@lowering("HardSigmoid", ("ADD", "MUL"), legal=legal_hard_sigmoid)
+@lowering("HardSigmoid", ("ADD", "MUL", "MAXIMUM", "MINIMUM"), legal=legal_hard_sigmoid)
 def lower_hard_sigmoid(em: Emitter, node: Node) -> None:
     """clip(alpha x + beta, 0, 1): with alpha 1/6 and beta 1/2 it is RELU6(x + 3) / 6, whose clamp is fused."""
     source = node.input(0)

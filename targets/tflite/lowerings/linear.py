@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgekit.targets.tflite.emitter import Emitter
+from edgekit.targets.tflite.emitter import Emitter, fused_activation
 from edgekit.targets.tflite.graph import Node, Tensor
 from edgekit.targets.tflite.layout import Perm, identity
 from edgekit.targets.tflite.lowerings._window import VALID
@@ -100,7 +100,13 @@ def lower_matmul(em: Emitter, node: Node) -> None:
     (a_perm, adjoint_x), (b_perm, adjoint_y) = _factor(em, a), _factor(em, b)
     options = {"adjX": adjoint_x, "adjY": adjoint_y}
     inputs = [em.input(a, a_perm), em.input(b, b_perm)]
-    em.write("BATCH_MATMUL", inputs, node.output, identity(len(node.output.shape)), options, clamp=node.clamp)
+    perm = identity(len(node.output.shape))
+    if node.clamp is None or fused_activation(node.clamp, node.output) == 0:
+        em.write("BATCH_MATMUL", inputs, node.output, perm, options)
+        return
+    product = em.scratch(node.output)  # BATCH_MATMUL has no fused activation
+    em.write("BATCH_MATMUL", inputs, product, perm, options)
+    em.clamp(product, node.output, node.clamp)
 
 
 def _factor(em: Emitter, tensor: Tensor) -> tuple[tuple[int, ...], bool]:

@@ -34,9 +34,8 @@ def _pool_options(window: Window, padding: int) -> dict[str, int]:
 
 def is_non_negative(em: Emitter, tensor: Tensor) -> bool:
     """Whether zero is the smallest value `tensor` can hold, so that padding with zeros never wins a maximum."""
-    if tensor.quant is not None:
-        return int(tensor.quant.zero_point[0]) == np.iinfo(tensor.dtype).min
-    return em.is_non_negative(tensor)
+    saturates = tensor.quant is not None and int(tensor.quant.zero_point[0]) == np.iinfo(tensor.dtype).min
+    return saturates or em.is_non_negative(tensor)
 
 
 @lowering("MaxPool", ("MAX_POOL_2D", "PAD", "PADV2"), integer=INTEGERS, same_quant=True, legal=legal_pool)

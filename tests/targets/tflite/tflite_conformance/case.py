@@ -18,7 +18,7 @@ class Case:
         name: which variant.
         build: writes the graph and gives its outputs.
         dtypes: activation dtypes to prove; None: every one the rule claims.
-        steps: largest integer difference to ONNX Runtime; `why` it is more than 1.
+        steps, steps16: largest difference to ONNX Runtime in int8 and in int16; `why` it is more than 1.
         tolerance: largest float error, relative to the largest output.
         rescale: give the outputs of operators that keep their input's scale a scale of their own.
         rejected: part of the reason for which the graph must be refused.
@@ -31,6 +31,7 @@ class Case:
     build: Build
     dtypes: tuple[str, ...] | None = None
     steps: int = 1
+    steps16: int = 1
     why: str = ""
     tolerance: float = 1e-5
     rescale: bool = False
@@ -44,6 +45,10 @@ class Case:
         if self.dtypes is not None:
             return self.dtypes
         return ("float32", *sorted(lowerings.get(self.op).integer, reverse=True))
+
+    def limit(self, dtype: str) -> float:
+        """What the harness allows in that dtype."""
+        return {"float32": self.tolerance, "int8": self.steps, "int16": self.steps16}[dtype]
 
     @property
     def identifier(self) -> str:

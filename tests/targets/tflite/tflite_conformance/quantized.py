@@ -44,6 +44,7 @@ class _Quantizer:
         self.uses = Counter(name for node in self.graph.node for name in node.input)
         self.parameters = self._activations(rescale)
         self.nodes: list[onnx.NodeProto] = []
+        self.copies: Counter[str] = Counter()
         self.initializers = {name: numpy_helper.from_array(data, name) for name, data in self.constants.items()}
 
     def run(self) -> onnx.ModelProto:
@@ -117,11 +118,9 @@ class _Quantizer:
             return name
         linear = node.op_type in LINEAR
         if linear and index == 1 and data.ndim != 3:
-            axis = LINEAR[node.op_type]
-            axis = 1 - axis if node.op_type == "Gemm" and not _attribute(node, "transB") else axis
-            return self._constant(name, data, _symmetric(data, axis))
+            return self._constant(name, data, _symmetric(data, _channel_axis(node)))
         if linear and index == 2:
-            weights = _symmetric(self.constants[node.input[1]], LINEAR[node.op_type])
+            weights = _symmetric(self.constants[node.input[1]], _channel_axis(node))
             scale = self.parameters[node.input[0]].scale * weights.scale
             return self._constant(name, data, Parameters(scale, np.zeros(scale.shape, np.int64), "int32", 0))
         if data.size and np.isfinite(data).all():
@@ -129,6 +128,8 @@ class _Quantizer:
         return name
 
     def _constant(self, name: str, data: NDArray[np.float32], parameters: Parameters) -> str:
+        self.copies[name] += 1
+        name = f"{name}/{self.copies[name]}"  # a constant may be read twice, a bias with two scales
         shape = [1] * data.ndim
         if parameters.axis is not None:
             shape[parameters.axis] = -1
@@ -156,6 +157,11 @@ class _Quantizer:
         axis = {"axis": parameters.axis} if per_channel else {}
         self.nodes.append(helper.make_node(op, [source, scale, zero], [output], name=f"{output}/{op}", **axis))
         return output
+
+
+def _channel_axis(node: onnx.NodeProto) -> int:
+    axis = LINEAR[node.op_type]
+    return 1 - axis if node.op_type == "Gemm" and not _attribute(node, "transB") else axis
 
 
 def _attribute(node: onnx.NodeProto, name: str) -> int:
