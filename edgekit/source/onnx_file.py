@@ -64,14 +64,14 @@ def read(path: Path) -> tuple[str, onnx.ModelProto]:
     try:
         data = path.read_bytes()
         proto = onnx.load_model_from_string(data)
-        onnx.load_external_data_for_model(proto, str(path.parent))
+        _load_external_data(proto, path)
         onnx.checker.check_model(proto)
     except OSError as error:
         raise EdgekitError(
             "EK102",
             what=f"cannot read the ONNX file: {error.strerror or error}",
             where=str(error.filename or path),
-            fix="check the path; external data must lie beside the .onnx file",
+            fix="check the path",
         ) from error
     except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -82,6 +82,19 @@ def read(path: Path) -> tuple[str, onnx.ModelProto]:
             fix="the file is truncated or of another kind; copy or export it again",
         ) from error
     return hashlib.sha256(data).hexdigest(), proto
+
+
+def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:
+    """Read the tensors that the file keeps in others. Where one is missing onnx raises a ValidationError, no OSError."""
+    try:
+        onnx.load_external_data_for_model(proto, str(path.parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise EdgekitError(
+            "EK102",
+            what=f"the tensors outside the ONNX file cannot be read: {str(error).strip().splitlines()[0]}",
+            where=str(path),
+            fix="copy the files with external data beside the .onnx file",
+        ) from error
 
 
 def is_quantized(graph: ir.Model, where: str) -> bool:

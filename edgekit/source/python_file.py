@@ -176,8 +176,12 @@ def _declared_preprocess(file: ModuleType, path: Path) -> Preprocess:
 
 def _raised(path: Path, what: str, error: BaseException) -> EdgekitError:
     """EK107 at the last line of the user's own file that the error passed through."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
-    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    own = path.resolve()  # tracebacks hold absolute names, whatever the user wrote
+    places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:  # its own place is not among the frames
+        places.append((error.filename, error.lineno))
+    lines = [line for file, line in places if Path(file).resolve() == own]
+    line = lines[-1] if lines else None
     return EdgekitError(
         "EK107",
         what=f"{what} raised {type(error).__name__}: {str(error) or 'no message'}".splitlines()[0],
