@@ -85,7 +85,7 @@ def read(path: Path) -> tuple[str, onnx.ModelProto]:
 
 
 def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:
-    """Read the tensors that the file keeps in others. Where one is missing onnx raises a ValidationError, no OSError."""
+    """Read the tensors that the file keeps in others; for a missing one onnx raises a ValidationError, no OSError."""
     try:
         onnx.load_external_data_for_model(proto, str(path.parent))
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
