@@ -149,7 +149,10 @@ def _write_input(emitter: Emitter, tensor: Tensor, io: str) -> tuple[int, Tensor
 
 
 def _write_output(emitter: Emitter, tensor: Tensor, io: str) -> tuple[int, TensorInfo]:
-    """An output as it lies if it is channels-last, else in ONNX order."""
+    """An output as it lies if it is channels-last, else in ONNX order.
+
+    The app asks for it by name, so the name goes to the tensor that leaves the file, not to one that it was made from.
+    """
     perm = emitter.layout(tensor)
     if perm != _io_layout(tensor):
         perm = identity(len(tensor.shape))
@@ -158,7 +161,8 @@ def _write_output(emitter: Emitter, tensor: Tensor, io: str) -> tuple[int, Tenso
     if io == "uint8" and tensor.quant is not None:
         outer = _as_uint8(tensor)
         emitter.write("QUANTIZE", [index], outer, perm)
-        return emitter.input(outer), _describe(outer, perm)
+        index, tensor = emitter.input(outer), outer
+    emitter.writer.claim_name(index, tensor.name)
     return index, _describe(tensor, perm)
 
 
