@@ -1,6 +1,7 @@
 """The state of a run after an epoch, written so that an interruption never leaves half a file."""
 
 import os
+import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,23 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def load(folder: Path, config: TrainConfig) -> Checkpoint | None:
-    """The checkpoint in `folder`, None where there is none, EK106 where it belongs to another recipe."""
+    """The checkpoint in `folder`, or None where there is none.
+
+    Raises:
+        EdgekitError: EK102 it is truncated or something else; EK106 it belongs to another recipe.
+    """
     path = folder / FILE
     if not path.exists():
         return None
-    checkpoint = Checkpoint(**torch.load(path, weights_only=True))
+    try:
+        checkpoint = Checkpoint(**torch.load(path, weights_only=True))
+    except (OSError, EOFError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
+        raise EdgekitError(
+            "EK102",
+            what="the checkpoint cannot be read: it is truncated, or not one of edgekit train",
+            where=str(path),
+            fix="move it away to start again, or give another --out",
+        ) from error
     changed = [key for key, value in comparable(config).items() if checkpoint.config.get(key) != value]
     if changed:
         raise EdgekitError(

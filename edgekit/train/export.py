@@ -1,5 +1,6 @@
 """What a finished run leaves: float16 weights, calibration images distilled from them, and a card."""
 
+import contextlib
 import copy
 import hashlib
 import os
@@ -14,12 +15,15 @@ from torch import nn
 
 from edgekit import __version__
 from edgekit.bundle import archive
+from edgekit.errors import EdgekitError
 from edgekit.quant.distill import distill, to_pixels
 from edgekit.train.augment import Augment
 from edgekit.train.config import TrainConfig, TrainResult
 from edgekit.train.data import LabelledImages
 
 CALIBRATION_IMAGES = 100
+ALWAYS_SAID = ("epochs", "input_size", "seed")
+"""Options of the card's command line even where they are the default."""
 
 
 def round_to_float16(model: nn.Module) -> nn.Module:
@@ -34,17 +38,21 @@ def write(
     evaluation: LabelledImages | None,
     top1: float | None,
 ) -> TrainResult:
-    """Write MODEL.safetensors, MODEL.calibration.npz and MODEL.md into `config.out`, each whole or not at all."""
+    """Write MODEL.safetensors, MODEL.calibration.npz and MODEL.md into `config.out`: all of them or none."""
     tensors = {
         name: (value.half() if value.is_floating_point() else value).contiguous(memory_format=torch.contiguous_format)
         for name, value in model.state_dict().items()
     }
-    data = save(tensors, metadata={"model": config.model, "format": "pt"})
+    data = save(tensors, metadata={"format": "pt"})  # one entry: several are written in a random order
     digest = hashlib.sha256(data).hexdigest()
     weights, card = config.out / f"{config.model}.safetensors", config.out / f"{config.model}.md"
-    _replace(weights, data)
-    _replace(config.out / f"{config.model}.calibration.npz", archive(pixels=calibration_pixels(config, model)))
-    _replace(card, _card(config, images, evaluation, top1, digest, len(data)).encode())
+    calibration = config.out / f"{config.model}.calibration.npz"
+    contents = {
+        calibration: archive(pixels=calibration_pixels(config, model)),
+        card: _card(config, images, evaluation, top1, digest, len(data)).encode(),
+        weights: data,  # last: where there are weights, there is a card
+    }
+    _replace(contents)
     return TrainResult(weights, card, digest, top1)
 
 
@@ -55,11 +63,26 @@ def calibration_pixels(config: TrainConfig, model: nn.Module) -> NDArray[np.uint
     return to_pixels(images, config.preprocess).transpose(0, 2, 3, 1)
 
 
-def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
+def _replace(contents: dict[Path, bytes]) -> None:
+    """Write all files beside their places before any of them is renamed into it; EK702 where that fails."""
+    parts = {path: path.with_name(path.name + ".part") for path in contents}
+    try:
+        for path, part in parts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(contents[path])
+        for path, part in parts.items():
+            os.replace(part, path)
+    except OSError as error:
+        raise EdgekitError(
+            "EK702",
+            what=f"cannot write: {error.strerror}",
+            where=str(error.filename or error),
+            fix="free some space, or give another --out",
+        ) from error
+    finally:
+        for part in parts.values():
+            with contextlib.suppress(OSError):  # renamed, never written, or a folder that was in the way
+                part.unlink()
 
 
 def command(config: TrainConfig) -> str:
@@ -67,7 +90,11 @@ def command(config: TrainConfig) -> str:
     words = ["edgekit", "train", config.model, "--data", config.data.name]
     if config.evaluation:
         words += ["--eval", config.evaluation.name]
-    words += ["--epochs", str(config.epochs), "--input-size", str(config.input_size), "--seed", str(config.seed)]
+    default = TrainConfig(config.model, config.data)
+    for option in ("epochs", "batch_size", "input_size", "start_size", "stored_size", "learning_rate", "seed"):
+        value = getattr(config, option)
+        if option in ALWAYS_SAID or value != getattr(default, option):
+            words += [f"--{option.replace('_', '-')}", f"{value:g}"]
     return shlex.join(words)
 
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgekit.bundle import check_writable
+from edgekit.errors import EdgekitError
 from edgekit.registry import Preprocess, models
 from edgekit.source.images import ImageFolder
 from edgekit.train import checkpoint, export, schedule
@@ -23,11 +25,14 @@ def train(config: TrainConfig, report: Callable[[EpochReport], None]) -> TrainRe
     """Run `config` to its end, from its checkpoint if asked, and write the weights and their card.
 
     Raises:
-        EdgekitError: EK101 unknown model; EK102, EK108, EK109 unusable images; EK106 a checkpoint of another recipe.
+        EdgekitError: EK101 unknown model; EK102, EK108, EK109 unusable images; EK106 a checkpoint of another recipe, or
+            batches of one image; EK702 the output folder cannot be written.
     """
     spec = models.get(config.model)
+    check_writable(config.out)
     images = load_images(config.data, config.stored_size)
     evaluation = load_images(config.evaluation, config.stored_size) if config.evaluation else None
+    check_images(config, images, evaluation)
     torch.manual_seed(config.seed)
     run = Run(config, spec.build(num_classes=len(images.classes)), images)
     if config.resume:
@@ -42,6 +47,24 @@ def train(config: TrainConfig, report: Callable[[EpochReport], None]) -> TrainRe
     stored = export.round_to_float16(run.averaged)
     top1 = measure(stored, config.evaluation, config.preprocess) if config.evaluation else None
     return export.write(config, stored, images, evaluation, top1)
+
+
+def check_images(config: TrainConfig, images: LabelledImages, evaluation: LabelledImages | None) -> None:
+    """EK109 where the evaluation images have other classes, EK106 where a batch would be a single image."""
+    if evaluation and evaluation.classes != images.classes:
+        raise EdgekitError(
+            "EK109",
+            what=f"the classes are not those of the training images: {', '.join(evaluation.classes)}",
+            where=str(config.evaluation),
+            fix=f"the same class folders as in {config.data}: {', '.join(images.classes)}",
+        )
+    if min(config.batch_size, len(images)) < 2:
+        raise EdgekitError(
+            "EK106",
+            what="BatchNorm cannot learn from a batch of one image",
+            where="--batch-size" if config.batch_size < 2 else str(config.data),
+            fix="take batches of at least 2 images",
+        )
 
 
 def measure(model: nn.Module, location: Path, preprocess: Preprocess) -> float:

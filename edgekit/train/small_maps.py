@@ -25,7 +25,7 @@ class SmallMapDepthwise(nn.Conv2d):
         index, out_height, out_width = _offsets(
             height, width, self.kernel_size[0], self.stride[0], int(self.padding[0])
         )
-        if index.numel() > MOST_PRODUCTS:
+        if not 0 < index.numel() <= MOST_PRODUCTS:
             return super().forward(input)
         zero = self.weight.new_zeros(channels, 1)
         dense = torch.cat([self.weight.flatten(1), zero], 1)[:, index.flatten()].t().reshape(*index.shape, channels)
@@ -55,7 +55,7 @@ def _offsets(height: int, width: int, kernel: int, stride: int, padding: int) ->
     """i64[in, out]: which element of the flat kernel joins two pixels, kernel^2 for none; and the output's size."""
 
     def along(size: int) -> Tensor:
-        out = (size + 2 * padding - kernel) // stride + 1
+        out = max(0, (size + 2 * padding - kernel) // stride + 1)  # none: left to the ordinary kernel's message
         return torch.arange(size)[:, None] + padding - stride * torch.arange(out)
 
     rows, columns = along(height)[:, None, :, None], along(width)[None, :, None, :]
