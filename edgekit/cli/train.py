@@ -35,7 +35,7 @@ def train_command(
     resume: Annotated[bool, typer.Option("--resume", help="go on from the checkpoint in --out")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Train a zoo model on class folders; leaves weights for `export --weights` and a card with the recipe."""
+    """Train a zoo model on class folders; leaves weights, a card that says how, and a recipe for `export --recipe`."""
     chosen: dict[str, Any] = {
         "evaluation": evaluation,
         "out": out,
@@ -54,10 +54,11 @@ def train_command(
         result = train(TrainConfig(model=model, data=data, resume=resume, **given), show_epoch)
     top1 = None if result.top1 is None else round(result.top1, 2)
     if as_json:
-        print_json({"weights": str(result.weights), "card": str(result.card), "sha256": result.sha256, "top1": top1})
+        paths = {"weights": str(result.weights), "card": str(result.card), "recipe": str(result.recipe)}
+        print_json({**paths, "sha256": result.sha256, "top1": top1})
         return
     print(f"{result.weights}  sha256 {result.sha256}" + (f"  top-1 {top1} %" if top1 is not None else ""))
-    print(f"export it with: edgekit export {model} --weights {result.weights}")
+    print(f"export it with: edgekit export --recipe {result.recipe} --target tflite-int8")
 
 
 def show_epoch(report: "EpochReport") -> None:

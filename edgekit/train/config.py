@@ -83,11 +83,13 @@ class TrainResult:
 
     Args:
         weights: float16 safetensors.
-        card: Markdown: data, recipe, accuracy, hash.
+        card: Markdown: data, how it was trained, accuracy, hash.
+        recipe: TOML for `edgekit export --recipe`: weights, classes, labels, preprocessing.
         top1: percent on the evaluation images, measured with the weights as stored.
     """
 
     weights: Path
     card: Path
+    recipe: Path
     sha256: str
     top1: float | None

@@ -1,11 +1,13 @@
-"""What a finished run leaves: float16 weights, calibration images distilled from them, and a card."""
+"""What a finished run leaves: float16 weights, calibration images distilled from them, a card, a recipe to export."""
 
 import contextlib
 import copy
 import hashlib
+import json
 import os
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,22 +40,26 @@ def write(
     evaluation: LabelledImages | None,
     top1: float | None,
 ) -> TrainResult:
-    """Write MODEL.safetensors, MODEL.calibration.npz and MODEL.md into `config.out`: all of them or none."""
+    """Write into `config.out`, all of them or none: MODEL.safetensors, .calibration.npz, .md, .labels.txt and .toml."""
     tensors = {
         name: (value.half() if value.is_floating_point() else value).contiguous(memory_format=torch.contiguous_format)
         for name, value in model.state_dict().items()
     }
     data = save(tensors, metadata={"format": "pt"})  # one entry: several are written in a random order
     digest = hashlib.sha256(data).hexdigest()
-    weights, card = config.out / f"{config.model}.safetensors", config.out / f"{config.model}.md"
-    calibration = config.out / f"{config.model}.calibration.npz"
+    weights, card, calibration, labels, recipe = (
+        config.out / f"{config.model}.{suffix}"
+        for suffix in ("safetensors", "md", "calibration.npz", "labels.txt", "toml")
+    )
     contents = {
         calibration: archive(pixels=calibration_pixels(config, model)),
         card: _card(config, images, evaluation, top1, digest, len(data)).encode(),
+        labels: "".join(f"{name}\n" for name in images.classes).encode(),
+        recipe: export_recipe(config, weights, labels, len(images.classes)).encode(),
         weights: data,  # last: where there are weights, there is a card
     }
     _replace(contents)
-    return TrainResult(weights, card, digest, top1)
+    return TrainResult(weights, card, recipe, digest, top1)
 
 
 def calibration_pixels(config: TrainConfig, model: nn.Module) -> NDArray[np.uint8]:
@@ -61,6 +67,20 @@ def calibration_pixels(config: TrainConfig, model: nn.Module) -> NDArray[np.uint
     shape = (1, 3, config.input_size, config.input_size)
     images = distill(model.eval(), shape, config.preprocess, CALIBRATION_IMAGES, config.seed)
     return to_pixels(images, config.preprocess).transpose(0, 2, 3, 1)
+
+
+def export_recipe(config: TrainConfig, weights: Path, labels: Path, classes: int) -> str:
+    """TOML for `edgekit export --recipe`: a file of weights does not say what it must be fed."""
+    preprocess = config.preprocess
+    values = {"model": config.model, "weights": str(weights), "labels": str(labels), "num_classes": classes}
+    chosen = {name: getattr(preprocess, name) for name in ("resize", "crop", "interpolation", "mean", "std")}
+    lines = [*_toml(values), "", "[preprocess]", *_toml(chosen)]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(values: dict[str, Any]) -> list[str]:
+    """Texts, numbers and lists of them, which TOML writes as JSON does."""
+    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
 
 
 def _replace(contents: dict[Path, bytes]) -> None:

@@ -5,15 +5,17 @@ import json
 import pytest
 
 from edgekit.cli import main
-from edgekit.recipe import make_recipe
+from edgekit.recipe import make_recipe, read_recipe
 from edgekit.source import resolve
+from edgekit.train.config import CIFAR10_MEAN, CIFAR10_STD
 
 MODEL = "mobilenet_v3_small"
+SUFFIXES = ("safetensors", "calibration.npz", "md", "labels.txt", "toml")
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
-    return tmp_path_factory.mktemp("train")
+    return tmp_path_factory.mktemp("train") / 'a "quoted" folder'
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +32,15 @@ def test_training_leaves_weights_that_can_be_exported_and_refuses_to_go_on_other
     assert 0 <= document["top1"] <= 100
     assert "epoch 1/1  32 px" in printed.err
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        ["checkpoint.pt", f"{MODEL}.safetensors", f"{MODEL}.calibration.npz", f"{MODEL}.md"]
+        ["checkpoint.pt", *(f"{MODEL}.{suffix}" for suffix in SUFFIXES)]
     )
 
-    source = resolve(
-        make_recipe(model=MODEL, targets=("tflite-int8",), weights=document["weights"], num_classes=3, input_size="32")
-    )
+    source = resolve(make_recipe(**read_recipe(out / f"{MODEL}.toml"), targets=("tflite-int8",)))
     assert (source.input_shape, source.classes) == ((1, 3, 32, 32), 3)
+    assert source.labels == ("dark", "light", "striped")
     assert source.weights_sha256 == document["sha256"]
+    assert (source.preprocess.mean, source.preprocess.std) == (CIFAR10_MEAN, CIFAR10_STD)
+    assert (source.preprocess.resize, source.preprocess.crop) == (32, (32, 32))
 
     assert main([*arguments, "--resume", "--seed", "3"]) == 2
     refused = capfd.readouterr().err

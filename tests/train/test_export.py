@@ -96,7 +96,8 @@ def test_earlier_results_are_replaced_and_no_part_is_left(config):
     nn.init.ones_(other[4].weight)
     write(config, other)
     assert (config.out / "tiny.safetensors").read_bytes() != before
-    assert sorted(path.name for path in config.out.iterdir()) == ["tiny.calibration.npz", "tiny.md", "tiny.safetensors"]
+    suffixes = ("calibration.npz", "labels.txt", "md", "safetensors", "toml")
+    assert sorted(path.name for path in config.out.iterdir()) == [f"tiny.{suffix}" for suffix in suffixes]
 
 
 def parsed(config):
