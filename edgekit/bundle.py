@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from errno import EEXIST
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,9 @@ def read_bundle(path: Path) -> Bundle:
         raise EdgekitError("EK102", what="no bundle there", where=str(path), fix="name the folder that export printed")
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        for name in (manifest["model_file"], CONTRACT, GOLDEN):
+            if name not in manifest["files"]:
+                raise _broken(path, f"{MANIFEST} does not list {name}")
         for name, entry in manifest["files"].items():
             if sha256((path / name).read_bytes()) != entry["sha256"]:
                 raise _broken(path, f"{name} was changed after it was written")
@@ -107,7 +111,9 @@ def read_bundle(path: Path) -> Bundle:
         )
     except FileNotFoundError as error:
         raise _broken(path, f"{Path(error.filename).name} is missing") from error
-    except (KeyError, ValueError) as error:  # JSONDecodeError is a ValueError
+    except OSError as error:
+        raise _broken(path, f"{Path(error.filename).name} cannot be read: {error.strerror}") from error
+    except (KeyError, ValueError, TypeError, AttributeError) as error:  # JSONDecodeError is a ValueError
         raise _broken(path, f"a file cannot be read: {error}") from error
 
 
@@ -132,6 +138,8 @@ def replacing(folder: Path) -> Iterator[Path]:
     missing = [parent for parent in folder.parents if not parent.exists()]
     beside = old = None
     try:
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise FileExistsError(EEXIST, "something else than a bundle is there", str(folder))
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         yield beside
@@ -144,7 +152,7 @@ def replacing(folder: Path) -> Iterator[Path]:
             "EK702",
             what=f"cannot write: {error.strerror}",
             where=str(folder),
-            fix="free some space, or another --out DIR",
+            fix="free some space, or choose another --out DIR",
         ) from error
     finally:
         if old is not None and not folder.exists():

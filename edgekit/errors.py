@@ -13,9 +13,10 @@ What, where and fix are constructor arguments, so none can be forgotten. `where`
 path, a recipe key, a file name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 
 EXIT_CODES = {1: 2, 2: 2, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3}
 
@@ -71,6 +72,11 @@ class EdgekitError(Exception):
             raise KeyError(f"error code {code} is not in the catalogue")
         super().__init__(f"{code} {what} [{where}] fix: {fix}")
         self.code, self.what, self.where, self.fix, self.table = code, what, where, fix, table
+
+    def __reduce__(self) -> tuple[Callable[[], "EdgekitError"], tuple[()]]:
+        """Exceptions are pickled by their positional arguments; these are keywords."""
+        make = partial(EdgekitError, self.code, what=self.what, where=self.where, fix=self.fix, table=self.table)
+        return make, ()
 
     @property
     def exit_code(self) -> int:

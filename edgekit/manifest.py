@@ -77,10 +77,12 @@ def parity_document(parity: ParityReport) -> dict[str, Any]:
 
 
 def hop_document(hop: Hop) -> dict[str, Any]:
-    """A hop as JSON; an infinite SQNR (equal outputs) is null: JSON has no infinity."""
-    document = asdict(hop)
-    document["sqnr_db"] = hop.sqnr_db if math.isfinite(hop.sqnr_db) else None
-    return document
+    """A hop as JSON, which has no infinity: null stands for it.
+
+    An SQNR is infinite for equal outputs; where `passed` is false it is minus infinity, and so is the error infinite:
+    the outputs could not be compared.
+    """
+    return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in asdict(hop).items()}
 
 
 def delegation_document(delegation: Delegation | None) -> dict[str, Any] | None:

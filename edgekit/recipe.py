@@ -4,17 +4,17 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from edgekit.errors import EdgekitError
 from edgekit.registry import Preprocess
 
-Size = tuple[int, int]
+Size = tuple[PositiveInt, PositiveInt]
 
 
 def parse_size(text: object) -> object:
     """`224x160` -> (224, 160) as (height, width); `224` is square."""
-    if isinstance(text, int):
+    if isinstance(text, int) and not isinstance(text, bool):
         return (text, text)
     if not isinstance(text, str):
         return text
@@ -57,6 +57,19 @@ class Recipe(BaseModel):
     out: Path = Path("build")
     seed: int = 0
 
+    @field_validator("preprocess")
+    @classmethod
+    def _check_preprocess(cls, preprocess: Preprocess | None) -> Preprocess | None:
+        if preprocess is None:
+            return None
+        if len(preprocess.mean) != len(preprocess.std) or not preprocess.mean:
+            raise ValueError(f"{len(preprocess.mean)} means and {len(preprocess.std)} deviations; give one per channel")
+        if min(preprocess.std) <= 0:
+            raise ValueError("a deviation (std) must be above 0")
+        if min(preprocess.resize, *preprocess.crop) < 1:
+            raise ValueError("resize and crop must be 1 pixel or more")
+        return preprocess
+
 
 def make_recipe(**choices: Any) -> Recipe:
     """A Recipe from options, or EK106 naming each option that cannot be used."""
@@ -76,7 +89,8 @@ def read_recipe(path: Path) -> dict[str, Any]:
     """The keys of a TOML recipe file; command-line options override them."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise EdgekitError("EK102", what="recipe not found", where=str(path), fix="check the path") from error
+    except OSError as error:
+        what = "recipe not found" if isinstance(error, FileNotFoundError) else f"cannot read it: {error.strerror}"
+        raise EdgekitError("EK102", what=what, where=str(path), fix="check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise EdgekitError("EK106", what=f"not valid TOML: {error}", where=str(path), fix="correct the line") from error

@@ -15,7 +15,7 @@ INT8 = QuantScheme("int8", "int8")
 
 @pytest.fixture(scope="session")
 def graph():
-    """`graph(body, **constants)`: a model from x f32[1,4,6,6] to y, in onnx.parser's text; keywords are initializers."""
+    """`graph(body, **constants)`: a model from x f32[1,4,6,6] to y in onnx.parser's text; keywords are initializers."""
 
     def make(body, inputs="float[1,4,6,6] x", outputs="float[?,?,?,?] y", **constants):
         model = onnx.parser.parse_model(
@@ -65,7 +65,7 @@ def quantized(images):
 
 @pytest.fixture(scope="session")
 def parameters():
-    """`parameters(model)`: value name -> (scale, zero point, dtype) of each QuantizeLinear, by the value's float name."""
+    """`parameters(model)`: name of each quantized value -> (scale, zero point, dtype)."""
 
     def read(model):
         found = {}
