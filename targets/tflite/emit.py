@@ -39,7 +39,10 @@ def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
     inputs = [_write_input(emitter, tensor, io) for tensor in graph.inputs]
     for node in graph.nodes:
         _lower(emitter, node)
-    outputs = [_write_output(emitter, tensor, io) for tensor in graph.outputs]
+    outputs: list[tuple[int, TensorInfo]] = []
+    for tensor in graph.outputs:
+        taken = {index for index, _ in inputs + outputs}
+        outputs.append(_write_output(emitter, tensor, io, taken))
     data = writer.pack([index for index, _ in inputs], [index for index, _ in outputs])
     return Emitted(
         data=data,
@@ -148,10 +151,11 @@ def _write_input(emitter: Emitter, tensor: Tensor, io: str) -> tuple[int, Tensor
     return emitter.output(tensor, perm), _describe(tensor, perm)
 
 
-def _write_output(emitter: Emitter, tensor: Tensor, io: str) -> tuple[int, TensorInfo]:
+def _write_output(emitter: Emitter, tensor: Tensor, io: str, taken: set[int]) -> tuple[int, TensorInfo]:
     """An output as it lies if it is channels-last, else in ONNX order.
 
-    The app asks for it by name, so the name goes to the tensor that leaves the file, not to one that it was made from.
+    The app asks for it by name, so the name goes to the tensor that leaves the file, not to one that it was made from;
+    a tensor that has a name of its own already (`taken`: an input, another output) is copied.
     """
     perm = emitter.layout(tensor)
     if perm != _io_layout(tensor):
@@ -162,6 +166,8 @@ def _write_output(emitter: Emitter, tensor: Tensor, io: str) -> tuple[int, Tenso
         outer = _as_uint8(tensor)
         emitter.write("QUANTIZE", [index], outer, perm)
         index, tensor = emitter.input(outer), outer
+    if index in taken:
+        index = emitter.copy(tensor, index, perm)
     emitter.writer.claim_name(index, tensor.name)
     return index, _describe(tensor, perm)
 

@@ -125,6 +125,14 @@ class Emitter:
         self._operator("RESHAPE", inputs, [index], {"newShape": new_shape}, tensor.dtype, None, module)
         return index
 
+    def copy(self, tensor: Tensor, source: int, perm: Perm) -> int:
+        """The same bytes as another tensor, through a RESHAPE to the shape that they have."""
+        shape = np.array(stored_shape(tensor.shape, perm), np.int32)
+        index = self.writer.tensor(tensor.name, tuple(shape.tolist()), tensor.dtype, tensor.quant)
+        inputs = [source, self.parameter(shape, "shape")]
+        self._operator("RESHAPE", inputs, [index], {"newShape": shape}, tensor.dtype, None)
+        return index
+
     def _transpose(self, tensor: Tensor, lies: Perm, wanted: Perm) -> int:
         source = self.input(tensor, lies)
         index = self.writer.tensor(tensor.name, stored_shape(tensor.shape, wanted), tensor.dtype, tensor.quant)

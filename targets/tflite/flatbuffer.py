@@ -79,10 +79,12 @@ class FlatbufferWriter:
         return len(self._tensors) - 1
 
     def claim_name(self, index: int, name: str) -> None:
-        """Give tensor `index` the name `name`; the tensor that has it now takes its name in exchange."""
+        """Give tensor `index` the name `name`; a tensor that has it now takes its name in exchange."""
         claimant = self._tensors[index]
-        holder = next(tensor for tensor in self._tensors if tensor.name == name)
-        holder.name, claimant.name = claimant.name, holder.name
+        for holder in self._tensors:
+            if holder.name == name:
+                holder.name = claimant.name
+        claimant.name = name
 
     def operator(
         self, node: EmittedNode, inputs: list[int], outputs: list[int], options: dict[str, Any], version: Version

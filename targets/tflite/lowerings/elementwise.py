@@ -4,21 +4,20 @@ import numpy as np
 
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.graph import Node, Tensor
-from edgekit.targets.tflite.layout import Perm, reshape_perm
+from edgekit.targets.tflite.layout import Perm, Shape, identity, reshape_perm
 from edgekit.targets.tflite.rules import INTEGERS, Lower, lowering
 
 # XNNPACK's bounds on input scale / output scale of the int8 ADD and MUL (xnnpack_delegate.cc).
 ADD_SCALES = (2.0**-10, 2.0**8)
 MUL_SCALES = (2.0**-16, 2.0**8)
-# Broadcasting over five axes came later; the int16 kernels are of the same age or younger.
-_FIVE_AXES = {name: (2 if name == "DIV" else 3, "2.3.0") for name in ("SUB", "DIV", "MINIMUM", "MAXIMUM")}
+MAX_BROADCAST_AXES = 4  # MUL's kernels abort beyond that, and of the others only newer versions go further
 
 
 def legal_binary(node: Node) -> str | None:
     if all(tensor is None or tensor.is_constant for tensor in node.inputs):
         return "both operands are constants; simplify the graph first"
-    if len(node.output.shape) > 5 and _broadcasts(node):
-        return "broadcasting over more than 5 axes has no TFLite kernel"
+    if len(merged_axes(node.input(0).shape, node.input(1).shape)) > MAX_BROADCAST_AXES:
+        return f"broadcasting over more than {MAX_BROADCAST_AXES} axes has no TFLite kernel"
     return None
 
 
@@ -28,18 +27,44 @@ def legal_extremum(node: Node) -> str | None:
     return legal_binary(node)
 
 
-def _broadcasts(node: Node) -> bool:
-    return node.input(0).shape != node.input(1).shape
+def merged_axes(first: Shape, second: Shape) -> list[list[int]]:
+    """The fewest groups of neighbouring axes over which two shapes broadcast: in a group, the same side widens."""
+    rank = max(len(first), len(second))
+    first, second = (1,) * (rank - len(first)) + first, (1,) * (rank - len(second)) + second
+    groups: list[list[int]] = []
+    last = None
+    for axis, sizes in enumerate(zip(first, second, strict=True)):
+        widens = None if sizes == (1, 1) else (sizes[0] == 1, sizes[1] == 1)
+        if groups and (widens is None or last is None or widens == last):
+            groups[-1].append(axis)
+        else:
+            groups.append([axis])
+        last = widens or last
+    return groups
 
 
-def binary_operands(em: Emitter, node: Node) -> tuple[list[int], Perm]:
-    """Both operands at the output's rank, in one layout: the one in which the larger activation lies."""
+def binary_operands(em: Emitter, node: Node) -> tuple[list[Tensor], Perm]:
+    """Both operands at the output's rank, and one layout: the one in which the larger activation lies."""
     rank = len(node.output.shape)
     operands = [at_rank(em, node.input(index), rank) for index in range(2)]
     moving = [tensor for tensor in operands if not tensor.is_constant]
     leader = max(moving, key=lambda tensor: int(np.prod(tensor.shape)))
-    perm = em.layout(leader)
-    return [em.input(tensor, perm) for tensor in operands], perm
+    return operands, em.layout(leader)
+
+
+def merge_operands(em: Emitter, operands: list[Tensor]) -> tuple[list[Tensor], Shape]:
+    """Operands of many axes as ones of few, and the shape of their result, in ONNX order."""
+    groups = merged_axes(operands[0].shape, operands[1].shape)
+    merged = []
+    for tensor in operands:
+        shape = tuple(int(np.prod([tensor.shape[axis] for axis in group])) for group in groups)
+        twin = em.scratch(tensor, shape)
+        if tensor.data is not None:
+            twin.data = tensor.data.reshape(shape)
+        else:
+            em.reshape(em.moved(tensor, identity(len(tensor.shape))), twin, identity(len(shape)))
+        merged.append(twin)
+    return merged, tuple(map(max, merged[0].shape, merged[1].shape))
 
 
 def at_rank(em: Emitter, tensor: Tensor, rank: int) -> Tensor:
@@ -82,15 +107,20 @@ def delegate_mul(node: Node) -> str | None:
 
 def _lower_binary(builtin: str) -> Lower:
     def lower(em: Emitter, node: Node) -> None:
-        inputs, perm = binary_operands(em, node)
+        operands, perm = binary_operands(em, node)
+        output, many = node.output, len(perm) > MAX_BROADCAST_AXES and operands[0].shape != operands[1].shape
+        if many:
+            operands, shape = merge_operands(em, operands)
+            output, perm = em.scratch(node.output, shape), identity(len(shape))
         # pot_scale_int16 asks for power-of-two scales; ours are free, which version 3 of the int16 kernel takes.
         options = {"potScaleInt16": False} if builtin in ("ADD", "SUB") else {}
         version = None
         if builtin == "MUL" and node.output.dtype == "int8" and _product_scale(node) >= 1:
             version = (3, "1.15.0")
-        if builtin in _FIVE_AXES and len(perm) > 4 and node.output.dtype != "int16" and _broadcasts(node):
-            version = _FIVE_AXES[builtin]
-        em.write(builtin, inputs, node.output, perm, options, clamp=node.clamp, version=version)
+        inputs = [em.input(tensor, perm) for tensor in operands]
+        em.write(builtin, inputs, output, perm, options, clamp=node.clamp, version=version)
+        if many:
+            em.reshape(output, node.output, identity(len(node.output.shape)))
 
     return lower
 
@@ -102,7 +132,13 @@ def _product_scale(node: Node) -> float:
 
 lowering("Add", ("ADD",), integer=INTEGERS, legal=legal_binary, delegate=delegate_add)(_lower_binary("ADD"))
 lowering("Sub", ("SUB",), integer=INTEGERS, legal=legal_binary, delegate=delegate_add)(_lower_binary("SUB"))
-lowering("Mul", ("MUL",), integer=INTEGERS, legal=legal_binary, delegate=delegate_mul)(_lower_binary("MUL"))
+lowering(
+    "Mul",
+    ("MUL",),
+    integer=INTEGERS,
+    legal=legal_binary,
+    delegate=delegate_mul,
+)(_lower_binary("MUL"))
 lowering("Div", ("DIV",), legal=legal_binary)(_lower_binary("DIV"))
 for _op, _builtin in (("Min", "MINIMUM"), ("Max", "MAXIMUM")):
     lowering(_op, (_builtin,), integer=INTEGERS, same_quant=True, joins=True, legal=legal_extremum)(

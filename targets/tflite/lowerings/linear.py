@@ -35,10 +35,19 @@ def fully_connected(em: Emitter, node: Node, weights: Tensor, bias: Tensor | Non
     if weights.quant is None and em.is_dynamic(weights.data):
         _pointwise(em, node, weights, bias, perm)
         return
-    bias_index = bias_constant(em, bias, source, weights, weights.shape[0])
-    inputs = [em.input(source, perm), stored_weights(em, weights, (0, 1)), bias_index]
     keep = len(source.shape) != 2
-    version = (5, "2.0.0") if keep and source.dtype != "int16" else None  # int16 came later, with version 7
+    bias_index = bias_constant(em, bias, source, weights, weights.shape[0])
+    weights_index = stored_weights(em, weights, (0, 1))
+    if keep and source.dtype == "int16":
+        # Runtime 2.14's int16 kernel takes the first axis for all rows, so they are made one axis.
+        rows = int(np.prod(source.shape[:-1]))
+        flat, product = em.scratch(source, (rows, source.shape[-1])), em.scratch(node.output, (rows, weights.shape[0]))
+        em.reshape(em.moved(source, perm), flat, identity(2))
+        em.write("FULLY_CONNECTED", [em.input(flat), weights_index, bias_index], product, identity(2), clamp=node.clamp)
+        em.reshape(product, node.output, perm)
+        return
+    inputs = [em.input(source, perm), weights_index, bias_index]
+    version = (5, "2.0.0") if keep else None
     em.write("FULLY_CONNECTED", inputs, node.output, perm, {"keepNumDims": keep}, clamp=node.clamp, version=version)
 
 

@@ -124,6 +124,19 @@ def test_an_output_that_had_to_move_keeps_its_name() -> None:
     assert tensor_names(emitted.data)[1] == [rows] == [info.name for info in emitted.outputs]
 
 
+def test_an_output_that_is_an_input_or_another_output_has_a_tensor_of_its_own() -> None:
+    net = Net()
+    source = net.input(1, 7)
+    passed, made = net.op("Clip", source), net.op("Relu", source)
+    emitted = emit_proto(net.model(passed, made, net.op("Identity", made)), "tflite-fp32")
+    announced = [info.name for info in emitted.outputs]
+    assert tensor_names(emitted.data) == ([source], announced)
+    assert announced == ["clip0.0", "relu1.0", "identity2.0"]
+    through, *clamped = run_emitted(emitted, list(net.feeds.values()))
+    assert np.array_equal(through, net.feeds[source])
+    assert [np.array_equal(values, np.maximum(through, 0)) for values in clamped] == [True, True]
+
+
 def test_images_lie_channels_last_and_everything_else_in_onnx_order() -> None:
     net = Net()
     image, row = net.input(1, 3, 4, 6), net.input(1, 7)
