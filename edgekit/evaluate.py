@@ -90,6 +90,13 @@ def labelled_images(selection: Selection, class_names: tuple[str, ...]) -> tuple
         folder = folder[1::2] if selection.subset == "odd" else folder[0::2]
     if selection.limit:
         folder = folder.select(selection.limit)
+    if not folder.names:
+        raise EdgekitError(
+            "EK108",
+            what=f"no image is left in the {selection.subset} half",
+            where=str(selection.data),
+            fix="give two images or more, or leave --subset out",
+        )
     return folder, np.array([by_name[name] for name in folder.names], dtype=np.int64)
 
 
