@@ -35,7 +35,7 @@ def train_command(
     resume: Annotated[bool, typer.Option("--resume", help="go on from the checkpoint in --out")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Train a zoo model on class folders; leaves weights, a card that says how, and a recipe for `export --recipe`."""
+    """Train a zoo model on class folders; leaves weights, a card, and a recipe for `export --recipe`."""
     chosen: dict[str, Any] = {
         "evaluation": evaluation,
         "out": out,

@@ -1,6 +1,7 @@
 """The tables of README.md and docs/, made from the registries and the error catalogue so that they cannot go stale."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol
 
 from edgekit.errors import CATALOGUE, EXIT_CODES
 from edgekit.registry import ModelSpec, Target, Tolerance
@@ -72,4 +73,39 @@ def errors_markdown() -> str:
                 f"## {stage}xx {title} (exit code {EXIT_CODES[stage]})",
                 markdown_table(("code", "meaning"), rows),
             ]
+    return "\n\n".join(parts) + "\n"
+
+
+class LoweringRule(Protocol):
+    """What the table of operators reads of a target's lowering rule (edgekit.targets.tflite.rules.Lowering)."""
+
+    @property
+    def op(self) -> str: ...
+    @property
+    def builtins(self) -> Collection[str]: ...
+    @property
+    def integer(self) -> Collection[str]: ...
+
+
+def supported_ops_markdown(rules: Iterable[LoweringRule]) -> str:
+    """docs/supported-ops.md."""
+    rows = [
+        (
+            f"`{rule.op}`",
+            ", ".join(f"`{builtin}`" for builtin in rule.builtins) or "none of its own",
+            "yes",
+            *("yes" if dtype in rule.integer else "" for dtype in ("int8", "int16")),
+        )
+        for rule in rules
+    ]
+    parts = [
+        "# Operators that the TFLite targets lower",
+        "Made from `targets/tflite/lowerings/` by `pytest tests/test_completeness.py --update-golden`; do not edit.",
+        "One row per ONNX operator of the canonical graph (docs/architecture.md): what other operators a model has, the"
+        " passes rewrite or fold first. `float` is the activations of `tflite-fp32`, `tflite-fp16` and"
+        " `tflite-dynamic`, `int8` those of `tflite-int8`, `int16` those of `tflite-int16x8`. Without an integer kernel"
+        " a node computes in float between `DequantizeLinear` and `QuantizeLinear`, the border. A form of a listed"
+        " operator that TFLite does not have is EK301, which says why, for all nodes at once.",
+        markdown_table(("ONNX operator", "TFLite operators", "float", "int8", "int16"), rows),
+    ]
     return "\n\n".join(parts) + "\n"
