@@ -1,11 +1,15 @@
 """A `model.pt2`: what torch.export.save wrote."""
 
+import io
+import json
+import pickle
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
@@ -25,14 +29,21 @@ def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
     """Read the program; its input size and weights are what they are.
 
     Errors:
-        EK102 no such file; EK202 not a readable .pt2; EK203 an input size that the program was not exported for;
-        EK106 weights or classes that a finished program cannot take.
+        EK102 no such file, or pickled code; EK201 exported in training mode; EK202 not a readable .pt2; EK203 an input
+        size that the program was not exported for; EK106 weights or classes that a finished program cannot take.
     """
     path = Path(recipe.model)
     if not path.is_file():
         raise EdgekitError("EK102", what="no such file", where=str(path), fix="check the path")
     refuse_weight_options(recipe, "a .pt2 file")
     program = _load(path)
+    if any(map(_trains, program.graph.nodes)):
+        raise EdgekitError(
+            "EK201",
+            what="the program was exported in training mode: its BatchNorm or Dropout layers would go on training",
+            where=str(path),
+            fix="call .eval() on the module and export it again",
+        )
     shape = _input_shape(program, path)
     if chosen_size(recipe) not in (None, shape[2:]):
         raise EdgekitError(
@@ -48,7 +59,7 @@ def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
 
 
 class Program(nn.Module):
-    """An exported program as a module in eval mode. `trace` takes `exported_program` as it is, with its module paths."""
+    """An exported program as a module in eval mode. `trace` takes `exported_program` as it is, with module paths."""
 
     def __init__(self, program: ExportedProgram) -> None:
         super().__init__()
@@ -64,6 +75,7 @@ class Program(nn.Module):
 
 def _load(path: Path) -> ExportedProgram:
     try:
+        _refuse_code(path)
         return torch.export.load(path)
     except UNREADABLE as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -73,6 +85,39 @@ def _load(path: Path) -> ExportedProgram:
             where=str(path),
             fix=f"write it again with torch.export.save (this is torch {torch.__version__})",
         ) from error
+
+
+def _refuse_code(path: Path) -> None:
+    """EK102 for a pickle that holds more than tensors: torch.export.load would run it."""
+    with zipfile.ZipFile(path) as archive:
+        for name in _pickles(archive):
+            try:
+                torch.load(io.BytesIO(archive.read(name)), map_location="cpu", weights_only=True)
+            except pickle.UnpicklingError as error:
+                raise EdgekitError(
+                    "EK102",
+                    what=f"{name.partition('/')[2]} in the .pt2 needs code to be loaded, which is never run",
+                    where=str(path),
+                    fix="export a module that holds tensors alone, with tensors as its example inputs",
+                ) from error
+
+
+def _pickles(archive: zipfile.ZipFile) -> Iterator[str]:
+    """The members that torch.export.load unpickles: example inputs, and what its lists of weights and constants say."""
+    for name in archive.namelist():
+        if name.endswith(".pt"):
+            yield name
+        elif name.endswith("_config.json"):
+            folder = name.rpartition("/")[0]
+            entries = json.loads(archive.read(name)).get("config", {}).values()
+            yield from (f"{folder}/{entry['path_name']}" for entry in entries if entry.get("use_pickle"))
+
+
+def _trains(node: fx.Node) -> bool:
+    """Whether an operator was captured with its `training` or `train` argument set."""
+    schema = getattr(node.target, "_schema", None)
+    given = {} if schema is None else dict(zip((a.name for a in schema.arguments), node.args, strict=False))
+    return any({**given, **node.kwargs}.get(name) is True for name in ("training", "train"))
 
 
 def _input_shape(program: ExportedProgram, path: Path) -> Shape:

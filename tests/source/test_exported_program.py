@@ -1,5 +1,9 @@
 """`model.pt2`: what torch.export.save wrote."""
 
+import io
+import json
+import zipfile
+
 import pytest
 import torch
 from torch import nn
@@ -100,3 +104,63 @@ def test_a_truncated_file_is_named(save, kept):
 
 def test_a_missing_file_is_named(tmp_path):
     assert refused("EK102", tmp_path / "no.pt2").where == str(tmp_path / "no.pt2")
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm2d(3), nn.Dropout()], ids=["BatchNorm", "Dropout"])
+def test_a_program_that_would_go_on_training_is_refused(save, layer):
+    error = refused("EK201", save(nn.Sequential(nn.Conv2d(3, 3, 1), layer).train()))
+    assert ".eval()" in error.fix
+    assert source(save(nn.Sequential(nn.Conv2d(3, 3, 1), layer).eval())).classes is None
+
+
+class Bomb:
+    """Unpickling it would create a file."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+def rewritten(path, change):
+    """The archive with `change(name, data)` in place of each member."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
+    writer = torch._C.PyTorchFileWriter(str(path))
+    for name, data in members.items():
+        if name.partition("/")[0] not in ("version", ".data", "byteorder"):
+            written = change(name, data)
+            writer.write_record(name, written, len(written))
+    writer.write_end_of_file()
+    return path
+
+
+def saved(value):
+    stream = io.BytesIO()
+    torch.save(value, stream)
+    return stream.getvalue()
+
+
+def test_code_among_the_example_inputs_is_refused_and_never_runs(save, tmp_path):
+    bomb = saved(((torch.zeros(1, 3, 12, 10),), {"x": Bomb(tmp_path / "ran")}))
+    path = rewritten(save(), lambda name, data: bomb if name.endswith(".pt") else data)
+    assert "needs code" in refused("EK102", path).what
+    assert not (tmp_path / "ran").exists()
+
+
+def test_code_in_the_place_of_a_weight_is_refused_and_never_runs(save, tmp_path):
+    def change(name, data):
+        if name.endswith("weights_config.json"):
+            listed = json.loads(data)
+            for entry in listed["config"].values():
+                entry["use_pickle"] = True
+            return json.dumps(listed).encode()
+        return saved(Bomb(tmp_path / "ran")) if "/weight_" in name else data
+
+    assert "needs code" in refused("EK102", rewritten(save(), change)).what
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_archive_that_was_written_again_unchanged_still_loads(save):
+    assert source(rewritten(save(), lambda _, data: data)).classes == 5
