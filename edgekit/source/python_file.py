@@ -30,6 +30,9 @@ from edgekit.source.weights import load_weights, tensors_sha256
 
 AS_BUILT = "as built"
 
+_neighbours: set[str] = set()
+"""Names of the modules that the last file imported from its own folder."""
+
 
 def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
     """Run the file, call the callable with the recipe's seed, and try the input size."""
@@ -63,7 +66,13 @@ def _split(model: str) -> tuple[Path, str]:
 
 @contextmanager
 def _importing_from(folder: Path) -> Iterator[None]:
-    """Let the file import its neighbours, as if it were run as a script; write no __pycache__ beside it."""
+    """Let the file import its neighbours, as if it were run as a script; write no __pycache__ beside it.
+
+    What an earlier file imported from its own folder is forgotten first: two models may each have a `blocks.py`.
+    """
+    while _neighbours:
+        sys.modules.pop(_neighbours.pop(), None)
+    known = set(sys.modules)
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     sys.path.insert(0, str(folder.resolve()))
     try:
@@ -71,6 +80,15 @@ def _importing_from(folder: Path) -> Iterator[None]:
     finally:
         sys.path.remove(str(folder.resolve()))
         sys.dont_write_bytecode = before
+        _neighbours.update(name for name in set(sys.modules) - known if _is_beside(folder, name))
+
+
+def _is_beside(folder: Path, name: str) -> bool:
+    """Whether a module came from this folder itself, not from an environment that lies in it."""
+    file, top = getattr(sys.modules[name], "__file__", None), name.partition(".")[0]
+    if file is None or not Path(file).resolve().is_relative_to(folder.resolve()):
+        return False
+    return Path(file).resolve().relative_to(folder.resolve()).parts[0] in (top, f"{top}.py")
 
 
 def _run_file(path: Path) -> ModuleType:

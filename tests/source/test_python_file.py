@@ -107,6 +107,34 @@ def test_the_file_may_import_its_neighbours_and_leaves_no_trace(write, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["neighbour_of_net.py", "net.py"]
 
 
+def test_each_file_gets_the_neighbours_of_its_own_folder(tmp_path):
+    """Two models in one process, each with a file blocks_of_net.py beside it, and one that is changed in between."""
+    for width, folder in enumerate(("first", "second"), start=5):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "blocks_of_net.py").write_text(f"WIDTH = {width}")
+        (tmp_path / folder / "net.py").write_text(
+            "from torch import nn\nimport blocks_of_net\ndef make():\n    return nn.Conv2d(3, blocks_of_net.WIDTH, 1)\n"
+        )
+    widths = [source(f"{tmp_path}/{folder}/net.py:make").module.out_channels for folder in ("first", "second")]
+    (tmp_path / "second" / "blocks_of_net.py").write_text("WIDTH = 9  # longer, so that no cached code is taken")
+    assert [*widths, source(f"{tmp_path}/second/net.py:make").module.out_channels] == [5, 6, 9]
+
+
+def test_an_environment_inside_the_folder_is_imported_once(tmp_path, monkeypatch):
+    """Libraries register things when they are imported; a second import would break them."""
+    site = tmp_path / ".venv" / "site-packages"
+    site.mkdir(parents=True)
+    (site / "library_of_net.py").write_text("TOKEN = object()")
+    monkeypatch.syspath_prepend(site)
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\nimport library_of_net\nclass Net(nn.Conv2d):\n    token = library_of_net.TOKEN\n"
+        "def make():\n    return Net(3, 4, 1)\n"
+    )
+    first, second = (source(f"{tmp_path}/net.py:make").module.token for _ in range(2))
+    monkeypatch.delitem(sys.modules, "library_of_net")
+    assert first is second
+
+
 def test_a_missing_file_is_named(tmp_path):
     assert refused("EK102", f"{tmp_path}/no.py:make").where == f"{tmp_path}/no.py"
 
