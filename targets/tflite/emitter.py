@@ -140,7 +140,7 @@ class Emitter:
         rank = len(tensor.shape)
         version: Version | None = None
         if rank > 4:
-            version = (6, "2.16.0") if rank > 5 else (4, "2.3.0")
+            version = (6, "2.12.0") if rank > 5 else (4, "2.3.0")
         if rank == 5 and tensor.dtype == "int16":
             version = None
         self._operator("TRANSPOSE", [source, order], [index], {}, tensor.dtype, version)

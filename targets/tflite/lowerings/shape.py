@@ -105,7 +105,8 @@ def lower_slice(em: Emitter, node: Node) -> None:
     end_mask = sum(1 << i for i, axis in enumerate(perm) if ends[axis] < 0)
     bounds = [np.array(stored_shape(tuple(v), perm), np.int32) for v in (starts, ends, steps)]
     inputs = [em.input(source), *(em.parameter(v, n) for v, n in zip(bounds, ("begin", "end", "strides"), strict=True))]
-    em.write("STRIDED_SLICE", inputs, node.output, perm, {"endMask": end_mask})
+    version = (4, "2.2.0") if len(perm) > 4 else None
+    em.write("STRIDED_SLICE", inputs, node.output, perm, {"endMask": end_mask}, version=version)
 
 
 def slice_bounds(node: Node) -> tuple[list[int], list[int]]:
