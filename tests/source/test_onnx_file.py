@@ -113,6 +113,19 @@ def test_unknown_sizes_are_fixed_everywhere(save, shape, choices, expected):
     assert run(found.graph, np.zeros(expected, np.float32)).shape == (1, 4)
 
 
+def test_shapes_inferred_for_another_size_are_forgotten(save):
+    model = onnx.shape_inference.infer_shapes(build((4, 3, 16, 16)), strict_mode=True)
+    for dimension, name in zip(model.graph.input[0].type.tensor_type.shape.dim, "nchw", strict=True):
+        dimension.Clear()
+        dimension.dim_param = name
+    shapes = {
+        value.name: tuple(value.shape)
+        for node in source(save(model), input_size=8).graph.graph
+        for value in node.outputs
+    }
+    assert shapes == {"c": (1, 4, 6, 6), "g": (1, 4, 1, 1), "y": (1, 4)}
+
+
 def test_a_dynamic_size_asks_for_the_option_that_fixes_it(save):
     error = refused("EK203", save(build((1, 3, "height", None))))
     assert error.what == "input 'x' has a dynamic height height, width ?"
