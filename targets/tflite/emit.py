@@ -78,7 +78,7 @@ def reject(graph: Graph, scheme: QuantScheme) -> list[tuple[Node, str, str]]:
             found.append((node, "no lowering rule", "rewrite it with supported operators, or use an ort target"))
             continue
         rule = lowerings.get(node.op)
-        reason = rule.legal(node) or _dynamic_shape(node)
+        reason = _dynamic_shape(node) or rule.legal(node)
         if reason:
             found.append((node, reason, "change the model there, or use an ort target"))
     return found

@@ -159,7 +159,8 @@ def _read_value(value: ir.Value) -> Tensor:
         data = constant.numpy()
         return Tensor(value.name or "", tuple(data.shape), data.dtype.name, data=data)
     # Optional outputs that nobody names (MaxPool's indices) have neither shape nor type.
-    shape = tuple(dim if isinstance(dim, int) else -1 for dim in value.shape) if value.shape is not None else ()
+    unknown = (-1,) if value.name else ()
+    shape = unknown if value.shape is None else tuple(dim if isinstance(dim, int) else -1 for dim in value.shape)
     dtype = value.dtype.numpy().name if value.dtype is not None else ""
     return Tensor(value.name or "", shape, dtype)
 
