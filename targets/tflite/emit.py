@@ -1,7 +1,7 @@
 """From a canonical ONNX graph (float or QDQ) to the bytes of a .tflite file."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -64,7 +64,7 @@ def lowerable(model: ir.Model) -> Graph:
 
 
 def _has_integer_kernel(node: Node, dtype: str) -> bool:
-    if node.op not in lowerings:
+    if node.op not in lowerings or _dynamic([*node.inputs, *node.outputs], "") is not None:
         return False
     rule = lowerings.get(node.op)
     return dtype in rule.integer and rule.stays_float(node) is None
@@ -78,15 +78,15 @@ def reject(graph: Graph, scheme: QuantScheme) -> list[tuple[Node, str, str]]:
             found.append((node, "no lowering rule", "rewrite it with supported operators, or use an ort target"))
             continue
         rule = lowerings.get(node.op)
-        reason = _dynamic_shape(node) or rule.legal(node)
+        reason = _dynamic(node.inputs, "input") or rule.legal(node) or _dynamic(node.outputs, "output")
         if reason:
             found.append((node, reason, "change the model there, or use an ort target"))
     return found
 
 
-def _dynamic_shape(node: Node) -> str | None:
-    dynamic = any(size < 0 for tensor in node.outputs for size in tensor.shape)
-    return "the output shape is not static" if dynamic else None
+def _dynamic(tensors: Sequence[Tensor | None], side: str) -> str | None:
+    dynamic = any(size < 0 for tensor in tensors if tensor is not None for size in tensor.shape)
+    return f"the {side} shape is not static" if dynamic else None
 
 
 def _rejected(rejections: Iterable[tuple[Node, str, str]], total: int, target: str) -> EdgekitError:
