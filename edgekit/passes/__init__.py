@@ -21,6 +21,7 @@ from edgekit.passes.canonicalize_reshape import canonicalize_reshape
 from edgekit.passes.decompose_batch_norm import decompose_batch_norm
 from edgekit.passes.decompose_hard_sigmoid import decompose_hard_sigmoid
 from edgekit.passes.decompose_hard_swish import decompose_hard_swish
+from edgekit.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from edgekit.passes.eliminate_identity import eliminate_identity
 from edgekit.passes.fold_affine import fold_affine
 from edgekit.passes.fold_batch_norm import fold_batch_norm
@@ -59,12 +60,14 @@ SIMPLIFY: tuple[Pass, ...] = (
     fuse_layer_norm,
     fold_affine,
     fold_input_affine,
+    eliminate_common_subexpressions,
 )
 
 FOR_INTEGERS: tuple[Pass, ...] = (
     decompose_hard_swish,
     decompose_hard_sigmoid,
     fold_affine,
+    eliminate_common_subexpressions,
 )
 
 # A graph settles in two or three rounds; one that does not is undone and redone by two passes.

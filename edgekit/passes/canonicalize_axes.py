@@ -16,6 +16,7 @@ from edgekit.passes.rewrite import (
 )
 
 WITH_AXIS = ("Concat", "Softmax", "LogSoftmax", "ArgMax", "ArgMin", "LayerNormalization", "Gather", "Split")
+LAST_BY_DEFAULT = ("Softmax", "LogSoftmax", "LayerNormalization")
 REDUCTIONS = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2")
 
 
@@ -36,7 +37,7 @@ def canonicalize_axes(model: ir.Model) -> bool:
 
 
 def _axis(node: ir.Node) -> bool:
-    shape, axis = shape_of(node.inputs[0]), int_attribute(node, "axis")
+    shape, axis = shape_of(node.inputs[0]), int_attribute(node, "axis", -1 if node.op_type in LAST_BY_DEFAULT else 0)
     if shape is None or axis >= 0:
         return False
     node.attributes["axis"] = ir.AttrInt64("axis", axis + len(shape))
@@ -66,11 +67,16 @@ def _gather(node: ir.Node) -> bool:
 def _slice(node: ir.Node) -> bool:
     shape = shape_of(node.inputs[0])
     arrays = [constant(value) for value in node.inputs[1:]]
-    if shape is None or any(array is None for array in arrays):
+    if shape is None or any(
+        value is not None and array is None for value, array in zip(node.inputs[1:], arrays, strict=True)
+    ):
         return False
-    starts, ends, *rest = [array.astype(np.int64).reshape(-1) for array in arrays if array is not None]
-    axes = rest[0] % len(shape) if rest else np.arange(len(starts))
-    steps = rest[1] if len(rest) > 1 else np.ones_like(starts)
+    given = [None if array is None else array.astype(np.int64).reshape(-1) for array in (*arrays, None, None)]
+    starts, ends, axes, steps = given[:4]
+    if starts is None or ends is None:
+        return False
+    axes = np.arange(len(starts)) if axes is None else axes % len(shape)
+    steps = np.ones_like(starts) if steps is None else steps
     if (steps < 0).any():
         return False
     sizes = np.array(shape, np.int64)[axes]

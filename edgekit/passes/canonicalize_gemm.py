@@ -22,14 +22,15 @@ from edgekit.passes.rewrite import (
 def canonicalize_gemm(model: ir.Model) -> bool:
     """Gemm gets transA=0, transB=1, alpha=beta=1 and a bias of [N]; MatMul of rank 2 with a constant becomes Gemm.
 
-    Gemm + Add of a constant [N], and MatMul + Add likewise, become one Gemm.
+    Gemm + Add of a constant [N], and MatMul + Add likewise, become one Gemm. An input read transposed is transposed.
 
     Shapes: x f32[M,K]; W f32[N,K]; b f32[N].
-    Skips:  a weight or bias that is computed at run time; MatMul of rank 3 and more (a transformer's linear layers).
+    Skips:  a weight or bias that is computed at run time; a bias that varies over the rows; MatMul of rank 3 and more
+        (a transformer's linear layers).
     """
-    merged = for_each(model, ("Add",), _merge_add)
     made = for_each(model, ("MatMul",), _from_matmul)
-    return for_each(model, ("Gemm",), _normalize) or made or merged
+    normalized = for_each(model, ("Gemm",), _normalize)
+    return for_each(model, ("Add",), _merge_add) or normalized or made
 
 
 def _from_matmul(node: ir.Node) -> bool:
@@ -52,7 +53,7 @@ def _merge_add(node: ir.Node) -> bool:
         if linear is None or added is None or not _is_normal(linear):
             continue
         bias = constant(linear.inputs[2])
-        if bias is None or added.size not in (1, bias.size) or added.shape[-1:] not in ((), (1,), bias.shape):
+        if bias is None or (added.size != 1 and added.shape[-1:] != (added.size,)) or added.size not in (1, bias.size):
             continue
         if shape_of(node.outputs[0]) != shape_of(linear.outputs[0]):
             continue
@@ -70,13 +71,26 @@ def _is_normal(node: ir.Node) -> bool:
     return ones and layout and weight is not None and bias == weight[:1]
 
 
+def _transpose_input(node: ir.Node) -> bool:
+    source, shape = node.inputs[0], shape_of(node.inputs[0])
+    if source is None or shape is None:
+        return False
+    transpose = new_node("Transpose", [source], {"perm": [1, 0]}, of=node, suffix="transposed", shape=shape[::-1])
+    transpose.outputs[0].type = source.type
+    graph_of(node).insert_before(node, transpose)
+    node.replace_input_with(0, transpose.outputs[0])
+    return True
+
+
 def _normalize(node: ir.Node) -> bool:
-    if _is_normal(node) or int_attribute(node, "transA"):
+    if _is_normal(node):
         return False
     weight = constant(node.inputs[1])
     has_bias = len(node.inputs) > 2 and node.inputs[2] is not None
     bias = constant(node.inputs[2]) if has_bias else np.zeros(1, weight.dtype if weight is not None else None)
-    if weight is None or bias is None or bias.size not in (1, bias.shape[-1]):
+    if weight is None or bias is None or bias.shape[-1:] not in ((), (bias.size,)):
+        return False
+    if int_attribute(node, "transA") and not _transpose_input(node):
         return False
     rows = weight if int_attribute(node, "transB") else weight.T
     alpha, beta = float_attribute(node, "alpha", 1.0), float_attribute(node, "beta", 1.0)

@@ -29,13 +29,13 @@ def _canonicalize(node: ir.Node) -> bool:
     source = node.inputs[0]
     if shape is None or source is None or 0 in shape:
         return False
+    before = produced_by(source, "Reshape")
     if node.op_type == "Reshape":
-        before = produced_by(source, "Reshape")
         target = constant(node.inputs[1])
         exact = target is not None and target.tolist() == list(shape) and "allowzero" not in node.attributes
         if exact and before is None:
             return False
-        source = before.inputs[0] if before is not None else source
+    source = before.inputs[0] if before is not None else source
     target_shape = new_constant(graph_of(node), f"{node.outputs[0].name}_shape", np.array(shape, np.int64))
     substitute(node, [new_node("Reshape", [source, target_shape], of=node, shape=shape)])
     return True

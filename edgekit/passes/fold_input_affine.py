@@ -33,7 +33,15 @@ def fold_input_affine(model: ir.Model) -> bool:
     Shapes: W f32[O,I/groups,kH,kW]; b f32[O]; s, o f32[I] or scalars.
     Skips:  a scaled value with another use; a weight that is computed at run time.
     """
-    return for_each(model, ("Conv",), _fold)
+    return for_each(model, ("Conv",), _fold_all)
+
+
+def _fold_all(conv: ir.Node) -> bool:
+    """Fold one after the other; each removes a Mul, Div, Add or Sub or moves an offset past one."""
+    changed = False
+    while _fold(conv):
+        changed = True
+    return changed
 
 
 def _fold(conv: ir.Node) -> bool:
@@ -46,7 +54,7 @@ def _fold(conv: ir.Node) -> bool:
         return False
     source, scale, offset = affine
     if offset.any() and _pads(conv):
-        return _swap(node, source, offset)
+        return _swap(node, source, scale, offset)
     set_constant(conv, 1, (weight.astype(np.float64) * _on_weight(scale, weight)).astype(weight.dtype))
     if offset.any():
         gain = (weight.astype(np.float64) * _on_weight(offset, weight)).reshape(len(weight), -1).sum(1)
@@ -67,17 +75,20 @@ def _on_weight(per_input: Array, weight: Array) -> Array:
     return rows.reshape(*rows.shape, *[1] * (weight.ndim - 2))
 
 
-def _swap(node: ir.Node, source: ir.Value, offset: Array) -> bool:
-    """x * s + o -> (x + o / s) * s, where o is the node's and s that of the node before it."""
+def _swap(node: ir.Node, source: ir.Value, sign: Array, offset: Array) -> bool:
+    """x * s + o -> (x + o / s) * s, where o is the node's and s that of the node before it.
+
+    A node o - x has the sign -1, which joins s.
+    """
     scaling = sole_producer(source, "Mul", "Div")
     inner = affine_of(scaling, offset.size) if scaling is not None else None
     shape = shape_of(source)
     if scaling is None or inner is None or shape is None or not inner[1].all() or node.outputs[0].dtype is None:
         return False
-    graph, dtype = graph_of(node), node.outputs[0].dtype.numpy()
+    graph, dtype, factors = graph_of(node), node.outputs[0].dtype.numpy(), inner[1] * sign
     per_channel = (1, -1, *[1] * (len(shape) - 2))
-    shift = new_constant(graph, f"{node.name}_shift", (offset / inner[1]).astype(dtype).reshape(per_channel))
-    factor = new_constant(graph, f"{node.name}_scale", inner[1].astype(dtype).reshape(per_channel))
+    shift = new_constant(graph, f"{node.name}_shift", (offset / factors).astype(dtype).reshape(per_channel))
+    factor = new_constant(graph, f"{node.name}_scale", factors.astype(dtype).reshape(per_channel))
     shifted = new_node("Add", [inner[0], shift], of=node, suffix="shifted", shape=shape)
     substitute(node, [shifted, new_node("Mul", [shifted.outputs[0], factor], of=node, shape=shape)])
     return True

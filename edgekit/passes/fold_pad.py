@@ -1,5 +1,7 @@
 """Fold an explicit zero padding into what reads it."""
 
+import operator
+
 import numpy as np
 import onnx_ir as ir
 
@@ -22,9 +24,17 @@ def fold_pad(model: ir.Model) -> bool:
 
     Shapes: x f32[N,C,H,W].
     Skips:  a Pad that pads batch or channels, crops, or pads with anything but 0; a padded value with another use; an
-        AveragePool that has pads of its own that it does not count, or that rounds its size up.
+        AveragePool that has pads of its own that it does not count, that rounds its size up, or whose window would fit
+        into the padding, which ONNX Runtime refuses.
     """
-    return for_each(model, ("Conv", "AveragePool"), _fold)
+    return for_each(model, ("Conv", "AveragePool"), _fold_all)
+
+
+def _fold_all(node: ir.Node) -> bool:
+    changed = False
+    while _fold(node):
+        changed = True
+    return changed
 
 
 def _fold(node: ir.Node) -> bool:
@@ -33,12 +43,14 @@ def _fold(node: ir.Node) -> bool:
     if pad is None or extra is None or "auto_pad" in node.attributes:
         return False
     own = list(ints_attribute(node, "pads") or [0] * len(extra))
+    pads = [a + b for a, b in zip(own, extra, strict=True)]
     if node.op_type == "AveragePool":
         counts = int_attribute(node, "count_include_pad")
-        if int_attribute(node, "ceil_mode") or (any(own) and not counts):
+        window = ints_attribute(node, "kernel_shape") * 2
+        if int_attribute(node, "ceil_mode") or (any(own) and not counts) or any(map(operator.ge, pads, window)):
             return False
         node.attributes["count_include_pad"] = ir.AttrInt64("count_include_pad", 1)
-    node.attributes["pads"] = ir.AttrInt64s("pads", [a + b for a, b in zip(own, extra, strict=True)])
+    node.attributes["pads"] = ir.AttrInt64s("pads", pads)
     node.replace_input_with(0, pad.inputs[0])
     pad.graph.remove(pad, safe=True)  # type: ignore[union-attr]  # a producer stands in the graph
     return True

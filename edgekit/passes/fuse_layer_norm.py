@@ -74,8 +74,9 @@ def _match(node: ir.Node) -> Normalized | None:
     added = sole_producer(root.inputs[0], "Add") if root is not None else None
     if difference is None or added is None:
         return None
-    epsilon = scalar(added.inputs[1])
-    variance = sole_producer(added.inputs[0], "ReduceMean")
+    side = 0 if scalar(added.inputs[0]) is not None else 1
+    epsilon = scalar(added.inputs[side])
+    variance = sole_producer(added.inputs[1 - side], "ReduceMean")
     square = sole_producer(variance.inputs[0], "Mul", "Pow") if variance is not None else None
     mean = sole_producer(difference.inputs[1], "ReduceMean")
     if epsilon is None or variance is None or square is None or mean is None:

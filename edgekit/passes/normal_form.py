@@ -38,7 +38,6 @@ def finish(model: ir.Model) -> None:
     Raises:
         EdgekitError: EK204 with a table of the values whose shape or type could not be inferred.
     """
-    common.CommonSubexpressionEliminationPass()(model)
     common.RemoveUnusedNodesPass()(model)
     common.RemoveUnusedOpsetsPass()(model)
     common.NameFixPass()(model)

@@ -112,7 +112,7 @@ def constant_operand(node: ir.Node) -> tuple[ir.Value, Array, int] | None:
 
 def new_constant(graph: ir.Graph, name: str, array: npt.ArrayLike) -> ir.Value:
     """Add an initializer; a name that is taken gets a number."""
-    data = np.ascontiguousarray(array)
+    data = np.asarray(array, order="C")  # ascontiguousarray would make a scalar a vector
     unique, number = name, 0
     while unique in graph.initializers:
         number += 1
@@ -129,7 +129,7 @@ def set_constant(node: ir.Node, index: int, array: npt.ArrayLike) -> None:
     if old is None:
         raise ValueError(f"node {node.name!r} has no input {index}")
     if has_one_use(old):
-        data = np.ascontiguousarray(array)
+        data = np.asarray(array, order="C")
         old.const_value = ir.tensor(data, name=old.name)
         old.shape, old.type = ir.Shape(data.shape), ir.TensorType(old.const_value.dtype)
     else:

@@ -4,6 +4,7 @@ import onnx
 import onnx_ir as ir
 
 from edgekit.errors import EdgekitError
+from edgekit.passes.rewrite import MODULE_KEY
 
 # A graph that computes shapes holds at least one of these; without them onnxsim adds nothing to our passes.
 SHAPE_ARITHMETIC = frozenset(
@@ -38,6 +39,20 @@ def run_onnxsim(model: ir.Model) -> bool:
             where=model.graph.name or "graph",
             fix="check the file with onnx.checker.check_model, or export it again at opset 18 or newer",
         ) from refused
-    before = model.graph.num_nodes()
+    before, modules = _structure(model), _modules(model)
     model.graph = ir.from_proto(simplified).graph
-    return model.graph.num_nodes() != before
+    for node in model.graph:
+        node.metadata_props[MODULE_KEY] = modules.get(node.outputs[0].name, modules.get(node.name, ""))
+    return _structure(model) != before
+
+
+def _structure(model: ir.Model) -> list[tuple[str, list[str | None]]]:
+    """Operators and the names that they read and write: what onnxsim may have changed."""
+    names = [(node.op_type, (*node.inputs, *node.outputs)) for node in model.graph]
+    return [(op_type, [value.name if value is not None else None for value in values]) for op_type, values in names]
+
+
+def _modules(model: ir.Model) -> dict[str | None, str]:
+    """Module paths by the names of nodes and of their outputs: onnxsim drops metadata."""
+    paths = {node.name: node.metadata_props.get(MODULE_KEY, "") for node in model.graph}
+    return paths | {value.name: paths[node.name] for node in model.graph for value in node.outputs}

@@ -1,0 +1,51 @@
+"""What simplify refuses, and how it says so."""
+
+import onnx_ir as ir
+import pytest
+from pass_graphs import Graph
+
+from edgekit.errors import EdgekitError
+from edgekit.passes import run_to_fixed_point, simplify
+
+
+def refusal(model):
+    with pytest.raises(EdgekitError) as refused:
+        simplify(model)
+    return refused.value
+
+
+@pytest.mark.parametrize("shape", [("batch", 3, 8, 8), (1, 3, "height", "width")])
+def test_a_dynamic_input_is_ek203_and_named(shape):
+    g = Graph()
+    error = refusal(ir.from_proto(g.proto(g.op("Relu", g.input(*shape)))))
+    assert (error.code, error.where) == ("EK203", "in0")
+    assert "--input-size" in error.fix
+
+
+def test_a_quantized_graph_is_ek204():
+    g = Graph()
+    scale, zero = g.constant(0.1), g.constant(3, "uint8")
+    stored = g.op("QuantizeLinear", g.input(1, 4), scale, zero)
+    error = refusal(g.model(g.op("DequantizeLinear", stored, scale, zero)))
+    assert (error.code, error.where) == ("EK204", "quantizelinear0")
+    assert "already quantized: 2 nodes" in error.what
+
+
+def test_a_shape_that_depends_on_the_data_is_ek204_with_a_row_per_node():
+    g = Graph()
+    found = g.op("NonZero", g.input(1, 4))
+    error = refusal(ir.from_proto(g.proto(g.op("Transpose", found))))
+    assert error.code == "EK204"
+    assert error.table.columns == ("node", "op", "module")
+    assert error.table.rows == (("nonzero0", "NonZero", "layers.0"), ("transpose1", "Transpose", "layers.1"))
+
+
+def test_passes_that_undo_each_other_are_ek204_and_named():
+    def flip(model):
+        model.graph.name = "b" if model.graph.name == "a" else "a"
+        return True
+
+    g = Graph()
+    with pytest.raises(EdgekitError, match="does not settle") as refused:
+        run_to_fixed_point(g.model(g.op("Relu", g.input(1, 2))), [flip])
+    assert (refused.value.code, refused.value.where) == ("EK204", "flip")
