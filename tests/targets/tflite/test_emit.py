@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from tflite_conformance.decode import as_text, metadata, operator_versions, tensor_names
+from tflite_conformance.decode import as_text, metadata, operator_versions, parse, tensor_names
 from tflite_conformance.execute import emit_proto, run_emitted, stored_inputs
 from tflite_conformance.net import Feeds, Net
 from tflite_conformance.quantized import to_qdq
@@ -133,6 +133,8 @@ def test_an_output_that_had_to_move_keeps_its_name() -> None:
     emitted = emit_proto(net.model(rows), "tflite-fp32")
     assert "TRANSPOSE" in emitted.operators
     assert tensor_names(emitted.data)[1] == [rows] == [info.name for info in emitted.outputs]
+    names = [tensor.name for tensor in parse(emitted.data).subgraphs[0].tensors]
+    assert len(set(names)) == len(names), "the tensor that had the name took another"
 
 
 def test_an_output_that_is_an_input_or_another_output_has_a_tensor_of_its_own() -> None:
