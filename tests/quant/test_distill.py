@@ -79,6 +79,16 @@ def test_every_value_is_that_of_a_pixel(made):
     assert to_pixels(made, FEED).dtype == np.uint8
 
 
+def test_no_step_leaves_what_pixels_can_show(net):
+    limits = pixel_limits(FEED)
+    images = limits.clamp(smooth_noise((4, 3, 16, 16), torch.Generator().manual_seed(0)) * 3)
+    layers = [layer for layer in net if isinstance(layer, nn.BatchNorm2d)]
+    for step in distillation.optimise(net, layers, images, FEED):
+        assert torch.equal(images, limits.clamp(images)), step
+        if step == 5:
+            break
+
+
 def test_any_number_of_images_is_made_in_batches_with_progress(net, monkeypatch):
     monkeypatch.setattr(distillation, "STEPS", 2)
     seen = []
