@@ -53,7 +53,11 @@ def _is_plain_depthwise(conv: nn.Conv2d) -> bool:
 @lru_cache
 def _offsets(height: int, width: int, kernel: int, stride: int, padding: int) -> tuple[Tensor, int, int]:
     """i64[in, out]: which element of the flat kernel joins two pixels, kernel^2 for none; and the output's size."""
+    with torch.inference_mode(False):  # it is kept: a tensor of an evaluation would be of no use in training
+        return _make_offsets(height, width, kernel, stride, padding)
 
+
+def _make_offsets(height: int, width: int, kernel: int, stride: int, padding: int) -> tuple[Tensor, int, int]:
     def along(size: int) -> Tensor:
         out = max(0, (size + 2 * padding - kernel) // stride + 1)  # none: left to the ordinary kernel's message
         return torch.arange(size)[:, None] + padding - stride * torch.arange(out)

@@ -13,7 +13,7 @@ _TARGETS = (
     ),
     (
         "ort-dynamic",
-        "int8 weights, float32 activations quantized on the fly; no calibration",
+        "int8 matrix products quantized on the fly, float32 convolutions; no calibration",
         QuantScheme("int8", "float32"),
         Tolerance(min_sqnr_db=15.0, min_agreement=0.90),
     ),

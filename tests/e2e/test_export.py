@@ -1,0 +1,103 @@
+"""The line as a user runs it: model x target, every gate, the bundle that is left."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from brief import narrow
+
+from edgekit.cli import main
+from edgekit.registry import targets
+
+MODELS = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "resnet18", "resnet20_cifar")
+FAST = tuple(name for name in targets.names() if name != "tflite-int16x8")  # its kernels are slow: tested below
+BUNDLE = {"contract.json", "golden.npz", "manifest.json", "report.html"}
+
+
+@pytest.fixture
+def export(capsys, photographs, brief_weights, tmp_path):
+    """A function that exports and returns (exit code, the JSON document, the folder of bundles)."""
+
+    def run(model: str, *arguments: str, out: Path | None = None):
+        folder = out or tmp_path / "build"
+        weights = ["--weights", str(brief_weights(model))]
+        weights += [word for key, value in narrow(model).items() for word in ("--model-arg", f"{key}={value}")]
+        options = ["--input-size", "64", "--calibration", str(photographs), "--quiet", "--json", "--out", str(folder)]
+        code = main(["export", model, *weights, *options, *arguments])
+        return code, json.loads(capsys.readouterr().out), folder / model
+
+    return run
+
+
+def with_targets(*names: str) -> list[str]:
+    return [word for name in names for word in ("--target", name)]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_passes_the_gates_of_every_target(model, export):
+    code, document, folder = export(model, *with_targets(*FAST))
+    failed = [(t["target"], hop) for t in document["targets"] for hop in t["parity"]["hops"] if not hop["passed"]]
+    assert (code, failed) == (0, [])
+    for name in FAST:
+        files = {file.name for file in (folder / name).iterdir()}
+        assert files - {"labels.txt"} == BUNDLE | {f"model.{targets.get(name).format}"}
+        assert main(["verify", str(folder / name)]) == 0
+    for target in document["targets"]:
+        if target["target"] in ("tflite-fp32", "tflite-int8"):
+            assert target["delegation"] == {"delegate": "XNNPACK", "partitions": 1, "undelegated": []}
+            assert "TRANSPOSE" not in target["operators"]
+
+
+def test_int16_activations_pass_their_gate(export):
+    code, document, _ = export("mobilenet_v3_small", *with_targets("tflite-int16x8"))
+    assert code == 0
+    (target,) = document["targets"]
+    assert [tensor["dtype"] for tensor in (*target["inputs"], *target["outputs"])] == ["int16", "int16"]
+
+
+def test_the_same_command_gives_the_same_bytes(export, tmp_path):
+    made = [export("mobilenet_v3_small", *with_targets("tflite-int8", "ort-int8"), out=tmp_path / n)[2] for n in "ab"]
+    for name in ("tflite-int8/model.tflite", "ort-int8/model.onnx"):
+        assert (made[0] / name).read_bytes() == (made[1] / name).read_bytes()
+    for name in ("tflite-int8/manifest.json", "tflite-int8/contract.json", "tflite-int8/golden.npz"):
+        assert (made[0] / name).read_bytes() == (made[1] / name).read_bytes()
+
+
+def test_both_int8_files_give_the_same_classes(export):
+    _, _, folder = export("mobilenet_v3_small", *with_targets("tflite-int8", "ort-int8"))
+    files = {"tflite-int8": "model.tflite", "ort-int8": "model.onnx"}
+    images = np.load(folder / "tflite-int8" / "golden.npz")["inputs"]
+    ours, theirs = (targets.get(name).run(folder / name / file)(images) for name, file in files.items())
+    assert np.array_equal(ours.argmax(1), theirs.argmax(1))
+
+
+@pytest.mark.parametrize("io", ["int8", "uint8", "float32"])
+def test_the_contract_says_what_the_file_takes(io, export):
+    code, _, folder = export("resnet20_cifar", *with_targets("tflite-int8"), "--io", io)
+    contract = json.loads((folder / "tflite-int8" / "contract.json").read_text())
+    assert code == 0
+    assert [tensor["dtype"] for tensor in (*contract["inputs"], *contract["outputs"])] == [io, io]
+    assert contract["inputs"][0]["shape"] == [1, 64, 64, 3]
+    assert ("quantize" in contract["steps"][-1]) == (io != "float32")
+
+
+def test_folded_normalization_takes_raw_pixels(export):
+    code, document, folder = export("mobilenet_v2", *with_targets("tflite-fp32", "tflite-int8"), "--fold-normalization")
+    contract = json.loads((folder / "tflite-int8" / "contract.json").read_text())
+    assert code == 0
+    assert contract["preprocess"]["mean"] == [0.0, 0.0, 0.0]
+    assert contract["inputs"][0]["scale"] == pytest.approx(1.0)
+    assert document["targets"][1]["delegation"]["partitions"] == 1
+
+
+def test_a_gate_that_fails_leaves_its_numbers_and_no_file(capsys, photographs, tmp_path):
+    # Fresh weights without settled statistics: all logits fall into one integer step.
+    options = ["--weights", "random", "--input-size", "64", "--calibration", str(photographs), "--quiet"]
+    code = main(["export", "mobilenet_v3_small", *options, "--target", "tflite-int8", "--out", str(tmp_path)])
+    error = capsys.readouterr().err
+    folder = tmp_path / "mobilenet_v3_small"
+    assert code == 1
+    assert error.startswith("EK501 the hop simplified -> quantized of tflite-int8")
+    assert {file.name for file in folder.iterdir()} == {"tflite-int8.failed"}
+    assert {file.name for file in (folder / "tflite-int8.failed").iterdir()} == {"manifest.json", "report.html"}
