@@ -1,9 +1,12 @@
 """Bundles: written whole or not at all, read with every hash checked."""
 
+import io
 import json
 import os
 import resource
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,6 +123,11 @@ def test_an_archives_bytes_depend_on_the_arrays_alone(tmp_path):
         assert np.array_equal(loaded["a"], IMAGES)
 
 
+def test_an_archive_holds_no_time_of_day():
+    with zipfile.ZipFile(io.BytesIO(archive(a=IMAGES, b=SCORES))) as zipped:
+        assert {entry.date_time for entry in zipped.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
 def test_json_is_sorted_readable_and_ends_in_a_newline():
     assert as_json({"b": [1], "a": "é"}) == '{\n  "a": "é",\n  "b": [\n    1\n  ]\n}\n'.encode()
 
@@ -206,6 +214,20 @@ def test_an_interrupted_write_leaves_the_old_bundle_whole(bundle, error):
 
     with pytest.raises(error):
         interrupted()
+    assert contents(bundle) == before
+    assert beside(bundle) == ["ort-fp32"]
+
+
+def test_a_failure_between_the_two_renames_puts_the_old_bundle_back(bundle, monkeypatch):
+    before, rename = contents(bundle), Path.rename
+
+    def refuse_the_new_one(path, target):
+        if Path(target) == bundle and not path.name.endswith("-old"):
+            raise OSError(5, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse_the_new_one)
+    refused(lambda: write_bundle(bundle, artifact(data=b"newer"), MANIFEST, ""), "EK702")
     assert contents(bundle) == before
     assert beside(bundle) == ["ort-fp32"]
 
