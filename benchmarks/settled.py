@@ -18,12 +18,11 @@ from edgekit.quant import calibrate, quantize
 from edgekit.registry import models, targets
 from edgekit.trace import trace
 
-
 COLOURS = np.array([[1.2, 0.0, -1.0], [-1.0, 1.0, 0.0], [0.0, -1.2, 1.0], [-0.8, -0.8, -0.8]]).reshape(4, 3, 1, 1)
 
 
 def smooth_images(count: int, height: int, width: int, seed: int = 0) -> FloatArray:
-    """f32[count, 3, height, width] of noise with the 1/f spectrum of photographs; image i has the colour of class i % 4.
+    """f32[count, 3, height, width] of noise with the 1/f spectrum of photographs, in the colour of class i % 4.
 
     Without colours all of them look alike to an untrained network, whose outputs then differ less than quantization
     moves them.

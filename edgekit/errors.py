@@ -22,7 +22,7 @@ EXIT_CODES = {1: 2, 2: 2, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3}
 
 # Code -> what it means, for `edgekit explain` and docs/errors.md. An undocumented code cannot be raised.
 CATALOGUE: dict[str, str] = {
-    "EK101": "The name of a model, target or device is not known. None is corrected silently; near misses are suggested.",
+    "EK101": "The name of a model, target or device is not known. Near misses are suggested, never corrected silently.",
     "EK102": "A file or folder that was named does not exist, or cannot be read.",
     "EK103": "The weights do not fit the model: tensors are missing, unexpected or of another shape.",
     "EK104": "The model has no weights by default, so the weights must be named: a model is never silently untrained.",

@@ -103,7 +103,8 @@ def labelled_images(selection: Selection, class_names: tuple[str, ...]) -> tuple
 def class_indices(folder: ImageFolder, names: Labels, *, named: bool) -> list[int]:
     """Class index of every image.
 
-    Class folders go by the class names where all folders are among them, else by alphabetical order. Flat files need a
+    Class folders go by the class names where all folders are among them, else by alphabetical order, which must then
+    have a folder for every class. Flat files need a
     labels file: WordNet ids are looked up in the file names; otherwise there is one line per image, in sorted order.
 
     Args:
@@ -113,9 +114,9 @@ def class_indices(folder: ImageFolder, names: Labels, *, named: bool) -> list[in
     if len(folder.classes) >= 2:
         if all(name in known for name in folder.classes):
             return [known[str(PurePosixPath(name).parent)] for name in folder.names]
-        if named:
+        if named or (names.names and len(folder.classes) != len(names.names)):
             unknown = next(name for name in folder.classes if name not in known)
-            raise _no_label(folder, f"class folder {unknown!r} is not in the labels file")
+            raise _no_label(folder, f"class folder {unknown!r} is not among the {len(names.names)} class names")
         return list(folder.labels())
     if not named:
         return list(folder.labels())  # EK109, which says what to do

@@ -68,7 +68,7 @@ def test_a_labels_file_goes_before_the_models_names(folders, labels):
 
 def test_a_folder_that_the_labels_file_does_not_name_is_refused(folders, labels):
     error = refused(lambda: labelled_images(Selection(folders, labels("red", "green")), ()), "EK109")
-    assert error.what == "class folder 'blue' is not in the labels file"
+    assert error.what == "class folder 'blue' is not among the 2 class names"
 
 
 def test_folders_named_by_wordnet_ids_are_found(tmp_path, labels):

@@ -162,7 +162,7 @@ def _hop(hop: Hop) -> str:
 
 
 def _sqnr(hop: Hop) -> str:
-    return "equal" if math.isinf(hop.sqnr_db) else f"{hop.sqnr_db:.1f} dB"
+    return "equal" if hop.sqnr_db == math.inf else f"{hop.sqnr_db:.1f} dB"
 
 
 def _tensor(tensor: TensorInfo) -> str:

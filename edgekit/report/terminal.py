@@ -55,7 +55,7 @@ def hop_cells(hop: Hop, target: str) -> tuple[str, ...]:
         name,
         f"{hop.max_abs:.2g}",
         f"{hop.cosine:.6f}",
-        "equal" if math.isinf(hop.sqnr_db) else f"{hop.sqnr_db:.1f} dB",
+        "equal" if hop.sqnr_db == math.inf else f"{hop.sqnr_db:.1f} dB",
         f"{100 * hop.agreement:.1f} %",
         hop.gate,
         verdict if hop.gate else "",

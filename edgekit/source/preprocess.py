@@ -90,7 +90,7 @@ def steps(preprocess: Preprocess) -> tuple[str, ...]:
     height, width = preprocess.crop
     grey = len(preprocess.mean) == 1
     said = [
-        f"decode the image to 8-bit {'greyscale' if grey else 'RGB'}",
+        f"decode the image to 8-bit {'greyscale' if grey else 'RGB'}, as stored: EXIF orientation is not applied",
         f"resize the shorter side to {preprocess.resize} pixels, keeping the aspect ratio and truncating the longer"
         f" side to whole pixels ({preprocess.interpolation}, antialiased, half-pixel centres: Pillow's resampling)",
         f"cut the centre {height} x {width} pixels (height x width), black where the image is smaller",

@@ -17,7 +17,9 @@ REASON_LENGTH = 240
 def capture(module: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgram:
     """Capture `module` in eval mode at one static input shape.
 
-    A module that holds an `exported_program` (a .pt2 file) was captured already. strict=False runs the module's own Python under fake tensors: no bytecode analysis, so it is quicker and refuses
+    A module that holds an `exported_program` (a .pt2 file) was captured already.
+
+    strict=False runs the module's own Python under fake tensors: no bytecode analysis, so it is quicker and refuses
     less.
 
     Raises:

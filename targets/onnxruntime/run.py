@@ -16,8 +16,8 @@ class OrtRunner:
     """Float in, float out; see edgekit.artifact.Runner."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        # On an x86-64 CPU without VNNI, ONNX Runtime adds pairs of uint8 x int8 products in 16 bits, where they saturate:
-        # of MobileNetV2's 19 dB of SQNR, 7 are left. This asks for the exact kernels; ARM has no others, and ignores it.
+        # On an x86-64 CPU without VNNI, ONNX Runtime adds pairs of uint8 x int8 products in 16 bits, where they
+        # saturate: 7 dB are left of MobileNetV2's 19. This asks for the exact kernels; ARM has no others.
         self._session = open_session(path, str(path), threads=threads, session_x64quantprecision="1")
         self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
         graph = ir.load(path).graph if self._stores_integers() else None

@@ -138,7 +138,7 @@ def test_folded_normalisation_feeds_the_decoded_integers_exactly(noise):
 
 def test_the_steps_of_imagenet_read_like_a_recipe():
     assert steps(Preprocess()) == (
-        "decode the image to 8-bit RGB",
+        "decode the image to 8-bit RGB, as stored: EXIF orientation is not applied",
         "resize the shorter side to 256 pixels, keeping the aspect ratio and truncating the longer side to whole pixels"
         " (bilinear, antialiased, half-pixel centres: Pillow's resampling)",
         "cut the centre 224 x 224 pixels (height x width), black where the image is smaller",
@@ -154,7 +154,7 @@ def test_the_steps_say_what_is_different():
     assert "32 x 24" in said[2]
     assert said[3] == "reverse the channels from RGB to BGR"
     assert said[-1] == "subtract 0.4, 0.5, 0.6 per channel (in BGR order)"
-    assert steps(Preprocess(mean=(0.0,), std=(0.5,)))[0] == "decode the image to 8-bit greyscale"
+    assert steps(Preprocess(mean=(0.0,), std=(0.5,)))[0].startswith("decode the image to 8-bit greyscale, ")
     assert steps(Preprocess(mean=(0.0,), std=(0.5,)))[-1] == "divide by 0.5 per channel"
     assert (
         steps(Preprocess(mean=(0.0,) * 3, std=(1 / 255,) * 3))[-1] == "convert to float32, keeping the values 0 to 255"

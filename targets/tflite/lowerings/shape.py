@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekit.targets.tflite.emitter import Emitter
-from edgekit.targets.tflite.graph import Node, Tensor
+from edgekit.targets.tflite.graph import Node, Quant, Tensor
 from edgekit.targets.tflite.layout import (
     Perm,
+    channels_last,
     identity,
     reduce_perm,
     reshape_perm,
@@ -15,6 +16,8 @@ from edgekit.targets.tflite.layout import (
     stored_shape,
     transpose_perm,
 )
+from edgekit.targets.tflite.lowerings._window import VALID
+from edgekit.targets.tflite.lowerings.convolution import bias_constant, stored_weights
 from edgekit.targets.tflite.rules import INTEGERS, lowering
 
 
@@ -89,14 +92,22 @@ def legal_slice(node: Node) -> str | None:
     return None
 
 
-@lowering("Slice", ("SLICE", "STRIDED_SLICE"), integer=INTEGERS, same_quant=True, legal=legal_slice)
+@lowering(
+    "Slice", ("SLICE", "STRIDED_SLICE", "DEPTHWISE_CONV_2D"), integer=INTEGERS, same_quant=True, legal=legal_slice
+)
 def lower_slice(em: Emitter, node: Node) -> None:
+    """SLICE at step 1. XNNPACK refuses STRIDED_SLICE with other steps, so every n-th pixel of a feature map (the
+    shortcut of CIFAR ResNets) is a depthwise convolution with ones, which is exact, and which it takes.
+    """
     source = node.input(0)
     starts, steps = slice_bounds(node)
     if all(step == 1 for step in steps):
         _slice(em, source, node.output, starts)
         return
     perm = em.layout(source)
+    if perm == channels_last(4) and steps[:2] == [1, 1] and min(steps) > 0 and source.dtype != "int16":
+        _subsample(em, source, node.output, starts, steps)
+        return
     ends = [
         s + (n - 1) * step + (1 if step > 0 else -1)
         for s, n, step in zip(starts, node.output.shape, steps, strict=True)
@@ -107,6 +118,26 @@ def lower_slice(em: Emitter, node: Node) -> None:
     inputs = [em.input(source), *(em.parameter(v, n) for v, n in zip(bounds, ("begin", "end", "strides"), strict=True))]
     version = (4, "2.2.0") if len(perm) > 4 else None
     em.write("STRIDED_SLICE", inputs, node.output, perm, {"endMask": end_mask}, version=version)
+
+
+def _subsample(em: Emitter, source: Tensor, output: Tensor, starts: list[int], steps: list[int]) -> None:
+    """Every n-th row and column as DEPTHWISE_CONV_2D 1x1; the rows and columns before and behind are cut off first."""
+    reach = tuple((size - 1) * step + 1 for size, step in zip(output.shape, steps, strict=True))
+    if any(starts) or any(
+        -(-have // step) != n for have, step, n in zip(source.shape, steps, output.shape, strict=True)
+    ):
+        cut = em.scratch(source, reach)
+        _slice(em, source, cut, starts)
+        source = cut
+    channels, perm = source.shape[1], channels_last(4)
+    ones = Tensor(f"{output.name}/ones", (channels, 1, 1, 1), "float32", data=np.ones((channels, 1, 1, 1), np.float32))
+    if source.quant is not None:
+        ones.data, ones.dtype = np.ones(ones.shape, np.int8), "int8"
+        ones.quant = Quant(np.ones(channels, np.float32), np.zeros(channels, np.int64), 0)
+    bias = bias_constant(em, None, source, ones, channels)
+    inputs = [em.input(source, perm), stored_weights(em, ones, (1, 2, 3, 0), dynamic=False), bias]
+    window = {"padding": VALID, "strideH": steps[2], "strideW": steps[3], "dilationHFactor": 1, "dilationWFactor": 1}
+    em.write("DEPTHWISE_CONV_2D", inputs, output, perm, {**window, "depthMultiplier": 1})
 
 
 def slice_bounds(node: Node) -> tuple[list[int], list[int]]:

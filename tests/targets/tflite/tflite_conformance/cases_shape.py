@@ -162,6 +162,8 @@ CASES = (
     Case("Slice", "two axes", slice_([1, 2], [3, -1], [2, 3])),
     Case("Slice", "every second column", slice_([1], [6], [3], [2])),
     Case("Slice", "every second pixel", slice_([0, 1], [4, 6], [2, 3], [2, 2])),
+    Case("Slice", "every second pixel of all", slice_([0, 0], [9999, 9999], [2, 3], [2, 2])),
+    Case("Slice", "every second channel", slice_([0], [9999], [1], [2])),
     Case("Slice", "backwards", slice_([-1], [-9999], [3], [-1])),
     Case("Slice", "backwards by two to the first", slice_([5], [-9999], [3], [-2])),
     Case("Slice", "five axes", slice_([1], [3], [3], plain=(2, 2, 2, 3, 2))),
