@@ -16,6 +16,7 @@ from edgekit.source.images import ImageFolder
 from edgekit.source.preprocess import normalize
 
 BATCH = 16  # images decoded at a time: bounds memory, not results
+Progress = Callable[[int, int], None]
 PARITY_IMAGES = 32  # enough to tell 97 % agreement from 100 %, little enough to cost a second
 
 
@@ -40,12 +41,16 @@ class Inputs:
         return np.concatenate(list(self.batches()))
 
 
-def calibration_inputs(recipe: Recipe, source: Source, feed: Preprocess) -> Inputs:
-    """The images that decide the ranges: a named folder, the ones shipped with bundled weights, or distilled ones."""
+def calibration_inputs(recipe: Recipe, source: Source, feed: Preprocess, progress: Progress | None = None) -> Inputs:
+    """The images that decide the ranges: a named folder, the ones shipped with bundled weights, or distilled ones.
+
+    Args:
+        progress: called with (steps done, steps in all) while images are distilled.
+    """
     if recipe.calibration not in (None, "distill"):
         return _folder(str(recipe.calibration), recipe.samples, feed, "calibration images")
     shipped = None if recipe.calibration else _shipped(source, feed, recipe.samples)
-    return shipped or _distilled(recipe, source, feed)
+    return shipped or _distilled(recipe, source, feed, progress)
 
 
 def parity_inputs(recipe: Recipe, source: Source, feed: Preprocess, calibration: Inputs | None) -> Inputs:
@@ -92,7 +97,7 @@ def _shipped(source: Source, feed: Preprocess, samples: int) -> Inputs | None:
     return _from_array(normalize(ordered.transpose(0, 3, 1, 2), feed), "distilled images shipped with the weights")
 
 
-def _distilled(recipe: Recipe, source: Source, feed: Preprocess) -> Inputs:
+def _distilled(recipe: Recipe, source: Source, feed: Preprocess, progress: Progress | None) -> Inputs:
     if source.module is None:
         raise EdgekitError(
             "EK402",
@@ -102,7 +107,7 @@ def _distilled(recipe: Recipe, source: Source, feed: Preprocess) -> Inputs:
         )
     from edgekit.quant.distill import distill  # loads torch's autograd: only where images must be made
 
-    images = distill(source.module, source.input_shape, source.preprocess, recipe.samples, recipe.seed)
+    images = distill(source.module, source.input_shape, source.preprocess, recipe.samples, recipe.seed, progress)
     return _from_array(as_fed(images, source.preprocess, feed), "distilled images (made from BatchNorm statistics)")
 
 

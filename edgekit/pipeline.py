@@ -132,7 +132,7 @@ def integer_graph(run: Run, source: Source, scheme: QuantScheme) -> ir.Model:
         return run.simplified
     if run.calibration is None:
         with run.stage("calibrate"):
-            run.calibration = calibration_inputs(run.recipe, source, run.feed)
+            run.calibration = calibration_inputs(run.recipe, source, run.feed, run.progress.step)
             run.integer_ready = prepare_integer(run.simplified)
             run.ranges = calibrate(run.integer_ready, run.calibration.batches())
     with run.stage(f"quantize {scheme.activation}"):

@@ -35,6 +35,10 @@ class TerminalProgress:
         of_total = f" of {total / 1e6:.1f}" if total else ""
         self._status.update(f"{self._stage}: {done / 1e6:.1f}{of_total} MB")
 
+    def step(self, done: int, total: int) -> None:
+        """Show how many steps of the stage are done."""
+        self._status.update(f"{self._stage}: step {done} of {total}")
+
     def finish(self, stage: str) -> None:
         if sys.exc_info()[0] is not None:
             return  # the stage failed: the error says so
