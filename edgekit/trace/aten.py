@@ -238,6 +238,11 @@ for _name, _op in {"add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div"}.items
     RULES[_name] = _arithmetic(_op)
 
 
+@rule("rsub")
+def rsub(c: Context, out: Any, a: Any, b: Any, alpha: Any) -> Any:
+    return RULES["sub"](c, out, b, a, alpha)
+
+
 @rule("mean")
 def mean(c: Context, out: Any, x: Any, dims: Any, keep: bool, dtype: Any) -> Any:
     if not isinstance(dims, list) or not dims:

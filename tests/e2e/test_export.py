@@ -1,11 +1,17 @@
 """The line as a user runs it: model x target, every gate, the bundle that is left."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from brief import narrow
+from onnx import numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from edgekit.cli import main
 from edgekit.registry import targets
@@ -101,3 +107,58 @@ def test_a_gate_that_fails_leaves_its_numbers_and_no_file(capsys, photographs, t
     assert error.startswith("EK501 the hop simplified -> quantized of tflite-int8")
     assert {file.name for file in folder.iterdir()} == {"tflite-int8.failed"}
     assert {file.name for file in (folder / "tflite-int8.failed").iterdir()} == {"manifest.json", "report.html"}
+
+
+def test_a_graph_that_onnxruntime_quantized_is_lowered_with_its_own_scales(export, photographs, capsys, tmp_path):
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.images = iter(np.load(folder / "ort-fp32" / "golden.npz")["inputs"])
+
+        def get_next(self):
+            image = next(self.images, None)
+            return None if image is None else {"input": image[None]}
+
+    _, _, folder = export("resnet20_cifar", *with_targets("ort-fp32"))
+    theirs = tmp_path / "theirs.onnx"
+    options = {"quant_format": QuantFormat.QDQ, "per_channel": True, "activation_type": QuantType.QInt8}
+    quantize_static(str(folder / "ort-fp32" / "model.onnx"), str(theirs), Reader(), **options)
+    arguments = ["--calibration", str(photographs), "--quiet", "--json", "--out", str(tmp_path / "out")]
+    code = main(["export", str(theirs), *with_targets("tflite-int8", "ort-int8"), *arguments])
+    document = json.loads(capsys.readouterr().out)
+    assert code == 0
+    for target in document["targets"]:
+        (hop,) = target["parity"]["hops"]
+        assert (hop["reference"], hop["agreement"]) == ("onnx", 1.0)
+        assert hop["sqnr_db"] > 25  # kernels round, the scales are the same
+    stored = [tensor["scale"] for tensor in document["targets"][0]["inputs"]]
+    assert stored == pytest.approx([scale_of_input(theirs)])
+
+
+def scale_of_input(path: Path) -> float:
+    graph = onnx.load(path).graph
+    quantizer = next(node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == "input")
+    return float(next(numpy_helper.to_array(t) for t in graph.initializer if t.name == quantizer.input[1]))
+
+
+def test_an_interrupted_export_leaves_nothing(brief_weights, photographs, tmp_path):
+    out = tmp_path / "build"
+    arguments = [
+        "--weights",
+        str(brief_weights("resnet20_cifar")),
+        "--calibration",
+        str(photographs),
+        "--out",
+        str(out),
+    ]
+    command = [sys.executable, "-m", "edgekit", "export", "resnet20_cifar", "--target", "tflite-int8", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("done resolve"):
+            process.send_signal(signal.SIGINT)
+            break
+    said = process.stderr.read()
+    assert process.wait(timeout=60) == 130
+    assert "interrupted; no half-written bundle is left" in said
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []

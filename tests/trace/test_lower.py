@@ -1,0 +1,139 @@
+"""The direct lowering of a traced program, against PyTorch's exporter."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from edgekit.passes import simplify
+from edgekit.registry import models
+from edgekit.trace import trace
+from edgekit.trace.capture import capture
+from edgekit.trace.exporter import export_to_onnx
+from edgekit.trace.lower import lower
+from edgekit.verify.outputs import GraphRunner
+
+SHAPE = (1, 3, 32, 32)
+IMAGES = np.random.default_rng(5).standard_normal((2, *SHAPE[1:])).astype(np.float32)
+QUICK = "resnet20_cifar"
+
+
+def program_of(module: nn.Module):
+    with torch.no_grad():
+        return capture(module.eval(), SHAPE)
+
+
+def outputs(module: nn.Module):
+    with torch.inference_mode():
+        return np.concatenate([module(torch.from_numpy(image[None])).flatten(1).numpy() for image in IMAGES])
+
+
+@pytest.mark.parametrize(
+    "name", [QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in models.names() if n != QUICK)]
+)
+def test_both_routes_give_the_same_canonical_graph(name):
+    torch.manual_seed(0)
+    program = program_of(models.get(name).build())
+    direct = lower(program)
+    assert direct is not None
+    ours, theirs = (simplify(graph) for graph in (direct, export_to_onnx(program)))
+    assert Counter(node.op_type for node in ours.graph) == Counter(node.op_type for node in theirs.graph)
+    expected = GraphRunner(theirs)(IMAGES)
+    assert np.abs(GraphRunner(ours)(IMAGES) - expected).max() <= 1e-5 * np.ptp(expected)
+    modules = [{node.metadata_props["edgekit.module"] for node in graph.graph} for graph in (ours, theirs)]
+    assert modules[0] == modules[1]
+
+
+class Function(nn.Module):
+    """A module around one expression."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function = function
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, x):
+        return self.function(self.conv(x))
+
+
+F = nn.functional
+WEIGHTS = torch.linspace(-1, 1, 160).reshape(5, 32)
+LOWERED = {
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu by tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "leaky relu": lambda x: F.leaky_relu(x, 0.2),
+    "clamp from below": lambda x: x.clamp(min=0.1),
+    "clamp": lambda x: torch.clamp(x, -0.5, 0.5),
+    "relu6": F.relu6,
+    "relu in place": lambda x: F.relu_(x + 1),
+    "a value that is read after it was overwritten": lambda x: F.relu_(y := x + 1) + y,
+    "sigmoid, tanh, exp, sqrt, erf": lambda x: torch.erf(torch.sqrt(torch.exp(torch.tanh(torch.sigmoid(x))))),
+    "arithmetic with numbers": lambda x: (2 - x) * 3 / 4 + x,
+    "max pool with ceil_mode": lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True),
+    "average pool without padding": lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
+    "average pool to 4x4": lambda x: F.adaptive_avg_pool2d(x, 4),
+    "mean over pixels": lambda x: x.mean((2, 3), keepdim=True),
+    "channel shuffle": lambda x: x.view(1, 2, 4, 32, 32).transpose(1, 2).reshape(1, 8, 32, 32),
+    "chunks and concat": lambda x: torch.cat(x.chunk(2, 1)[::-1], 1),
+    "uneven split": lambda x: torch.split(x, [3, 5], 1)[1],
+    "slices": lambda x: x[:, 2:, ::2, 1:-1],
+    "pad": lambda x: F.pad(x, (1, 0, 2, 1), value=0.5),
+    "softmax over channels": lambda x: x.softmax(1),
+    "layer norm": lambda x: F.layer_norm(x.permute(0, 2, 3, 1), (8,)),
+    "product of activations": lambda x: x.flatten(2) @ x.flatten(2).transpose(1, 2),
+    "a constant of the function": lambda x: F.linear(x, WEIGHTS),
+}
+
+
+@pytest.mark.parametrize("name", LOWERED)
+def test_an_operator_is_lowered_exactly(name):
+    torch.manual_seed(1)
+    module = Function(LOWERED[name]).eval()
+    graph = lower(program_of(module))
+    assert graph is not None
+    expected = outputs(module)
+    assert np.allclose(GraphRunner(graph)(IMAGES), expected, atol=1e-5 * max(np.ptp(expected), 1e-3))
+    simplify(graph)
+
+
+def overwritten(x):
+    kept = x + 1
+    F.relu_(kept.view(-1))
+    return kept
+
+
+NOT_LOWERED = {
+    "an operator without a rule": lambda x: torch.cumsum(x, 1),
+    "a view that is written to": overwritten,
+    "an uneven adaptive pool": lambda x: F.adaptive_avg_pool2d(x, 5),
+    "an average with its own divisor": lambda x: F.avg_pool2d(x, 2, divisor_override=3),
+    "a reflecting pad": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_LOWERED)
+def test_what_no_rule_covers_is_left_to_the_exporter(name):
+    torch.manual_seed(1)
+    module = Function(NOT_LOWERED[name]).eval()
+    assert lower(program_of(module)) is None
+
+
+def test_the_exporter_takes_over():
+    torch.manual_seed(1)
+    module = Function(NOT_LOWERED["an operator without a rule"]).eval()
+    expected = outputs(module)
+    assert np.allclose(GraphRunner(trace(module, SHAPE))(IMAGES), expected, atol=1e-5 * np.ptp(expected))
+
+
+def test_a_result_that_is_given_twice_has_two_names():
+    class Twice(nn.Module):
+        def forward(self, x):
+            y = torch.relu(x)
+            return y, y
+
+    graph = lower(program_of(Twice()))
+    assert graph is not None
+    assert [value.name for value in graph.graph.outputs] == ["output_0", "output_1"]
