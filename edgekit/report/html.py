@@ -44,7 +44,7 @@ def _head(run: Run, artifact: Artifact) -> str:
         (f"{100 * last.agreement:.1f} %", f"same top-1 class, {artifact.parity.images} inputs"),
         (_tensor(artifact.emitted.inputs[0]), "input"),
     ]
-    if artifact.delegation:
+    if artifact.delegation and artifact.delegation.partitions:
         many = "" if artifact.delegation.partitions == 1 else "s"
         figures.append((f"{artifact.delegation.partitions} partition{many}", artifact.delegation.delegate))
     name, target = escape(run.source.name), escape(artifact.target)
@@ -116,9 +116,10 @@ def _delegation(artifact: Artifact) -> str:
         found = markup.paragraph(f"{delegation.delegate} takes every node; partitions: {delegation.partitions}.")
     else:
         rows = [(node.operator, node.module, node.reason, node.fix) for node in delegation.undelegated]
-        found = markup.paragraph(
-            f"{delegation.delegate} partitions: {delegation.partitions}. These nodes run outside of it:"
-        ) + markup.table(("operator", "module", "reason", "fix"), rows)
+        taken = f"{delegation.delegate} partitions: {delegation.partitions}. " if delegation.partitions else ""
+        found = markup.paragraph(f"{taken}These nodes run on the runtime's own kernels:") + markup.table(
+            ("operator", "module", "reason", "fix"), rows
+        )
     return markup.section("Delegation", found)
 
 

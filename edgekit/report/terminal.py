@@ -86,7 +86,10 @@ def _delegated(artifact: Artifact) -> str:
     delegation = artifact.delegation
     if delegation is None:
         return ""
-    many = "" if delegation.partitions == 1 else "s"
+    if not delegation.partitions:
+        return ", not delegated"
+    parts, outside = delegation.partitions, len(delegation.undelegated)
     return (
-        f", {delegation.partitions} {delegation.delegate} partition{many}, {len(delegation.undelegated)} nodes outside"
+        f", {parts} {delegation.delegate} partition{'' if parts == 1 else 's'},"
+        f" {outside} node{'' if outside == 1 else 's'} outside"
     )
