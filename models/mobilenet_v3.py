@@ -17,7 +17,7 @@ from edgekit.models._blocks import (
     relu,
 )
 from edgekit.models._torchvision import torchvision_weights
-from edgekit.registry import register_model
+from edgekit.registry import Preprocess, Weights, register_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +196,27 @@ def mobilenet_v3_large(num_classes: int = 1000, width: float = 1.0) -> nn.Module
     return build(LARGE, 1280, num_classes, width)
 
 
+BUNDLED = Weights(
+    name="bundled",
+    location="mobilenet_v3_small.safetensors",
+    sha256="46438832480caee5747ff1ae8b7556a7e48bc94b4d642662f66ce7c3c13a69f6",
+    preprocess=Preprocess(
+        resize=64, crop=(64, 64), mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616), labels="cifar10"
+    ),
+    num_classes=10,
+    top1=81.52,
+    dataset="CIFAR-10 (as JPEG)",
+    source="models/weights/mobilenet_v3_small.md",
+)
+
+
 @register_model(
     params=2_542_856,
     macs=56_510_400,
     paper="arXiv:1905.02244",
     reference="torchvision/mobilenet_v3_small",
     weights=(
+        BUNDLED,
         torchvision_weights("MobileNet_V3_Small_Weights.IMAGENET1K_V1", "mobilenet_v3_small-047dcff4.pth", 67.668),
     ),
 )
