@@ -89,7 +89,9 @@ def test_the_contract_says_what_the_file_takes(io, export):
 
 
 def test_folded_normalization_takes_raw_pixels(export):
-    code, document, folder = export("mobilenet_v2", *with_targets("tflite-fp32", "tflite-int8"), "--fold-normalization")
+    code, document, folder = export(
+        "mobilenet_v3_small", *with_targets("tflite-fp32", "tflite-int8"), "--fold-normalization"
+    )
     contract = json.loads((folder / "tflite-int8" / "contract.json").read_text())
     assert code == 0
     assert contract["preprocess"]["mean"] == [0.0, 0.0, 0.0]
@@ -129,7 +131,7 @@ def test_a_graph_that_onnxruntime_quantized_is_lowered_with_its_own_scales(expor
     for target in document["targets"]:
         (hop,) = target["parity"]["hops"]
         assert (hop["reference"], hop["agreement"]) == ("onnx", 1.0)
-        assert hop["sqnr_db"] > 25  # kernels round, the scales are the same
+        assert hop["sqnr_db"] is None or hop["sqnr_db"] > 25  # kernels round, the scales are the same; None: equal
     stored = [tensor["scale"] for tensor in document["targets"][0]["inputs"]]
     assert stored == pytest.approx([scale_of_input(theirs)])
 
@@ -151,14 +153,12 @@ def test_an_interrupted_export_leaves_nothing(brief_weights, photographs, tmp_pa
         str(out),
     ]
     command = [sys.executable, "-m", "edgekit", "export", "resnet20_cifar", "--target", "tflite-int8", *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("done resolve"):
-            process.send_signal(signal.SIGINT)
-            break
-    said = process.stderr.read()
-    assert process.wait(timeout=60) == 130
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.startswith("done resolve"))
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
     assert "interrupted; no half-written bundle is left" in said
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
