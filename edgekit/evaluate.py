@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -19,6 +20,7 @@ from edgekit.source.reference import module_outputs
 from edgekit.verify.accuracy import Accuracy, accuracy, rank_of_label
 from edgekit.verify.outputs import GraphRunner
 
+Progress = Callable[[int, int], None]
 BATCH = 16  # images decoded at a time
 
 
@@ -38,31 +40,36 @@ class Selection:
     subset: str | None = None
 
 
-def evaluate_bundle(path: Path, selection: Selection) -> Accuracy:
+def evaluate_bundle(path: Path, selection: Selection, progress: Progress | None = None) -> Accuracy:
     """Run the bundle's file on the host, fed as its contract says."""
     bundle = read_bundle(path)
     described = bundle.contract["preprocess"]
     lists = {key: tuple(described[key]) for key in ("crop", "mean", "std")}
     preprocess = Preprocess(**{**described, **lists})
     runner = targets.get(bundle.target).run(bundle.model_file)
-    return evaluate(runner, preprocess, bundle.labels, selection)
+    return evaluate(runner, preprocess, bundle.labels, selection, progress)
 
 
-def evaluate_model(recipe: Recipe, selection: Selection) -> Accuracy:
+def evaluate_model(recipe: Recipe, selection: Selection, progress: Progress | None = None) -> Accuracy:
     """Run the float model: the PyTorch module, or the ONNX graph as it is."""
     source = resolve(recipe)
     if source.module is not None:
         module = source.module
-        return evaluate(lambda batch: module_outputs(module, batch), source.preprocess, source.labels, selection)
+        run = partial(module_outputs, module)
+        return evaluate(run, source.preprocess, source.labels, selection, progress)
     if source.graph is None:
         raise ValueError(f"source {source.name} holds neither a module nor a graph")
-    return evaluate(GraphRunner(source.graph), source.preprocess, source.labels, selection)
+    return evaluate(GraphRunner(source.graph), source.preprocess, source.labels, selection, progress)
 
 
 def evaluate(
-    run: Callable[[FloatArray], FloatArray], preprocess: Preprocess, class_names: tuple[str, ...], selection: Selection
+    run: Callable[[FloatArray], FloatArray],
+    preprocess: Preprocess,
+    class_names: tuple[str, ...],
+    selection: Selection,
+    progress: Progress | None = None,
 ) -> Accuracy:
-    """Accuracy of `run`, f32[n, C, H, W] -> f32[n, classes]."""
+    """Accuracy of `run`, f32[n, C, H, W] -> f32[n, classes]; `progress` hears (images done, images in all)."""
     folder, labels = labelled_images(selection, class_names)
     ranks: list[NDArray[np.int64]] = []
     seen = 0
@@ -78,6 +85,8 @@ def evaluate(
             )
         ranks.append(rank_of_label(scores, expected))
         seen += len(batch)
+        if progress is not None:
+            progress(seen, len(labels))
     return accuracy(np.concatenate(ranks))
 
 

@@ -7,8 +7,16 @@ from typing import Annotated
 import typer
 
 from edgekit.cli import app
-from edgekit.cli.export import ClassesOption, JsonFlag, ModelArgs, SizeOption, WeightsOption, parse_model_args
-from edgekit.cli.output import only_json_on_stdout, print_json
+from edgekit.cli.export import (
+    ClassesOption,
+    JsonFlag,
+    ModelArgs,
+    QuietFlag,
+    SizeOption,
+    WeightsOption,
+    parse_model_args,
+)
+from edgekit.cli.output import only_json_on_stdout, print_json, stage
 
 
 class Subset(StrEnum):
@@ -59,6 +67,7 @@ def eval_command(
     num_classes: ClassesOption = None,
     input_size: SizeOption = None,
     model_arg: ModelArgs = None,
+    quiet: QuietFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Top-1 and top-5 accuracy on labelled images, with a 95 % interval."""
@@ -67,7 +76,8 @@ def eval_command(
 
         selection = Selection(data, labels, limit, subset.value if subset else None)
         if Path(subject).is_dir():
-            accuracy = evaluate_bundle(Path(subject), selection)
+            with stage("evaluate", quiet) as progress:
+                accuracy = evaluate_bundle(Path(subject), selection, progress.step)
         else:
             from edgekit.recipe import make_recipe
 
@@ -80,7 +90,8 @@ def eval_command(
                 model_args=parse_model_args(model_arg),
                 labels=labels,
             )
-            accuracy = evaluate_model(recipe, selection)
+            with stage("evaluate", quiet) as progress:
+                accuracy = evaluate_model(recipe, selection, progress.step)
     if as_json:
         print_json({"subject": subject, "data": str(data), **accuracy.document(), "error": None})
         return

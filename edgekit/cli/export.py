@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from edgekit.cli import app
-from edgekit.cli.output import error_document, only_json_on_stdout, print_json
+from edgekit.cli.output import error_document, only_json_on_stdout, print_json, show_progress
 from edgekit.errors import EdgekitError
 
 Model = Annotated[
@@ -25,6 +25,7 @@ SizeOption = Annotated[
 ModelArgs = Annotated[
     list[str] | None, typer.Option("--model-arg", metavar="KEY=VALUE", help="argument of the zoo builder; repeatable")
 ]
+QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="print one JSON document on stdout")]
 
 
@@ -55,7 +56,7 @@ def export_command(
     recipe: Annotated[
         Path | None, typer.Option(metavar="FILE", help="TOML with these options; options override it")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+    quiet: QuietFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Export MODEL to each target, compare every hop, and write build/<model>/<target>/.
@@ -91,10 +92,8 @@ def run_export(choices: dict[str, Any], recipe_file: Path | None, quiet: bool, a
         targets.get(name)  # a mistyped target is told before torch is loaded
     with only_json_on_stdout(as_json):
         from edgekit import pipeline
-        from edgekit.report.progress import TerminalProgress
-        from edgekit.run import Silent
 
-        with Silent() if quiet else TerminalProgress() as progress:
+        with show_progress(quiet) as progress:
             run = pipeline.export(recipe, progress)
     failure = None
     try:
