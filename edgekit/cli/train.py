@@ -20,6 +20,9 @@ def train_command(
     evaluation: Annotated[Path | None, typer.Option("--eval", metavar="DIR", help="the same, to measure on")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="checkpoint and weights  [default: train]")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N")] = None,
+    polish_epochs: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="after those, on images that are only flipped and shifted")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, metavar="N")] = None,
     input_size: Annotated[
         int | None, typer.Option(min=1, metavar="PIXELS", help="height and width trained for")
@@ -40,6 +43,7 @@ def train_command(
         "evaluation": evaluation,
         "out": out,
         "epochs": epochs,
+        "polish_epochs": polish_epochs,
         "batch_size": batch_size,
         "input_size": input_size,
         "start_size": start_size,

@@ -14,7 +14,7 @@ from edgekit.train.config import TrainConfig
 
 FILE = "checkpoint.pt"
 # May differ between the run that wrote a checkpoint and the one that goes on from it.
-FREE = {"data", "evaluation", "out", "resume", "epochs"}
+FREE = {"data", "evaluation", "out", "resume", "epochs", "polish_epochs", "polish_rate"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ class TrainConfig:
         stored_size: pixels (square) of the images kept in memory; they are enlarged to `input_size` batch by batch.
         input_size: height and width in pixels that the network is trained for.
         start_size: input size of the first `start_epochs` epochs, which are cheaper.
+        polish_epochs: epochs after those, on images that are only flipped and shifted: a small network has little to
+            spare, and spends it at last on what it will be shown.
+        polish_rate: their learning rate at first; it falls linearly to zero.
         smoothing: share of the target spread over all classes.
         ema: decay per step of the averaged weights, which are the ones that are kept.
         resume: go on from the checkpoint in `out`, where there is one.
@@ -44,6 +47,8 @@ class TrainConfig:
     weight_decay: float = 0.05
     warmup_epochs: int = 2
     decay_epochs: int = 20
+    polish_epochs: int = 0
+    polish_rate: float = 0.001
     smoothing: float = 0.1
     ema: float = 0.998
     mean: tuple[float, float, float] = CIFAR10_MEAN
@@ -51,6 +56,11 @@ class TrainConfig:
     labels: str | None = "cifar10"
     seed: int = 0
     resume: bool = False
+
+    @property
+    def total_epochs(self) -> int:
+        """All epochs, the polishing ones included."""
+        return self.epochs + self.polish_epochs
 
     @property
     def preprocess(self) -> Preprocess:

@@ -111,7 +111,16 @@ def command(config: TrainConfig) -> str:
     if config.evaluation:
         words += ["--eval", config.evaluation.name]
     default = TrainConfig(config.model, config.data)
-    for option in ("epochs", "batch_size", "input_size", "start_size", "stored_size", "learning_rate", "seed"):
+    for option in (
+        "epochs",
+        "polish_epochs",
+        "batch_size",
+        "input_size",
+        "start_size",
+        "stored_size",
+        "learning_rate",
+        "seed",
+    ):
         value = getattr(config, option)
         if option in ALWAYS_SAID or value != getattr(default, option):
             words += [f"--{option.replace('_', '-')}", f"{value:g}"]
@@ -141,6 +150,7 @@ def _card(
         "optimiser": f"AdamW, weight decay {config.weight_decay:g} (none on biases, norms and depthwise filters)",
         "learning rate": f"{config.learning_rate:g}, batch {config.batch_size}: rises {config.warmup_epochs} epochs, "
         f"holds, falls linearly to 0 over the last {config.decay_epochs} of {config.epochs}",
+        "polishing": f"{config.polish_epochs} epochs more with flips and shifts only, from {config.polish_rate:g} to 0",
         "input size": f"{config.start_size} for {config.start_epochs} epochs, then {config.input_size}",
         "loss": f"cross entropy, label smoothing {config.smoothing:g}",
         "augmentation": f"flip; shift {augment.shift:g}; rotation {augment.rotation:g} degrees, zoom {augment.zoom:g}, "

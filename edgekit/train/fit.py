@@ -15,7 +15,7 @@ from edgekit.errors import EdgekitError
 from edgekit.registry import Preprocess, models
 from edgekit.source.images import ImageFolder
 from edgekit.train import checkpoint, export, schedule
-from edgekit.train.augment import Augment, Normalize, enlarge
+from edgekit.train.augment import GENTLE, Augment, Normalize, enlarge
 from edgekit.train.config import EpochReport, TrainConfig, TrainResult
 from edgekit.train.data import LabelledImages, load_images
 from edgekit.train.small_maps import speed_up_small_maps
@@ -37,13 +37,13 @@ def train(config: TrainConfig, report: Callable[[EpochReport], None]) -> TrainRe
     run = Run(config, spec.build(num_classes=len(images.classes)), images)
     if config.resume:
         run.restore()
-    for epoch in range(run.epoch, config.epochs):
+    for epoch in range(run.epoch, config.total_epochs):
         start = time.perf_counter()
         loss = run.advance()
         top1 = accuracy(run.averaged, evaluation, config) if evaluation else None
         rate = schedule.learning_rate(config, run.step - 1, run.steps_per_epoch)
         size = schedule.input_size(config, epoch)
-        report(EpochReport(run.epoch, config.epochs, size, rate, loss, top1, time.perf_counter() - start))
+        report(EpochReport(run.epoch, config.total_epochs, size, rate, loss, top1, time.perf_counter() - start))
     stored = export.round_to_float16(run.averaged)
     top1 = measure(stored, config.evaluation, config.preprocess) if config.evaluation else None
     return export.write(config, stored, images, evaluation, top1)
@@ -98,7 +98,7 @@ class Run:
         self.model = speed_up_small_maps(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(decay_groups(model, config.weight_decay), config.learning_rate)
-        self.augment, self.normalize = Augment(), Normalize(config.mean, config.std)
+        self.normalize = Normalize(config.mean, config.std)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -123,12 +123,13 @@ class Run:
         generator = torch.Generator().manual_seed(self.config.seed * 100_003 + self.epoch)
         torch.manual_seed(self.config.seed * 100_003 + self.epoch)
         size = schedule.input_size(self.config, self.epoch)
+        augment = Augment() if self.epoch < self.config.epochs else GENTLE
         self.model.train()
         total = 0.0
         for step, (pixels, labels) in enumerate(self._batches(generator), start=self.step):
             for group in self.optimizer.param_groups:
                 group["lr"] = schedule.learning_rate(self.config, step, self.steps_per_epoch)
-            logits = self.model(self.augment(pixels, size, self.normalize, generator))
+            logits = self.model(augment(pixels, size, self.normalize, generator))
             loss = F.cross_entropy(logits, labels, label_smoothing=self.config.smoothing)
             self.optimizer.zero_grad()
             torch.autograd.backward(loss)

@@ -162,3 +162,15 @@ def test_an_interrupted_export_leaves_nothing(brief_weights, photographs, tmp_pa
     assert "interrupted; no half-written bundle is left" in said
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_readmes_command_works(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "mobilenet_v3_small", "--target", "tflite-int8"]) == 0
+    captured = capsys.readouterr()
+    assert "torch -> tflite-int8 (end to end)" in captured.out
+    assert "1 XNNPACK partition, 0 nodes outside" in captured.out
+    assert "done calibrate" in captured.err
+    bundle = tmp_path / "build" / "mobilenet_v3_small" / "tflite-int8"
+    assert (bundle / "labels.txt").read_text().split()[3] == "cat"
+    assert main(["verify", str(bundle)]) == 0
