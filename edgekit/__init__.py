@@ -39,7 +39,9 @@ def export(model: str, *, target: str | Sequence[str], **choices: Any) -> "Run":
     from edgekit.recipe import make_recipe
 
     targets = (target,) if isinstance(target, str) else tuple(target)
-    return pipeline.export(make_recipe(model=model, targets=targets, **choices))
+    run = pipeline.export(make_recipe(model=model, targets=targets, **choices))
+    pipeline.raise_failures(run)
+    return run
 
 
 def __getattr__(name: str) -> str:

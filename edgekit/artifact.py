@@ -98,7 +98,7 @@ class Runner(Protocol):
     """Runs one model file on the host. Quantization and layout are hidden: float in, float out, ONNX axis order."""
 
     def __call__(self, batch: FloatArray) -> FloatArray:
-        """Run f32[N, C, H, W] image by image and return f32[N, classes] (the first output, dequantized)."""
+        """Run f32[N, C, H, W] image by image; f32[N, k], the first output, dequantized, flattened in ONNX order."""
         ...
 
 

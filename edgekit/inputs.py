@@ -106,8 +106,10 @@ def _distilled(recipe: Recipe, source: Source, feed: Preprocess, progress: Progr
             fix="name real images: --calibration DIR",
         )
     from edgekit.quant.distill import distill  # loads torch's autograd: only where images must be made
+    from edgekit.source.reference import one_thread
 
-    images = distill(source.module, source.input_shape, source.preprocess, recipe.samples, recipe.seed, progress)
+    with one_thread():  # the order of additions, and with it the images, would depend on how many there are
+        images = distill(source.module, source.input_shape, source.preprocess, recipe.samples, recipe.seed, progress)
     return _from_array(as_fed(images, source.preprocess, feed), "distilled images (made from BatchNorm statistics)")
 
 

@@ -34,13 +34,19 @@ def make_manifest(run: Run, artifact: Artifact) -> dict[str, Any]:
         "weights": {"name": file_name(run.source.weights), "sha256": run.source.weights_sha256},
         "calibration": calibration_document(run) if integers else None,
         "recipe": recipe_document(run.recipe),
-        "passes": [step.__name__ for step in (*SIMPLIFY, *(FOR_INTEGERS if integers else ()))],
+        "passes": passes(run, integers),
         "seed": run.recipe.seed,
         "parity": parity_document(artifact.parity),
         "operators": artifact.emitted.operators,
         "delegation": delegation_document(artifact.delegation),
         "versions": versions(),
     }
+
+
+def passes(run: Run, integers: bool) -> list[str]:
+    """Names of the passes in order; none runs on a graph that was quantized already."""
+    steps = () if run.source.quantized else (*SIMPLIFY, *(FOR_INTEGERS if integers else ()))
+    return [step.__name__ for step in steps]
 
 
 def recipe_document(recipe: Recipe) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from edgekit.trace import trace
 from edgekit.verify.hops import measure_hops
 from edgekit.verify.outputs import GraphRunner
 
-GOLDEN_IMAGES = 4  # kept in the bundle for `edgekit verify` and the app's own test: 2.4 MB at 224 pixels, uncompressed
+GOLDEN_IMAGES = 4  # kept in the bundle for `edgekit verify` and the app's own test: 2.4 MB at 224 pixels
 
 
 def export(recipe: Recipe, progress: Progress | None = None) -> Run:
@@ -80,9 +80,11 @@ def raise_failures(run: Run) -> None:
         if hop is not None
     ]
     name, first, _, report = rows[0]
+    kept = any((run.recipe.out / run.source.name / target).exists() for target in run.failures)
     raise EdgekitError(
         "EK501",
-        what=f"the hop {first} of {name} moved the outputs further than its gate allows; no bundle was written",
+        what=f"the hop {first} of {name} moved the outputs further than its gate allows; no bundle was written"
+        + (", the one of an earlier export is still there" if kept else ""),
         where=f"{run.artifacts[name].parity.inputs}, {run.artifacts[name].parity.images} inputs",
         fix=f"see {report}; for int8 try other or more images: --calibration DIR --samples 200",
         table=Table(("target", "first failed hop", "gate", "numbers"), tuple(rows)),
@@ -95,14 +97,20 @@ def check_choices(recipe: Recipe, chosen: list[Target]) -> None:
         raise EdgekitError(
             "EK101", what=f"unknown device {recipe.device!r}", where="device", fix="leave it out: this host is 'local'"
         )
-    if recipe.io and not any(target.scheme.needs_calibration for target in chosen):
+    other = [target.name for target in chosen if recipe.io and recipe.io not in io_types(target)]
+    if other:
         raise EdgekitError(
             "EK302",
-            what=f"--io {recipe.io} applies to full-integer files only",
-            where=", ".join(target.name for target in chosen),
-            fix="leave --io out, or choose --target tflite-int8",
+            what=f"--io {recipe.io} does not apply to {', '.join(other)}",
+            where="--io",
+            fix="export these targets on their own and leave --io out",
         )
     check_writable(recipe.out)
+
+
+def io_types(target: Target) -> set[str]:
+    """The dtypes that a target's inputs and outputs can be given."""
+    return {"float32", "int8", "uint8"} if target.scheme.activation == "int8" else {"float32"}
 
 
 def fed_to_graph(recipe: Recipe, preprocess: Preprocess) -> Preprocess:
@@ -123,12 +131,20 @@ def float_graph(source: Source, feed: Preprocess) -> ir.Model:
         raise ValueError(f"source {source.name} holds neither a module nor a graph")
     if feed == source.preprocess:
         return graph
+    if source.quantized:
+        raise EdgekitError(
+            "EK302",
+            what="normalisation cannot be folded into a graph that is quantized already",
+            where="--fold-normalization",
+            fix="leave it out, or start from the float model",
+        )
     return prepend_normalization(graph, source.preprocess.mean, source.preprocess.std)
 
 
 def integer_graph(run: Run, source: Source, scheme: QuantScheme) -> ir.Model:
     """The QDQ graph of one scheme; the images are read and the ranges observed once for all schemes."""
     if source.quantized:
+        check_activation(run.simplified, scheme, run.recipe.model)
         return run.simplified
     if run.calibration is None:
         with run.stage("calibrate"):
@@ -137,6 +153,21 @@ def integer_graph(run: Run, source: Source, scheme: QuantScheme) -> ir.Model:
             run.ranges = calibrate(run.integer_ready, run.calibration.batches())
     with run.stage(f"quantize {scheme.activation}"):
         return quantize(run.integer_ready, run.ranges, scheme)
+
+
+def check_activation(graph: ir.Model, scheme: QuantScheme, where: str) -> None:
+    """EK204 where a foreign QDQ graph stores its activations in another width than the target's."""
+    stored = {node.outputs[0].dtype for node in graph.graph if node.op_type == "QuantizeLinear"}
+    widths = {dtype.bitwidth for dtype in stored if dtype is not None}
+    wanted = 8 if scheme.activation == "int8" else 16
+    if widths != {wanted}:
+        found = " and ".join(f"{width}-bit" for width in sorted(widths)) or "no"
+        raise EdgekitError(
+            "EK204",
+            what=f"the model is quantized with {found} activations, the target stores {wanted}-bit ones",
+            where=where,
+            fix="choose the target of that width, or start from the float model",
+        )
 
 
 def graph_for(run: Run, target: Target) -> ir.Model:

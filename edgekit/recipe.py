@@ -24,6 +24,16 @@ def parse_size(text: object) -> object:
     return (int(height), int(width or height))
 
 
+def path_as_text(given: object) -> object:
+    """Names and files share an option; Python callers may give a Path."""
+    return str(given) if isinstance(given, Path) else given
+
+
+def without_labels(given: object) -> object:
+    """A table [preprocess] that names no label set has none: ImageNet's names would be a guess."""
+    return {"labels": None, **given} if isinstance(given, dict) else given
+
+
 class Recipe(BaseModel):
     """Everything that decides what an export produces. The same recipe gives the same bytes.
 
@@ -43,19 +53,19 @@ class Recipe(BaseModel):
 
     model: str
     targets: tuple[str, ...] = Field(min_length=1)
-    weights: str | None = None
+    weights: Annotated[str | None, BeforeValidator(path_as_text)] = None
     num_classes: int | None = Field(default=None, ge=1)
     input_size: Annotated[Size | None, BeforeValidator(parse_size)] = None
-    preprocess: Preprocess | None = None
+    preprocess: Annotated[Preprocess | None, BeforeValidator(without_labels)] = None
     model_args: dict[str, int | float | bool | str] = Field(default_factory=dict)
-    calibration: str | None = None
+    calibration: Annotated[str | None, BeforeValidator(path_as_text)] = None
     samples: int = Field(default=100, ge=1)
     labels: Path | None = None
     io: Literal["int8", "uint8", "float32"] | None = None
     fold_normalization: bool = False
     device: str = "local"
     out: Path = Path("build")
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
     @field_validator("preprocess")
     @classmethod
@@ -86,9 +96,13 @@ def make_recipe(**choices: Any) -> Recipe:
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
-    """The keys of a TOML recipe file; command-line options override them."""
+    """The keys of a TOML recipe file; command-line options override them. Weights and labels may lie beside it."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        keys = tomllib.loads(path.read_text(encoding="utf-8"))
+        for key in ("weights", "labels"):
+            if isinstance(keys.get(key), str) and (path.parent / keys[key]).is_file():
+                keys[key] = str(path.parent / keys[key])
+        return keys
     except OSError as error:
         what = "recipe not found" if isinstance(error, FileNotFoundError) else f"cannot read it: {error.strerror}"
         raise EdgekitError("EK102", what=what, where=str(path), fix="check the path") from error

@@ -6,7 +6,7 @@ import typer
 
 from edgekit.cli import app
 from edgekit.cli.export import JsonFlag
-from edgekit.cli.output import print_json
+from edgekit.cli.output import error_document, print_json
 from edgekit.errors import CATALOGUE, EXIT_CODES, EdgekitError, did_you_mean
 
 if TYPE_CHECKING:
@@ -110,20 +110,26 @@ def doctor_command(as_json: JsonFlag = False) -> None:
     optional = {package: installed(package) for package in OPTIONAL}
     missing = [package for package, version in needed.items() if version is None]
     telemetry = "edgekit sends nothing; ONNX Runtime's telemetry is switched off (ORT_DISABLE_TELEMETRY=1)"
+    failure = _missing_packages(missing) if missing else None
     if as_json:
-        print_json({"packages": needed, "optional": optional, "missing": missing, "telemetry": telemetry})
-    else:
-        for package, version in {**needed, **optional}.items():
-            absent = "not installed (optional)" if package in optional else "MISSING"
-            print(f"{package:<16} {version or absent}")
-        print(f"{'telemetry':<16} {telemetry}")
-    if missing:
-        raise EdgekitError(
-            "EK701",
-            what=f"not installed: {', '.join(missing)}",
-            where="this Python environment",
-            fix=f"pip install {' '.join(missing)}",
-        )
+        error = error_document(failure) if failure else None
+        print_json({"packages": needed, "optional": optional, "telemetry": telemetry, "error": error})
+        raise typer.Exit(failure.exit_code if failure else 0)
+    for package, version in {**needed, **optional}.items():
+        absent = "not installed (optional)" if package in optional else "MISSING"
+        print(f"{package:<16} {version or absent}")
+    print(f"{'telemetry':<16} {telemetry}")
+    if failure:
+        raise failure
+
+
+def _missing_packages(missing: list[str]) -> EdgekitError:
+    return EdgekitError(
+        "EK701",
+        what=f"not installed: {', '.join(missing)}",
+        where="this Python environment",
+        fix=f"pip install {' '.join(missing)}",
+    )
 
 
 @app.command("explain")

@@ -51,7 +51,7 @@ def export_command(
     fold_normalization: Annotated[
         bool | None, typer.Option("--fold-normalization", help="take raw 0..255 pixels; mean and std go into the graph")
     ] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="of everything random  [default: 0]")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, metavar="N", help="of everything random  [default: 0]")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="where bundles go  [default: build]")] = None,
     recipe: Annotated[
         Path | None, typer.Option(metavar="FILE", help="TOML with these options; options override it")

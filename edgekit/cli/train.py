@@ -20,9 +20,8 @@ def train_command(
     evaluation: Annotated[Path | None, typer.Option("--eval", metavar="DIR", help="the same, to measure on")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="checkpoint and weights  [default: train]")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N")] = None,
-    polish_epochs: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="after those, on images that are only flipped and shifted")
-    ] = None,
+    finish_epochs: Annotated[int | None, typer.Option(min=0, metavar="N", help="after those, at --finish-size")] = None,
+    finish_size: Annotated[int | None, typer.Option(min=1, metavar="PIXELS", help="of the last epochs")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, metavar="N")] = None,
     input_size: Annotated[
         int | None, typer.Option(min=1, metavar="PIXELS", help="height and width trained for")
@@ -33,8 +32,8 @@ def train_command(
     stored_size: Annotated[
         int | None, typer.Option(min=1, metavar="PIXELS", help="of the images kept in memory")
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(metavar="RATE")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0, metavar="RATE")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, metavar="N")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the checkpoint in --out")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -43,7 +42,8 @@ def train_command(
         "evaluation": evaluation,
         "out": out,
         "epochs": epochs,
-        "polish_epochs": polish_epochs,
+        "finish_epochs": finish_epochs,
+        "finish_size": finish_size,
         "batch_size": batch_size,
         "input_size": input_size,
         "start_size": start_size,

@@ -99,7 +99,7 @@ def source_kind(model: str) -> str:
             "EK106",
             what=f"{model} is a finished TFLite file",
             where="model",
-            fix="start from the PyTorch model or an .onnx file; to look into the file: edgekit profile FILE",
+            fix="start from the PyTorch model or an .onnx file",
         )
     return "zoo"
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from edgekit.errors import EdgekitError
 from edgekit.source.choices import Shape, class_count
 
-REFUSALS = (RuntimeError, ValueError, AssertionError, IndexError, ZeroDivisionError, TypeError)
+REFUSALS = (RuntimeError, ValueError, AssertionError, LookupError, ArithmeticError, TypeError, AttributeError)
 """What modules raise on a size they cannot take: torch itself, and the checks that libraries make."""
 
 

@@ -92,10 +92,6 @@ class Augment:
         return view * (keep[0].view(count, 1, height, 1) | keep[1].view(count, 1, 1, width))
 
 
-GENTLE = Augment(warped=0.0, coloured=0.0, erased=0.0)
-"""Flips and shifts only."""
-
-
 def enlarge(pixels: Tensor, size: int, normalize: Normalize) -> Tensor:
     """u8[N, 3, h, w] -> f32[N, 3, size, size], normalised: what evaluation feeds.
 

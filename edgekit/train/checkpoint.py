@@ -14,7 +14,7 @@ from edgekit.train.config import TrainConfig
 
 FILE = "checkpoint.pt"
 # May differ between the run that wrote a checkpoint and the one that goes on from it.
-FREE = {"data", "evaluation", "out", "resume", "epochs", "polish_epochs", "polish_rate"}
+FREE = {"data", "evaluation", "out", "resume", "epochs", "finish_epochs", "finish_size", "finish_rate", "finish_ema"}
 
 
 @dataclass(frozen=True, slots=True)

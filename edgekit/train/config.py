@@ -25,9 +25,9 @@ class TrainConfig:
         stored_size: pixels (square) of the images kept in memory; they are enlarged to `input_size` batch by batch.
         input_size: height and width in pixels that the network is trained for.
         start_size: input size of the first `start_epochs` epochs, which are cheaper.
-        polish_epochs: epochs after those, on images that are only flipped and shifted: a small network has little to
-            spare, and spends it at last on what it will be shown.
-        polish_rate: their learning rate at first; it falls linearly to zero.
+        finish_epochs: epochs after those at `finish_size`, a larger input, which they learn to use at little cost.
+        finish_rate: their learning rate at first; it falls linearly to zero.
+        finish_ema: `ema` of these epochs: shorter, as there are few.
         smoothing: share of the target spread over all classes.
         ema: decay per step of the averaged weights, which are the ones that are kept.
         resume: go on from the checkpoint in `out`, where there is one.
@@ -47,8 +47,10 @@ class TrainConfig:
     weight_decay: float = 0.05
     warmup_epochs: int = 2
     decay_epochs: int = 20
-    polish_epochs: int = 0
-    polish_rate: float = 0.001
+    finish_epochs: int = 0
+    finish_size: int = 80
+    finish_rate: float = 0.001
+    finish_ema: float = 0.99
     smoothing: float = 0.1
     ema: float = 0.998
     mean: tuple[float, float, float] = CIFAR10_MEAN
@@ -59,13 +61,18 @@ class TrainConfig:
 
     @property
     def total_epochs(self) -> int:
-        """All epochs, the polishing ones included."""
-        return self.epochs + self.polish_epochs
+        """All epochs, the finishing ones included."""
+        return self.epochs + self.finish_epochs
+
+    @property
+    def final_size(self) -> int:
+        """Height and width in pixels that the weights are for in the end."""
+        return self.finish_size if self.finish_epochs else self.input_size
 
     @property
     def preprocess(self) -> Preprocess:
         """What the trained weights must be fed."""
-        size = self.input_size
+        size = self.final_size
         return Preprocess(resize=size, crop=(size, size), mean=self.mean, std=self.std, labels=self.labels)
 
 

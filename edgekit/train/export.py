@@ -64,7 +64,7 @@ def write(
 
 def calibration_pixels(config: TrainConfig, model: nn.Module) -> NDArray[np.uint8]:
     """u8[100, H, W, 3], RGB: what quantization is calibrated on where no real images are given."""
-    shape = (1, 3, config.input_size, config.input_size)
+    shape = (1, 3, config.final_size, config.final_size)
     images = distill(model.eval(), shape, config.preprocess, CALIBRATION_IMAGES, config.seed)
     return to_pixels(images, config.preprocess).transpose(0, 2, 3, 1)
 
@@ -72,7 +72,7 @@ def calibration_pixels(config: TrainConfig, model: nn.Module) -> NDArray[np.uint
 def export_recipe(config: TrainConfig, weights: Path, labels: Path, classes: int) -> str:
     """TOML for `edgekit export --recipe`: a file of weights does not say what it must be fed."""
     preprocess = config.preprocess
-    values = {"model": config.model, "weights": str(weights), "labels": str(labels), "num_classes": classes}
+    values = {"model": config.model, "weights": weights.name, "labels": labels.name, "num_classes": classes}
     chosen = {name: getattr(preprocess, name) for name in ("resize", "crop", "interpolation", "mean", "std")}
     lines = [*_toml(values), "", "[preprocess]", *_toml(chosen)]
     return "\n".join(lines) + "\n"
@@ -113,7 +113,8 @@ def command(config: TrainConfig) -> str:
     default = TrainConfig(config.model, config.data)
     for option in (
         "epochs",
-        "polish_epochs",
+        "finish_epochs",
+        "finish_size",
         "batch_size",
         "input_size",
         "start_size",
@@ -140,7 +141,7 @@ def _card(
     rows = {
         "classes": ", ".join(images.classes),
         "training images": f"{len(images):,} ({config.data.name}), kept at {config.stored_size}x{config.stored_size}",
-        "input": f"RGB {config.input_size}x{config.input_size}, mean {config.mean}, std {config.std}",
+        "input": f"RGB {config.final_size}x{config.final_size}, mean {config.mean}, std {config.std}",
         "top-1": measured,
         "file": f"{config.model}.safetensors, float16, {size_bytes:,} bytes",
         "sha256": f"`{digest}`",
@@ -150,7 +151,7 @@ def _card(
         "optimiser": f"AdamW, weight decay {config.weight_decay:g} (none on biases, norms and depthwise filters)",
         "learning rate": f"{config.learning_rate:g}, batch {config.batch_size}: rises {config.warmup_epochs} epochs, "
         f"holds, falls linearly to 0 over the last {config.decay_epochs} of {config.epochs}",
-        "polishing": f"{config.polish_epochs} epochs more with flips and shifts only, from {config.polish_rate:g} to 0",
+        "finish": f"{config.finish_epochs} epochs more at {config.final_size}, rate {config.finish_rate:g} to 0",
         "input size": f"{config.start_size} for {config.start_epochs} epochs, then {config.input_size}",
         "loss": f"cross entropy, label smoothing {config.smoothing:g}",
         "augmentation": f"flip; shift {augment.shift:g}; rotation {augment.rotation:g} degrees, zoom {augment.zoom:g}, "

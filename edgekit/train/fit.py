@@ -15,7 +15,7 @@ from edgekit.errors import EdgekitError
 from edgekit.registry import Preprocess, models
 from edgekit.source.images import ImageFolder
 from edgekit.train import checkpoint, export, schedule
-from edgekit.train.augment import GENTLE, Augment, Normalize, enlarge
+from edgekit.train.augment import Augment, Normalize, enlarge
 from edgekit.train.config import EpochReport, TrainConfig, TrainResult
 from edgekit.train.data import LabelledImages, load_images
 from edgekit.train.small_maps import speed_up_small_maps
@@ -78,13 +78,13 @@ def measure(model: nn.Module, location: Path, preprocess: Preprocess) -> float:
 
 
 def accuracy(model: nn.Module, images: LabelledImages, config: TrainConfig) -> float:
-    """Top-1 in percent at `config.input_size`: `measure` up to Pillow's rounding, and much faster."""
+    """Top-1 in percent at `config.final_size`: `measure` up to Pillow's rounding, and much faster."""
     model.eval()
     normalize = Normalize(config.mean, config.std)
     correct = 0
     with torch.inference_mode():
         for pixels, labels in zip(torch.split(images.pixels, 250), torch.split(images.labels, 250), strict=True):
-            logits = model(enlarge(pixels, config.input_size, normalize))
+            logits = model(enlarge(pixels, config.final_size, normalize))
             correct += int((logits.argmax(1) == labels).sum())
     return 100 * correct / len(images)
 
@@ -98,7 +98,7 @@ class Run:
         self.model = speed_up_small_maps(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(decay_groups(model, config.weight_decay), config.learning_rate)
-        self.normalize = Normalize(config.mean, config.std)
+        self.augment, self.normalize = Augment(), Normalize(config.mean, config.std)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -123,18 +123,18 @@ class Run:
         generator = torch.Generator().manual_seed(self.config.seed * 100_003 + self.epoch)
         torch.manual_seed(self.config.seed * 100_003 + self.epoch)
         size = schedule.input_size(self.config, self.epoch)
-        augment = Augment() if self.epoch < self.config.epochs else GENTLE
+        ema = self.config.ema if self.epoch < self.config.epochs else self.config.finish_ema
         self.model.train()
         total = 0.0
         for step, (pixels, labels) in enumerate(self._batches(generator), start=self.step):
             for group in self.optimizer.param_groups:
                 group["lr"] = schedule.learning_rate(self.config, step, self.steps_per_epoch)
-            logits = self.model(augment(pixels, size, self.normalize, generator))
+            logits = self.model(self.augment(pixels, size, self.normalize, generator))
             loss = F.cross_entropy(logits, labels, label_smoothing=self.config.smoothing)
             self.optimizer.zero_grad()
             torch.autograd.backward(loss)
             self.optimizer.step()
-            average(self.averaged, self.model, min(self.config.ema, (1 + step) / (10 + step)))
+            average(self.averaged, self.model, min(ema, (1 + step) / (10 + step)))
             total += loss.item()
         self.epoch += 1
         self._save()

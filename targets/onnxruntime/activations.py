@@ -91,10 +91,10 @@ def _give_integers(graph: ir.Graph, value: ir.Value, restorer: ir.Node, io: IoTy
 
 def _parameters(graph: ir.Graph, pair: ir.Node, io: IoType) -> list[ir.Value]:
     """(scale, zero point) of a Q or DQ node, the zero point moved to `io`."""
-    scale, zero = pair.inputs[1], pair.inputs[2]
+    scale, zero = pair.inputs[1], pair.inputs[2] if len(pair.inputs) > 2 else None
     assert scale is not None
-    assert zero is not None
-    assert zero.const_value is not None
+    if zero is None or zero.const_value is None:  # ONNX: uint8, 0
+        return [scale, _constant(graph, f"{scale.name}_zero_{io}", np.array(0 if io == "uint8" else -SHIFT, io))]
     number = zero.const_value.numpy().astype(np.int16)
     offset = SHIFT * ((io == "uint8") - (zero.dtype == ir.DataType.UINT8))
     return [scale, _constant(graph, f"{zero.name}_{io}", (number + offset).astype(io))]

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgekit.artifact import FloatArray
-from edgekit.session import open_session
+from edgekit.session import REFUSALS, open_session, refused
 from edgekit.targets.onnxruntime.emit import quantization
 
 
@@ -19,6 +19,7 @@ class OrtRunner:
         # On an x86-64 CPU without VNNI, ONNX Runtime adds pairs of uint8 x int8 products in 16 bits, where they
         # saturate: 7 dB are left of MobileNetV2's 19. This asks for the exact kernels; ARM has no others.
         self._session = open_session(path, str(path), threads=threads, session_x64quantprecision="1")
+        self._where = str(path)
         self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
         graph = ir.load(path).graph if self._stores_integers() else None
         self._in = quantization(graph.inputs[0]) if graph else (None, None)
@@ -31,7 +32,10 @@ class OrtRunner:
         return np.concatenate([self._run_one(image) for image in batch[:, np.newaxis]])
 
     def _run_one(self, image: FloatArray) -> FloatArray:
-        stored = self._session.run([self._output], {self._input: self._to_stored(image)})[0]
+        try:
+            stored = self._session.run([self._output], {self._input: self._to_stored(image)})[0].reshape(1, -1)
+        except REFUSALS as error:
+            raise refused(error, self._where) from error
         scale, zero = self._out
         if scale is None:
             return np.asarray(stored, np.float32)

@@ -109,7 +109,7 @@ def _check_io(io: str, target: Target) -> None:
             "EK302",
             what=f"target {target.name!r} has no {io} input and output",
             where="--io",
-            fix=f"use --io {' or '.join(sorted(allowed))}",
+            fix=f"leave --io out, or use {' or '.join(sorted(allowed - {'int16'}))}",
         )
 
 
@@ -152,14 +152,12 @@ def _write_input(emitter: Emitter, tensor: Tensor, io: str) -> tuple[int, Tensor
 
 
 def _write_output(emitter: Emitter, tensor: Tensor, io: str, taken: set[int]) -> tuple[int, TensorInfo]:
-    """An output as it lies if it is channels-last, else in ONNX order.
+    """An output: feature maps channels-last, as inputs are, everything else in ONNX order.
 
     The app asks for it by name, so the name goes to the tensor that leaves the file, not to one that it was made from;
     a tensor that has a name of its own already (`taken`: an input, another output) is copied.
     """
-    perm = emitter.layout(tensor)
-    if perm != _io_layout(tensor):
-        perm = identity(len(tensor.shape))
+    perm = _io_layout(tensor)
     emitter.at(tensor.name)
     index = emitter.input(tensor, perm)
     if io == "uint8" and tensor.quant is not None:

@@ -44,7 +44,7 @@ def load_interpreter(model: Path | bytes, threads: int = 1, **options: Any) -> A
 
 
 class TFLiteRunner:
-    """Float in, float out, ONNX axis order; see edgekit.artifact.Runner."""
+    """Float in, float out, ONNX axis order; see edgekit.artifact.Runner. The files have images channels-last."""
 
     def __init__(self, path: Path | bytes, threads: int = 1) -> None:
         self.interpreter = load_interpreter(path, threads)
@@ -55,12 +55,11 @@ class TFLiteRunner:
         return np.concatenate([self._run_one(image) for image in batch[:, np.newaxis]])
 
     def _run_one(self, image: FloatArray) -> FloatArray:
-        last = image.ndim == 4 and tuple(self._input["shape"]) != image.shape
-        stored = _to_stored(image.transpose(0, 2, 3, 1) if last else image, self._input)
+        stored = _to_stored(image.transpose(0, 2, 3, 1) if image.ndim == 4 else image, self._input)
         self.interpreter.set_tensor(self._input["index"], stored)
         self.interpreter.invoke()
         real = _to_real(self.interpreter.get_tensor(self._output["index"]), self._output)
-        return np.ascontiguousarray(real.transpose(0, 3, 1, 2) if real.ndim == 4 else real)
+        return np.ascontiguousarray(real.transpose(0, 3, 1, 2) if real.ndim == 4 else real).reshape(1, -1)
 
 
 def _to_stored(real: NDArray[np.float32], detail: dict[str, Any]) -> NDArray[Any]:
