@@ -51,6 +51,7 @@ def export_command(
     fold_normalization: Annotated[
         bool | None, typer.Option("--fold-normalization", help="take raw 0..255 pixels; mean and std go into the graph")
     ] = None,
+    device: Annotated[str | None, typer.Option(metavar="D", help="where the files are run  [default: local]")] = None,
     seed: Annotated[int | None, typer.Option(min=0, metavar="N", help="of everything random  [default: 0]")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="where bundles go  [default: build]")] = None,
     recipe: Annotated[
@@ -75,6 +76,7 @@ def export_command(
         "labels": labels,
         "io": io,
         "fold_normalization": fold_normalization,
+        "device": device,
         "seed": seed,
         "out": out,
     }

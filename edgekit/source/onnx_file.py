@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime
 from google.protobuf.message import DecodeError
 from onnx_ir.passes import common
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from edgekit.errors import EdgekitError
 from edgekit.recipe import Recipe
+from edgekit.session import REFUSALS, open_session
 from edgekit.source import Progress, Source, bundle_name
 from edgekit.source.choices import Shape, chosen_size, class_count, preprocess_for, refuse_weight_options
 from edgekit.source.onnx_input import make_input_static
@@ -21,16 +20,6 @@ from edgekit.source.onnx_precision import to_float32
 OPSET = 21
 QDQ = frozenset(("QuantizeLinear", "DequantizeLinear"))
 INTEGER_OPERATORS = frozenset(("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"))
-
-RUN_REFUSALS = (
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-)
-"""What ONNX Runtime raises on a graph that it cannot load or run."""
 
 
 def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
@@ -116,18 +105,14 @@ def run_on_zeros(graph: ir.Model, shape: Shape, path: Path) -> int | None:
     Errors:
         EK203 the graph cannot take this size, or uses operators that ONNX Runtime does not have.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # the error itself says what the log would
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        data = ir.to_proto(graph).SerializeToString()
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = open_session(ir.to_proto(graph).SerializeToString(), str(path))
         outputs = session.run(None, {session.get_inputs()[0].name: np.zeros(shape, np.float32)})
     except RUN_REFUSALS as error:
+        reason = error.what if isinstance(error, EdgekitError) else str(error).splitlines()[0]
         raise EdgekitError(
             "EK203",
-            what=f"the graph does not run on an input of {'x'.join(map(str, shape))}: {str(error).splitlines()[0]}",
+            what=f"the graph does not run on an input of {'x'.join(map(str, shape))}: {reason}",
             where=str(path),
             fix="choose the size that the model was made for: --input-size HxW",
         ) from error

@@ -1,5 +1,10 @@
 """Module -> ExportedProgram, and what to say when torch.export refuses."""
 
+import io
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from types import TracebackType
 
 import torch
@@ -37,7 +42,8 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgram:
         )
     example = torch.zeros(input_shape)
     try:
-        return torch.export.export(module, (example,), strict=False)
+        with _quiet_refusal():
+            return torch.export.export(module, (example,), strict=False)
     except FAILURES as refused:
         _require_runs(module, example)
         raise EdgekitError(
@@ -47,6 +53,23 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgram:
             fix="make the control flow independent of the data (torch.where, torch.cond), or export the model to ONNX "
             "yourself and give edgekit the .onnx file",
         ) from refused
+
+
+@contextmanager
+def _quiet_refusal() -> Iterator[None]:
+    """Drop what torch prints before it refuses: the graph so far, twice, and a log line. Our error says what matters.
+
+    What is printed on the way to success is passed on.
+    """
+    said, log = io.StringIO(), logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with redirect_stderr(said), redirect_stdout(said):
+            yield
+    finally:
+        log.setLevel(level)
+    sys.stderr.write(said.getvalue())
 
 
 def _require_runs(module: nn.Module, example: torch.Tensor) -> None:

@@ -63,6 +63,19 @@ def one_size_only(folder: Path) -> list[str]:
     return [f"{folder / 'net.py'}:make", "--input-size", "9", "--target", "tflite-fp32"]
 
 
+def data_dependent(folder: Path) -> list[str]:
+    body = "if x.sum() > 0:\n            x = x * 2\n        return x.mean((2, 3))"
+    net = f"class Net(nn.Module):\n    def forward(self, x):\n        {body}\n"
+    (folder / "net.py").write_text(f"from torch import nn\n\n\n{net}\n\ndef make():\n    return Net()\n")
+    return [f"{folder / 'net.py'}:make", "--input-size", "8", "--target", "tflite-fp32"]
+
+
+def misspelt_attribute(folder: Path) -> list[str]:
+    net = "class Net(nn.Module):\n    def forward(self, x):\n        return self.conf(x)\n"
+    (folder / "net.py").write_text(f"from torch import nn\n\n\n{net}\n\ndef make():\n    return Net()\n")
+    return [f"{folder / 'net.py'}:make", "--input-size", "8", "--target", "tflite-fp32"]
+
+
 def unwritable(folder: Path) -> list[str]:
     (folder / "file").write_text("not a folder")
     return ["mobilenet_v2", *RANDOM, "--out", str(folder / "file" / "build")]
@@ -100,6 +113,15 @@ CASES = {
         "nowhere",
     ),
     "a size that the model cannot take": (one_size_only, "EK203", 2, "1x3x9x9"),
+    "control flow that depends on the data": (data_dependent, "EK201", 2, "torch.where"),
+    "a bug in the user's forward": (misspelt_attribute, "EK203", 2, "'Net' object has no attribute 'conf'"),
+    "a seed that is too large": (
+        without_files("mobilenet_v2", *RANDOM, "--seed", "100000000000000000000"),
+        "EK106",
+        2,
+        "seed",
+    ),
+    "an unknown device": (without_files("mobilenet_v2", *RANDOM, "--device", "pi4"), "EK101", 2, "unknown device"),
     "a size that is none": (without_files("mobilenet_v2", *RANDOM, "--input-size", "7x"), "EK106", 2, "7x"),
     "io of a float file": (
         without_files("mobilenet_v2", "--weights", "random", "-t", "tflite-fp32", "--io", "int8"),

@@ -13,7 +13,9 @@ from brief import narrow
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+import edgekit
 from edgekit.cli import main
+from edgekit.errors import EdgekitError
 from edgekit.registry import targets
 
 MODELS = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "resnet18", "resnet20_cifar")
@@ -174,3 +176,45 @@ def test_the_readmes_command_works(tmp_path, monkeypatch, capsys):
     bundle = tmp_path / "build" / "mobilenet_v3_small" / "tflite-int8"
     assert (bundle / "labels.txt").read_text().split()[3] == "cat"
     assert main(["verify", str(bundle)]) == 0
+
+
+HEADS = {
+    "feature map": ("x", (1, 8, 16, 16)),
+    "pooled map": ("nn.functional.adaptive_avg_pool2d(x, 1)", (1, 8, 1, 1)),
+    "rows": ("x.flatten(2)", (1, 8, 256)),
+    "map from a classifier": ("x.mean((2, 3)).reshape(1, 2, 2, 2)", (1, 2, 2, 2)),
+    "class of every pixel": ("x.argmax(1)", (1, 16, 16)),
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_outputs_of_any_shape_are_compared(head, photographs, tmp_path, capsys):
+    expression, shape = HEADS[head]
+    init = "def __init__(self):\n        super().__init__()\n        self.conv = nn.Conv2d(3, 8, 3, padding=1)"
+    forward = f"def forward(self, x):\n        x = self.conv(x)\n        return {expression}"
+    net = f"class Net(nn.Module):\n    {init}\n\n    {forward}\n"
+    (tmp_path / "net.py").write_text(f"from torch import nn\n\n\n{net}\n\ndef make():\n    return Net()\n")
+    options = [
+        "--input-size",
+        "16",
+        "--calibration",
+        str(photographs),
+        "--quiet",
+        "--json",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    chosen = with_targets("tflite-fp32", "ort-fp32", *(() if "argmax" in expression else ("tflite-int8", "ort-int8")))
+    code = main(["export", f"{tmp_path / 'net.py'}:make", *options, *chosen])
+    document = json.loads(capsys.readouterr().out)
+    assert (code, document["error"]) == (0, None)
+    for target in document["targets"]:
+        (output,) = target["outputs"]
+        wanted = [shape[i] for i in (0, 2, 3, 1)] if output["layout"] == "NHWC" else list(shape)
+        assert output["shape"] == wanted
+
+
+def test_a_failed_gate_raises_in_python(photographs, tmp_path):
+    options = {"weights": "random", "input_size": (64, 64), "calibration": photographs, "out": tmp_path}
+    with pytest.raises(EdgekitError, match="EK501"):
+        edgekit.export("mobilenet_v3_small", target="tflite-int8", **options)
