@@ -20,6 +20,8 @@ from edgekit.source.onnx_precision import to_float32
 OPSET = 21
 QDQ = frozenset(("QuantizeLinear", "DequantizeLinear"))
 INTEGER_OPERATORS = frozenset(("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"))
+# What a graph that does not fit its input ends in, on loading or on running.
+RUN_REFUSALS: tuple[type[Exception], ...] = (EdgekitError, *REFUSALS)
 
 
 def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
