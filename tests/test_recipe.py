@@ -108,7 +108,8 @@ def test_a_file_gives_what_options_would(tmp_path):
     made = make_recipe(**read_recipe(path))
     assert made.input_size == (192, 160)
     assert made.targets == ("tflite-int8", "ort-int8")
-    assert made.preprocess == Preprocess(220, (192, 160), mean=(0.5,) * 3, std=(0.5,) * 3)
+    # ImageNet's class names are not assumed where the file names none.
+    assert made.preprocess == Preprocess(220, (192, 160), mean=(0.5,) * 3, std=(0.5,) * 3, labels=None)
     assert made.model_args == {"width": 0.5}
 
 

@@ -9,7 +9,7 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float
     The fall starts `decay_epochs` before the end and is at zero after the last step. The finish falls once more.
     """
     total = config.epochs * steps_per_epoch
-    if step >= total:
+    if config.finish_epochs and step >= total:
         left = config.total_epochs * steps_per_epoch - step
         return config.finish_rate * left / (config.finish_epochs * steps_per_epoch)
     rise = min(1.0, (step + 1) / max(1, config.warmup_epochs * steps_per_epoch))

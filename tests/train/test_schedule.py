@@ -1,5 +1,6 @@
 """Learning rate and input size over a run."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,18 @@ def test_the_input_grows_after_the_first_epochs():
     assert [input_size(chosen, epoch) for epoch in range(4)] == [24, 24, 40, 40]
 
 
-def test_the_recipe_of_the_shipped_weights_is_the_default():
+def test_the_finish_falls_once_more_at_a_larger_input():
+    chosen = config(epochs=2, finish_epochs=2, finish_size=80, finish_rate=0.5, input_size=64, start_epochs=0)
+    found = [learning_rate(chosen, step, STEPS) for step in range(2 * STEPS, 4 * STEPS)]
+    assert found[0] == 0.5
+    assert all(before > after > 0 for before, after in pairwise(found))
+    assert [input_size(chosen, epoch) for epoch in range(4)] == [64, 64, 80, 80]
+    assert chosen.preprocess.crop == (80, 80)
+
+
+def test_the_recipe_of_the_shipped_weights_is_the_default_but_for_its_finish():
     default = TrainConfig(model="mobilenet_v3_small", data=Path("train.zip"))
     assert (default.epochs, default.batch_size, default.learning_rate, default.weight_decay) == (48, 256, 0.003, 0.05)
     assert (default.start_size, default.start_epochs, default.input_size, default.stored_size) == (48, 24, 64, 32)
     assert (default.warmup_epochs, default.decay_epochs, default.smoothing, default.ema) == (2, 20, 0.1, 0.998)
+    assert (default.finish_size, default.finish_rate, default.finish_ema) == (80, 0.001, 0.99)
