@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Before torch is loaded: small tensors gain nothing from threads, and beside another busy process they lose everything.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 try:
     import edgekit
 except ModuleNotFoundError as error:
@@ -54,9 +57,3 @@ def _folder(variable: str, beside: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no test data: {folder} is missing; set {variable}")
     return folder
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    """Small tensors gain nothing from threads, and two cores lose by them."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")

