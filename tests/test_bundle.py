@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import zipfile
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,13 +67,15 @@ def refused(call, code):
     return raised.value
 
 
-@pytest.fixture
+@contextmanager
 def full_disk():
-    """No file may grow beyond a few bytes."""
+    """No file may grow beyond a few bytes; over before pytest itself writes, perhaps into a file."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_what_was_written_is_read_back(bundle):
@@ -190,16 +193,18 @@ def test_a_new_bundle_takes_the_place_of_the_old_one_with_all_its_files(bundle):
     assert beside(bundle) == ["ort-fp32"]
 
 
-def test_a_write_that_fails_leaves_the_old_bundle_whole_and_nothing_beside_it(bundle, full_disk):
+def test_a_write_that_fails_leaves_the_old_bundle_whole_and_nothing_beside_it(bundle):
     before = contents(bundle)
-    error = refused(lambda: write_bundle(bundle, artifact(data=b"newer"), MANIFEST, ""), "EK702")
+    with full_disk():
+        error = refused(lambda: write_bundle(bundle, artifact(data=b"newer"), MANIFEST, ""), "EK702")
     assert "too large" in error.what
     assert contents(bundle) == before
     assert beside(bundle) == ["ort-fp32"]
 
 
-def test_a_first_write_that_fails_leaves_nothing_at_all(folder, tmp_path, full_disk):
-    refused(lambda: write_bundle(folder, artifact(), MANIFEST, ""), "EK702")
+def test_a_first_write_that_fails_leaves_nothing_at_all(folder, tmp_path):
+    with full_disk():
+        refused(lambda: write_bundle(folder, artifact(), MANIFEST, ""), "EK702")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -240,9 +245,10 @@ def test_a_file_in_the_bundles_place_is_not_replaced(folder):
     assert beside(folder) == ["ort-fp32"]
 
 
-def test_folders_that_existed_before_stay(folder, full_disk):
+def test_folders_that_existed_before_stay(folder):
     folder.parent.mkdir(parents=True)
-    refused(lambda: write_bundle(folder, artifact(), MANIFEST, ""), "EK702")
+    with full_disk():
+        refused(lambda: write_bundle(folder, artifact(), MANIFEST, ""), "EK702")
     assert folder.parent.is_dir()
     assert beside(folder) == []
 

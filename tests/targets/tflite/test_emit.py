@@ -86,9 +86,9 @@ def test_a_shape_that_nobody_inferred_is_a_rejection() -> None:
 @pytest.mark.parametrize(
     ("target", "io", "choices"),
     [
-        ("tflite-fp32", "int8", "--io float32"),
-        ("tflite-int16x8", "int8", "--io float32 or int16"),
-        ("tflite-int8", "int16", "--io float32 or int8 or uint8"),
+        ("tflite-fp32", "int8", "use float32"),
+        ("tflite-int16x8", "int8", "leave --io out, or use float32"),
+        ("tflite-int8", "int16", "use float32 or int8 or uint8"),
     ],
 )
 def test_an_io_that_the_target_lacks_is_refused_with_the_choices(target: str, io: str, choices: str) -> None:
