@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +158,9 @@ def scale_of_input(path: Path) -> float:
 
 def test_an_interrupted_export_leaves_nothing(tmp_path):
     command = [sys.executable, "-m", "edgekit", "export", "mobilenet_v3_small", "--target", "tflite-int8"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+    # A shell's background job, as a CI run may be one, ignores SIGINT and hands that down.
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, preexec_fn=heeding) as process:
         assert process.stderr is not None
         next(line for line in process.stderr if line.startswith("done resolve"))
         process.send_signal(signal.SIGINT)
