@@ -82,7 +82,7 @@ def test_the_kind_of_a_source_is_seen_from_its_name(model, kind):
     assert source_kind(model) == kind
 
 
-@pytest.mark.parametrize(("model", "said"), [("a/net.pth", "--weights a/net.pth"), ("net.tflite", "edgekit profile")])
+@pytest.mark.parametrize(("model", "said"), [("a/net.pth", "--weights a/net.pth"), ("net.tflite", ".onnx file")])
 def test_files_that_hold_no_model_say_what_to_do_instead(model, said):
     with pytest.raises(EdgekitError) as raised:
         source_kind(model)

@@ -23,7 +23,8 @@ def tokens(net: Net) -> str:
 def pixels(net: Net) -> str:
     """Swin's order: a convolution's [N, C, H, W] transposed to [N, H, W, C] lies that way already."""
     image = net.conv(net.input(1, 3, 4, 4), 3, 8)
-    return net.op("MatMul", net.op("Transpose", image, perm=[0, 2, 3, 1]), net.weights(8, 5))
+    product = net.op("MatMul", net.op("Transpose", image, perm=[0, 2, 3, 1]), net.weights(8, 5))
+    return net.reshape(product, 16, 5)  # an output of rank 4 would be brought channels-last
 
 
 def inner_axis_elsewhere(net: Net) -> str:
@@ -40,7 +41,8 @@ def classifier(net: Net) -> str:
 def attention_scores(net: Net) -> str:
     """Q K^T: the transposed factor is passed as it lies."""
     query, key = net.plain(1, 2, 5, 4), net.plain(1, 2, 5, 4)
-    return net.op("MatMul", query, net.op("Transpose", key, perm=[0, 1, 3, 2]))
+    scores = net.op("MatMul", query, net.op("Transpose", key, perm=[0, 1, 3, 2]))
+    return net.reshape(scores, 2, 5, 5)  # an output of rank 4 would be brought channels-last
 
 
 def attention_values(net: Net) -> str:
