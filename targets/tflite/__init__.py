@@ -5,8 +5,7 @@ from edgekit.targets.tflite.delegate import delegation
 from edgekit.targets.tflite.emit import emit
 from edgekit.targets.tflite.run import run
 
-# Integer gates are floors below which a file is broken, not targets of quality: the report shows the figures. Rounding
-# the weights of MobileNetV2 to int8 costs everything but 27 to 29 dB by itself, whatever the activations are.
+# Integer gates are floors below which a file is broken, not targets of quality: the report shows the figures.
 INTEGER_GATE = Tolerance(min_sqnr_db=10.0, min_agreement=0.85)
 
 _TARGETS = (
@@ -28,7 +27,7 @@ _TARGETS = (
         "tflite-int16x8",
         "int8 weights, int16 activations; accuracy before speed",
         QuantScheme("int8", "int16"),
-        Tolerance(min_sqnr_db=20.0, min_agreement=0.90),
+        Tolerance(min_sqnr_db=30.0, min_agreement=0.95),
     ),
 )
 

@@ -109,7 +109,7 @@ def test_folded_normalization_takes_raw_pixels(export):
     contract = json.loads((folder / "tflite-int8" / "contract.json").read_text())
     assert code == 0
     assert contract["preprocess"]["mean"] == [0.0, 0.0, 0.0]
-    assert contract["inputs"][0]["scale"] == pytest.approx(1.0, rel=0.01)
+    assert contract["inputs"][0]["scale"] == pytest.approx(1.0)
     assert document["targets"][1]["delegation"]["partitions"] == 1
 
 
