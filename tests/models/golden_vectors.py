@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-UNTOUCHED = ("num_batches_tracked",)
+UNTOUCHED = ("num_batches_tracked", "relative_position_index")
 TOLERANCE = 1e-4
 """Largest difference of a logit, in standard deviations of the reference's logits."""
 
@@ -49,14 +49,19 @@ def unit_values(key: str, count: int) -> NDArray[np.float64]:
     return (2 * (x / 2**32) - 1) * np.sqrt(3)
 
 
-def tensor_values(entry: Entry) -> NDArray[np.float32]:
+def tensor_values(entry: Entry) -> NDArray[np.generic]:
     """What a tensor of that name and shape holds."""
-    values = unit_values(entry.key, int(np.prod(entry.shape)))
-    name, rank = entry.key.rpartition(".")[2], len(entry.shape)
+    count, name, rank = int(np.prod(entry.shape)), entry.key.rpartition(".")[2], len(entry.shape)
+    if name == "index":  # CondenseNet's channel selections: reversed, and the odd half of the features
+        order = np.arange(count)
+        return 2 * order + 1 if entry.key.endswith("output.index") else order[::-1].copy()
+    values = unit_values(entry.key, count)
     if name == "running_var":
         values = 1 + 0.25 * values
     elif name == "running_mean":
         values = 0.1 * values
+    elif name == "relative_position_bias_table":
+        values = 0.5 * values
     elif rank <= 1:
         values = 1 + 0.1 * values if name == "weight" else 0.05 * values
     else:
