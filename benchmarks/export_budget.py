@@ -8,31 +8,14 @@ Nothing is cached between runs. `edgekit --help` is measured too.
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 
+from process import timed
 from rich.console import Console
 from rich.table import Table
 
 GATE_FAILED = 1
-
-
-def timed(arguments: list[str]) -> tuple[float, float, str]:
-    """(user + system seconds, peak MiB, stdout) of `edgekit arguments` as its own process."""
-    command = [sys.executable, "-m", "edgekit", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    output = process.stdout.read().decode()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in (
-        0,
-        GATE_FAILED,
-    ):  # the bundled weights are for 80 pixels: at 224 the cost is what counts
-        raise SystemExit(f"edgekit {' '.join(arguments)} ended with {process.returncode}: {output}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output
+"""The bundled weights are for 80 pixels: at 224 the cost is what counts."""
 
 
 def main() -> None:
@@ -53,7 +36,7 @@ def main() -> None:
             arguments = ["export", options.model, "--weights", options.weights, "--target", options.target]
             arguments += ["--calibration", options.calibration, "--samples", "100", "--json", "--quiet", "--out", out]
             arguments += ["--input-size", options.input_size]
-            cpu_s, peak_mb, output = timed(arguments)
+            cpu_s, peak_mb, output = timed(arguments, accepted=(0, GATE_FAILED))
         stages = json.loads(output)["stages"]
         inside = sum(stage["cpu_s"] for stage in stages)
         parts = [f"start and imports {cpu_s - inside:.2f}", *(f"{s['stage']} {s['cpu_s']:.2f}" for s in stages)]

@@ -1,7 +1,8 @@
 """Models with sane statistics for measurements, where no trained weights are at hand.
 
 Random weights with untrained BatchNorm statistics make scales that no trained net has: XNNPACK then refuses additions
-for no fault of the lowering. One pass over images in training mode settles the statistics.
+for no fault of the lowering, and int8 loses what it loses for no fault of the quantizer. One pass over images settles
+the statistics.
 """
 
 from collections.abc import Callable
@@ -38,17 +39,71 @@ def smooth_images(count: int, height: int, width: int, seed: int = 0) -> FloatAr
     return (contrast * images + colour).astype(np.float32)
 
 
+def settle(module: nn.Module, images: FloatArray) -> nn.Module:
+    """Make an untrained network behave like a trained one on `images`, f32[n, 3, H, W]; returns it in eval mode.
+
+    Norms are mild, their statistics those of the images, and the classifier knows each image as a class of its own.
+    """
+    soften_batch_norm(module)
+    settle_batch_norm(module, images)
+    return know_images(module, images)
+
+
+def soften_batch_norm(module: nn.Module) -> None:
+    """Scale 1/2 and offset 1/2 in every BatchNorm, so that most of what a ReLU sees passes it.
+
+    Fresh networks fold space: every ReLU cuts half of its input, and an error of one layer is larger after the next. A
+    trained ResNet-50 keeps 20 dB in int8 where a fresh one keeps 7.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.constant_(layer.weight, 0.5)
+            nn.init.constant_(layer.bias, 0.5)
+
+
 def settle_batch_norm(module: nn.Module, images: FloatArray) -> nn.Module:
     """Set every BatchNorm's running statistics to those of `images`; returns the module in eval mode."""
+    module.eval()  # no dropout, no stochastic depth
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.reset_running_stats()
             layer.momentum = None  # cumulative average
-    module.train()
+            layer.train()
     with torch.no_grad():
         for batch in torch.split(torch.from_numpy(images), 8):
             module(batch)
     return module.eval()
+
+
+OTHER_CLASSES = 0.2
+"""Deviation of the logits of classes that no image has, against 1 for the right class."""
+
+
+def know_images(module: nn.Module, images: FloatArray) -> nn.Module:
+    """Write a nearest-prototype classifier into the last layer: class i is the feature vector of image i.
+
+    Logits are centred over the images. Those of a random classifier are nearly the same for all images: any file would
+    agree with it, or none.
+    """
+    layers = (layer for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
+    classifier = [layer for layer in layers if layer.bias is not None][-1]
+    seen: list[torch.Tensor] = []
+    hook = classifier.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        for batch in torch.split(torch.from_numpy(images), 8):
+            module(batch)
+        hook.remove()
+        features = torch.cat(seen).flatten(2).mean(2) if seen[0].ndim == 4 else torch.cat(seen)
+        centre = features.mean(0)
+        centred = features - centre
+        weight = classifier.weight.flatten(1)
+        weight *= OTHER_CLASSES / (centred @ weight.T).std()
+        known = min(len(weight), len(images))
+        weight[:known] = (centred / centred.square().sum(1, keepdim=True))[:known]
+        classifier.weight.copy_(weight.reshape(classifier.weight.shape))
+        assert classifier.bias is not None
+        classifier.bias.copy_(-(weight @ centre))
+    return module
 
 
 def train_briefly(module: nn.Module, images: FloatArray, most_steps: int = 40) -> nn.Module:
@@ -83,7 +138,7 @@ class Settled:
         _, height, width = spec.input_shape
         images = smooth_images(count, size or height, size or width)
         torch.manual_seed(0)
-        module = settle_batch_norm(spec.build(), images)
+        module = settle(spec.build(), images)
         return Settled(name, simplify(trace(module, (1, *images.shape[1:]))), images)
 
     def emit(self, target_name: str, prepare: Callable[[ir.Model], ir.Model] = prepare_integer) -> Emitted:
