@@ -106,24 +106,6 @@ def know_images(module: nn.Module, images: FloatArray) -> nn.Module:
     return module
 
 
-def train_briefly(module: nn.Module, images: FloatArray, most_steps: int = 40) -> nn.Module:
-    """Teach the network to tell the colours of `images` apart, then settle its statistics; returns it in eval mode.
-
-    The outputs of an untrained network hardly depend on the image, and agreement between two files means nothing then.
-    """
-    inputs, classes = torch.from_numpy(images), torch.arange(len(images)) % len(COLOURS)
-    optimizer = torch.optim.AdamW(module.parameters(), 2e-3)
-    module.train()
-    for _ in range(most_steps):
-        loss = nn.functional.cross_entropy(module(inputs), classes)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        if loss.item() < 0.01:
-            break
-    return settle_batch_norm(module, images)
-
-
 @dataclass(frozen=True)
 class Settled:
     """A zoo model with settled statistics, simplified, with calibration images."""

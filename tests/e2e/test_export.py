@@ -10,33 +10,40 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from brief import CLASSES, narrow
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from small import CLASSES, SMALL
 
 import edgekit
 from edgekit.cli import main
 from edgekit.errors import EdgekitError
 from edgekit.registry import targets
 
-MODELS = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "resnet18", "resnet20_cifar")
 FAST = tuple(name for name in targets.names() if name != "tflite-int16x8")  # its kernels are slow: tested below
 BUNDLE = {"contract.json", "golden.npz", "manifest.json", "report.html"}
 
 
 @pytest.fixture
-def export(capsys, photographs, brief_weights, tmp_path):
+def export(capsys, photographs, settled_weights, tmp_path):
     """A function that exports and returns (exit code, the JSON document, the folder of bundles)."""
 
     def run(model: str, *arguments: str, out: Path | None = None):
         folder = out or tmp_path / "build"
         if model != "mobilenet_v3_small":  # it has trained weights, and images of its own
-            given = {"num-classes": CLASSES, "weights": brief_weights(model), "calibration": photographs}
-            arguments += tuple(word for key, value in given.items() for word in (f"--{key}", str(value)))
-            arguments += tuple(w for key, value in narrow(model).items() for w in ("--model-arg", f"{key}={value}"))
-            arguments += ("--input-size", "64")
+            arguments += settled_arguments(model)
         code = main(["export", model, *arguments, "--quiet", "--json", "--out", str(folder)])
         return code, json.loads(capsys.readouterr().out), folder / model
+
+    def settled_arguments(model: str) -> tuple[str, ...]:
+        options, size = SMALL[model]
+        given = {
+            "num-classes": CLASSES,
+            "weights": settled_weights(model),
+            "calibration": photographs,
+            "input-size": size,
+        }
+        named = (("model-arg", f"{key}={value}") for key, value in options.items())
+        return tuple(word for key, value in (*given.items(), *named) for word in (f"--{key}", str(value)))
 
     return run
 
@@ -55,15 +62,12 @@ def test_trained_weights_pass_the_gates_of_every_target(export):
         assert main(["verify", str(folder / name)]) == 0
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_every_model_is_lowered_to_every_target(model, export):
-    # What int8 itself costs says nothing about a network that was trained for seconds: the file must be what was asked.
-    _, document, _ = export(model, *with_targets(*FAST))
-    assert [target["target"] for target in document["targets"]] == list(FAST)
+@pytest.mark.parametrize("model", sorted(set(SMALL) - {"mobilenet_v3_small"}))
+def test_every_family_passes_the_gates_of_every_target(model, export):
+    code, document, _ = export(model, *with_targets(*FAST))
+    failed = [(t["target"], hop) for t in document["targets"] for hop in t["parity"]["hops"] if not hop["passed"]]
+    assert (code, failed) == (0, [])
     for target in document["targets"]:
-        for hop in target["parity"]["hops"]:
-            exact = hop["name"] in ("onnx", "simplified", "tflite-fp32", "ort-fp32") or hop["reference"] == "quantized"
-            assert hop["passed"] or not exact, (target["target"], hop)
         if target["target"] in ("tflite-fp32", "tflite-int8"):
             assert target["delegation"] == {"delegate": "XNNPACK", "partitions": 1, "undelegated": []}
             assert "TRANSPOSE" not in target["operators"]
