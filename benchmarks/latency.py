@@ -34,11 +34,11 @@ def prepare_with_builtin_hard_swish(model: ir.Model) -> ir.Model:
     return copy
 
 
-def median_ms(files: dict[str, Emitted], rounds: int, repeats: int) -> dict[str, float]:
+def median_ms(files: dict[str, bytes], rounds: int, repeats: int) -> dict[str, float]:
     """CPU milliseconds per inference of each file, all files in turn in every round."""
     runs: dict[str, Callable[[], None]] = {}
-    for name, emitted in files.items():
-        interpreter = load_interpreter(emitted.data)
+    for name, data in files.items():
+        interpreter = load_interpreter(data)
         interpreter.invoke()
         runs[name] = interpreter.invoke
     samples: dict[str, list[float]] = {name: [] for name in files}
@@ -58,7 +58,10 @@ def measure(name: str, rounds: int, repeats: int) -> dict[str, tuple[float, Emit
         "int8 HARD_SWISH": model.emit("tflite-int8", prepare_with_builtin_hard_swish),
         "int8": model.emit("tflite-int8"),
     }
-    return {kind: (ms, files[kind]) for kind, ms in median_ms(files, rounds, repeats).items()}
+    return {
+        kind: (ms, files[kind])
+        for kind, ms in median_ms({kind: file.data for kind, file in files.items()}, rounds, repeats).items()
+    }
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from edgekit.report.markdown import (
     supported_ops_markdown,
     targets_markdown,
 )
+from edgekit.report.zoo import load_measured, zoo_markdown
 from edgekit.targets.tflite.rules import lowerings
 
 SOURCES = ("edgekit", "models", "targets")
@@ -56,6 +57,14 @@ def test_the_document_of_errors_is_the_catalogue(repository, update_golden):
 
 def test_the_document_of_operators_is_the_registry_of_lowerings(repository, update_golden):
     compare_document(repository / "docs" / "supported-ops.md", supported_ops_markdown(lowerings), update_golden)
+
+
+def test_the_document_of_the_zoo_is_the_record(repository, update_golden):
+    compare_document(repository / "docs" / "zoo.md", zoo_markdown(load_measured()), update_golden)
+
+
+def test_every_model_was_measured_at_full_size(repository):
+    assert set(load_measured().models) == set(models.names()), "run: python benchmarks/zoo.py --images DIR"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`edgekit models`, `targets`, `doctor` and `explain`: what there is, without running anything."""
+"""`edgekit targets`, `doctor` and `explain`: what there is, without running anything."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,63 +10,9 @@ from edgekit.cli.output import error_document, print_json
 from edgekit.errors import CATALOGUE, EXIT_CODES, EdgekitError, did_you_mean
 
 if TYPE_CHECKING:
-    from edgekit.registry import ModelSpec, Target
+    from edgekit.registry import Target
 
 OPTIONAL = ("timm", "torchvision", "tflite-runtime")
-
-
-@app.command("models")
-def models_command(
-    name: Annotated[str | None, typer.Argument(help="show one model in full")] = None, as_json: JsonFlag = False
-) -> None:
-    """List the zoo, or show one model: parameters, MACs, paper, known weights."""
-    from edgekit.registry import models
-
-    documents = [model_document(spec) for spec in ([models.get(name)] if name else models)]
-    if as_json:
-        print_json({"models": documents})
-    elif name:
-        show_model(documents[0])
-    else:
-        from edgekit.report.terminal import print_table
-
-        columns = ("model", "input", "params", "MACs", "weights", "paper")
-        print_table(columns, [model_row(document) for document in documents], right=("params", "MACs"))
-
-
-def model_document(spec: "ModelSpec") -> dict[str, Any]:
-    """One zoo model as JSON."""
-    weights = [
-        {"name": w.name, "classes": w.num_classes, "top1": w.top1, "dataset": w.dataset, "source": w.source}
-        for w in spec.weights
-    ]
-    return {
-        "name": spec.name,
-        "input_shape": list(spec.input_shape),
-        "params": spec.params,
-        "macs": spec.macs,
-        "paper": spec.paper,
-        "reference": spec.reference,
-        "weights": weights,
-    }
-
-
-def model_row(document: dict[str, Any]) -> tuple[str, ...]:
-    _, height, width = document["input_shape"]
-    weights = ", ".join(w["name"] for w in document["weights"]) or "-"
-    size, macs = f"{document['params'] / 1e6:.2f} M", f"{document['macs'] / 1e6:,.0f} M"
-    return (document["name"], f"{height}x{width}", size, macs, weights, document["paper"])
-
-
-def show_model(document: dict[str, Any]) -> None:
-    for label, cell in zip(("model", "input", "params", "MACs"), model_row(document), strict=False):
-        print(f"{label:<10} {cell}")
-    print(f"{'paper':<10} {document['paper']}\n{'equals':<10} {document['reference']}")
-    for weights in document["weights"]:
-        top1 = (
-            f"{weights['top1']} % top-1 on {weights['dataset']}" if weights["top1"] is not None else weights["dataset"]
-        )
-        print(f"{'weights':<10} {weights['name']}: {weights['classes']} classes, {top1}  {weights['source']}".rstrip())
 
 
 @app.command("targets")

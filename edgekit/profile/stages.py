@@ -41,11 +41,11 @@ def stages(module: nn.Module, input_shape: tuple[int, ...]) -> list[Stage]:
     """
     shapes: dict[str, tuple[int, ...]] = {}
     state = {name: tensor.to("meta") for name, tensor in [*module.named_parameters(), *module.named_buffers()]}
-    with ExitStack() as hooks, torch.no_grad():
+    with ExitStack() as hooks, torch.no_grad(), torch.device("meta"):
         for name, part in module.named_modules():
             hooks.callback(part.register_forward_hook(_recorder(shapes, name)).remove)
         counter = hooks.enter_context(FlopCounterMode(display=False))
-        functional_call(module, state, (torch.empty(input_shape, device="meta"),))
+        functional_call(module, state, (torch.empty(input_shape),))
     macs: dict[str, int] = defaultdict(int)
     for path, operators in counter.get_flop_counts().items():
         if path != "Global":  # the root once more
