@@ -102,3 +102,28 @@ def _version(em: Emitter, weights: Tensor, depthwise: bool, group: int, window: 
     if depthwise and weights.quant is None and window.dilations != (1, 1):
         return (2, "1.12.0")
     return None
+
+
+def sum_windows(
+    em: Emitter,
+    source: Tensor,
+    output: Tensor,
+    kernel: tuple[int, int],
+    factor: float,
+    options: dict[str, int],
+    clamp: tuple[float, float] | None = None,
+) -> None:
+    """Per channel, the sum over a window times `factor`: DEPTHWISE_CONV_2D with equal weights, which XNNPACK takes.
+
+    Exact on integers: every stored weight is 1, its scale is the factor.
+    """
+    channels = source.shape[1]
+    shape = (channels, 1, *kernel)
+    weights = Tensor(f"{output.name}/window", shape, "float32", data=np.full(shape, factor, np.float32))
+    if source.quant is not None:
+        weights.data, weights.dtype = np.ones(shape, np.int8), "int8"
+        weights.quant = Quant(np.full(channels, factor, np.float32), np.zeros(channels, np.int64), 0)
+    bias = bias_constant(em, None, source, weights, channels)
+    inputs = [em.input(source, NHWC), stored_weights(em, weights, (1, 2, 3, 0), dynamic=False), bias]
+    options = {**options, "dilationHFactor": 1, "dilationWFactor": 1, "depthMultiplier": 1}
+    em.write("DEPTHWISE_CONV_2D", inputs, output, NHWC, options, clamp=clamp)

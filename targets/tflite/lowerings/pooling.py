@@ -7,6 +7,7 @@ from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.graph import Node, Tensor
 from edgekit.targets.tflite.layout import channels_last
 from edgekit.targets.tflite.lowerings._window import SAME, VALID, Window, explicit_pad, pad_input
+from edgekit.targets.tflite.lowerings.convolution import sum_windows
 from edgekit.targets.tflite.rules import INTEGERS, lowering
 
 NHWC = channels_last(4)
@@ -60,33 +61,42 @@ def _lowest(tensor: Tensor) -> float:
     return float(tensor.quant.scale[0]) * (limits.min - int(tensor.quant.zero_point[0]))
 
 
-def averages_uneven_padding(node: Node) -> str | None:
-    if legal_pool(node) is None and _correction(node, Window.of(node, node.attrs["kernel_shape"])) is not None:
-        return "an average that leaves out uneven padding needs a multiplication per border pixel"
-    return None
+def leaves_out_padding(node: Node) -> str | None:
+    if legal_pool(node) is not None:
+        return None
+    window = Window.of(node, node.attrs["kernel_shape"])
+    uneven = _leaves_out_same(node, window) or _correction(node, window) is not None
+    return "an average that leaves out padding divides by fewer pixels at the border" if uneven else None
 
 
 @lowering(
     "AveragePool",
-    ("AVERAGE_POOL_2D", "PAD", "MUL"),
+    ("AVERAGE_POOL_2D", "DEPTHWISE_CONV_2D", "PAD", "MUL"),
     integer=INTEGERS,
     same_quant=True,
-    stays_float=averages_uneven_padding,
+    stays_float=leaves_out_padding,
     legal=legal_pool,
 )
 def lower_average_pool(em: Emitter, node: Node) -> None:
     """TFLite divides by the pixels inside the input (SAME); ONNX may count the padding too.
 
     count_include_pad: PAD, then VALID. Otherwise SAME where the windows are equal; where they are not, PAD, VALID and a
-    constant factor kernel / count per border pixel.
+    constant factor kernel / count per border pixel. XNNPACK takes these in float only, where they stay in an int8 graph
+    too (its DEQUANTIZE and QUANTIZE are delegated); an int8 pool that counts every pixel is a depthwise convolution.
     """
     window = Window.of(node, node.attrs["kernel_shape"])
+    correction = _correction(node, window)
     source, padding = node.input(0), VALID
-    if window.is_same and not window.is_valid and not node.attrs.get("count_include_pad", 0):
+    if source.dtype == "int8":
+        source, padding = pad_input(em, source, window, None)
+        share = 1 / (window.kernel[0] * window.kernel[1])
+        options = {"padding": padding, "strideH": window.strides[0], "strideW": window.strides[1]}
+        sum_windows(em, source, node.output, window.kernel, share, options, node.clamp)
+        return
+    if _leaves_out_same(node, window):
         padding = SAME
     elif not window.is_valid:
         source = explicit_pad(em, source, window, None)
-    correction = _correction(node, window)
     options = _pool_options(window, padding)
     if correction is None:
         em.write("AVERAGE_POOL_2D", [em.input(source, NHWC)], node.output, NHWC, options, clamp=node.clamp)
@@ -95,6 +105,11 @@ def lower_average_pool(em: Emitter, node: Node) -> None:
     em.write("AVERAGE_POOL_2D", [em.input(source, NHWC)], pooled, NHWC, options)
     factors = em.parameter(correction, "kernel/count")
     em.write("MUL", [em.input(pooled, NHWC), factors], node.output, NHWC, clamp=node.clamp)
+
+
+def _leaves_out_same(node: Node, window: Window) -> bool:
+    """TFLite's SAME has these windows, and ONNX too divides by the pixels inside the input."""
+    return window.is_same and not window.is_valid and not node.attrs.get("count_include_pad", 0)
 
 
 def _correction(node: Node, window: Window) -> NDArray[np.float32] | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekit.targets.tflite.emitter import Emitter
-from edgekit.targets.tflite.graph import Node, Quant, Tensor
+from edgekit.targets.tflite.graph import Node, Tensor
 from edgekit.targets.tflite.layout import (
     Perm,
     channels_last,
@@ -17,7 +17,7 @@ from edgekit.targets.tflite.layout import (
     transpose_perm,
 )
 from edgekit.targets.tflite.lowerings._window import VALID
-from edgekit.targets.tflite.lowerings.convolution import bias_constant, stored_weights
+from edgekit.targets.tflite.lowerings.convolution import sum_windows
 from edgekit.targets.tflite.rules import INTEGERS, lowering
 
 
@@ -129,15 +129,8 @@ def _subsample(em: Emitter, source: Tensor, output: Tensor, starts: list[int], s
         cut = em.scratch(source, reach)
         _slice(em, source, cut, starts)
         source = cut
-    channels, perm = source.shape[1], channels_last(4)
-    ones = Tensor(f"{output.name}/ones", (channels, 1, 1, 1), "float32", data=np.ones((channels, 1, 1, 1), np.float32))
-    if source.quant is not None:
-        ones.data, ones.dtype = np.ones(ones.shape, np.int8), "int8"
-        ones.quant = Quant(np.ones(channels, np.float32), np.zeros(channels, np.int64), 0)
-    bias = bias_constant(em, None, source, ones, channels)
-    inputs = [em.input(source, perm), stored_weights(em, ones, (1, 2, 3, 0), dynamic=False), bias]
-    window = {"padding": VALID, "strideH": steps[2], "strideW": steps[3], "dilationHFactor": 1, "dilationWFactor": 1}
-    em.write("DEPTHWISE_CONV_2D", inputs, output, perm, {**window, "depthMultiplier": 1})
+    options = {"padding": VALID, "strideH": steps[2], "strideW": steps[3]}
+    sum_windows(em, source, output, (1, 1), 1.0, options)
 
 
 def slice_bounds(node: Node) -> tuple[list[int], list[int]]:
