@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 Norm = Callable[[int], nn.Module]
@@ -41,6 +42,10 @@ def hard_swish() -> nn.Module:
     return nn.Hardswish(inplace=True)
 
 
+def silu() -> nn.Module:
+    return nn.SiLU(inplace=True)
+
+
 class ConvNormAct(nn.Sequential):
     """Conv (no bias, padding that keeps the size at stride 1), norm and, unless None, activation: keys `0`, `1`."""
 
@@ -60,27 +65,45 @@ class ConvNormAct(nn.Sequential):
 
 
 class SqueezeExcite(nn.Module):
-    """Scale each channel by a gate computed from the channel means: `x * gate(fc2(relu(fc1(mean(x)))))`.
+    """Scale each channel by a gate computed from the channel means: `x * gate(fc2(activation(fc1(mean(x)))))`.
 
     Args:
         channels: of input and output.
         squeezed: width of the bottleneck.
         gate: activation with values in 0..1.
+        activation: of the bottleneck.
 
     Source: Hu et al. 2018, arXiv:1709.01507, section 3.
     """
 
-    def __init__(self, channels: int, squeezed: int, gate: Activation) -> None:
+    def __init__(self, channels: int, squeezed: int, gate: Activation, activation: Activation = nn.ReLU) -> None:
         super().__init__()
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc1 = nn.Conv2d(channels, squeezed, 1)
-        self.relu = nn.ReLU()
+        self.activation = activation()
         self.fc2 = nn.Conv2d(squeezed, channels, 1)
         self.gate = gate()
 
     def forward(self, x: Tensor) -> Tensor:
-        gate: Tensor = self.gate(self.fc2(self.relu(self.fc1(self.avgpool(x)))))
+        gate: Tensor = self.gate(self.fc2(self.activation(self.fc1(self.avgpool(x)))))
         return x * gate
+
+
+class StochasticDepth(nn.Module):
+    """In training, zero a sample's branch with probability `drop` and scale the others up; in inference, nothing.
+
+    f32[N, ...] -> the same shape. Source: Huang et al. 2016, arXiv:1603.09382, section 3.
+    """
+
+    def __init__(self, drop: float) -> None:
+        super().__init__()
+        self.drop = drop
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.drop == 0:
+            return x
+        kept = torch.rand(x.shape[0], *[1] * (x.dim() - 1), device=x.device) >= self.drop
+        return x * kept / (1 - self.drop)
 
 
 def init_weights(module: nn.Module, linear_std: float = 0.01) -> None:
