@@ -26,6 +26,7 @@ from edgekit.passes.eliminate_identity import eliminate_identity
 from edgekit.passes.fold_affine import fold_affine
 from edgekit.passes.fold_batch_norm import fold_batch_norm
 from edgekit.passes.fold_constants import fold_constants
+from edgekit.passes.fold_crop import fold_crop
 from edgekit.passes.fold_input_affine import fold_input_affine
 from edgekit.passes.fold_pad import fold_pad
 from edgekit.passes.fuse_gelu import fuse_gelu
@@ -51,6 +52,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     canonicalize_reduce_mean,
     canonicalize_reshape,
     fold_pad,
+    fold_crop,
     canonicalize_conv,
     fold_batch_norm,
     decompose_batch_norm,

@@ -39,7 +39,7 @@ def _fold_all(node: ir.Node) -> bool:
 
 def _fold(node: ir.Node) -> bool:
     pad = sole_producer(node.inputs[0], "Pad")
-    extra = _spatial_zeros(pad) if pad is not None else None
+    extra = spatial_zeros(pad) if pad is not None else None
     if pad is None or extra is None or "auto_pad" in node.attributes:
         return False
     own = list(ints_attribute(node, "pads") or [0] * len(extra))
@@ -56,7 +56,7 @@ def _fold(node: ir.Node) -> bool:
     return True
 
 
-def _spatial_zeros(pad: ir.Node) -> list[int] | None:
+def spatial_zeros(pad: ir.Node) -> list[int] | None:
     """The Pad's amounts without batch and channel, begin and end; None when it is not a plain spatial zero padding."""
     shape, amounts = shape_of(pad.inputs[0]), constant(pad.inputs[1])
     fill = pad.inputs[2] if len(pad.inputs) > 2 else None

@@ -74,6 +74,17 @@ def pad(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
     return Value(padded, (*x.shape[:2], x.shape[2] + top, x.shape[3] + right))
 
 
+def crop(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
+    """A map without its first row, or without its last column, often one that was framed before."""
+    framed = conv(g, draw, pad(g, draw, x, values), values) if draw(st.booleans()) else pad(g, draw, x, values)
+    axis = draw(st.sampled_from([2, 3]))
+    if framed.shape[axis] < 2:
+        return framed
+    first, last = (1, 99) if axis == 2 else (0, -1)
+    kept = g.op("Slice", framed.name, g.integers(first), g.integers(last), g.integers(axis))
+    return Value(kept, tuple(size - (i == axis) for i, size in enumerate(framed.shape)))
+
+
 def pool(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
     kernel = draw(st.sampled_from([2, 3])) if min(x.shape[2:]) >= 3 else 1
     padded = int(kernel > 1 and draw(st.booleans()))
@@ -239,7 +250,7 @@ def reshape(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
 
 
 MAP_STEPS = [block, block, block, conv, conv, batch_norm, per_channel, pad, pool, mean, concat]
-MAP_STEPS += [squeeze_and_excite, head]
+MAP_STEPS += [squeeze_and_excite, head, crop]
 ROW_STEPS = [linear, linear, linear]
 ANY_STEPS = [by_number, same_shape, neutral, bounded, activation, activation, layer_norm, softmax, transpose, halves]
 ANY_STEPS += [reshape]
