@@ -2,6 +2,8 @@
 
 The bottleneck has its stride in the 3x3 convolution, as torchvision's weights do ("v1.5"); the paper and Caffe put it
 in the first 1x1. Keys and shapes are the same, the outputs are not.
+
+Every builder takes `squeeze_excite`: each block then scales its branch before the sum (Hu et al., models/senet.py).
 """
 
 from collections.abc import Callable
@@ -9,7 +11,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgekit.models._blocks import ConvNormAct, batch_norm, init_weights
+from edgekit.models._blocks import ConvNormAct, SqueezeExcite, batch_norm, init_weights, make_divisible
 from edgekit.models._torchvision import torchvision_weights
 from edgekit.registry import Preprocess, Weights, register_model
 
@@ -17,6 +19,19 @@ PAPER = "arXiv:1512.03385"
 
 Shortcut = Callable[[int, int, int], nn.Module]
 """(inputs, outputs, stride) -> what stands beside a block that changes the shape."""
+
+Attention = Callable[[int], nn.Module]
+"""(channels) -> what a block's branch goes through before the sum; shapes stay."""
+
+REDUCTION = 16
+"""Channels of a squeeze-excite block over those of its bottleneck: the paper's r."""
+
+
+def attention_of(squeeze_excite: bool, divisor: int) -> Attention | None:
+    """A maker of squeeze-excite blocks with bottlenecks of multiples of `divisor` channels; or None."""
+    if not squeeze_excite:
+        return None
+    return lambda channels: SqueezeExcite(channels, make_divisible(channels / REDUCTION, divisor), nn.Sigmoid)
 
 
 class SubsampleAndPad(nn.Module):
@@ -44,7 +59,14 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, inputs: int, width: int, stride: int, downsample: nn.Module | None) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        stride: int,
+        downsample: nn.Module | None,
+        attention: Attention | None = None,
+    ) -> None:
         super().__init__()
         norm = batch_norm()
         self.conv1 = nn.Conv2d(inputs, width, 3, stride, 1, bias=False)
@@ -52,11 +74,13 @@ class BasicBlock(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.bn2 = norm(width)
+        self.se = attention(width) if attention else None
         self.downsample = downsample
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
+        y = self.se(y) if self.se else y
         total: Tensor = self.relu(y + (self.downsample(x) if self.downsample else x))
         return total
 
@@ -66,7 +90,14 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, inputs: int, width: int, stride: int, downsample: nn.Module | None) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        stride: int,
+        downsample: nn.Module | None,
+        attention: Attention | None = None,
+    ) -> None:
         super().__init__()
         norm, outputs = batch_norm(), width * self.expansion
         self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
@@ -76,12 +107,14 @@ class Bottleneck(nn.Module):
         self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
         self.bn3 = norm(outputs)
         self.relu = nn.ReLU(inplace=True)
+        self.se = attention(outputs) if attention else None
         self.downsample = downsample
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
+        y = self.se(y) if self.se else y
         total: Tensor = self.relu(y + (self.downsample(x) if self.downsample else x))
         return total
 
@@ -89,12 +122,20 @@ class Bottleneck(nn.Module):
 Block = type[BasicBlock] | type[Bottleneck]
 
 
-def make_stage(block: Block, inputs: int, width: int, depth: int, stride: int, shortcut: Shortcut) -> nn.Sequential:
+def make_stage(
+    block: Block,
+    inputs: int,
+    width: int,
+    depth: int,
+    stride: int,
+    shortcut: Shortcut,
+    attention: Attention | None = None,
+) -> nn.Sequential:
     """`depth` blocks; the first one takes the stride, and a shortcut where it changes the shape."""
     outputs = width * block.expansion
     downsample = shortcut(inputs, outputs, stride) if stride != 1 or inputs != outputs else None
-    rest = (block(outputs, width, 1, None) for _ in range(depth - 1))
-    return nn.Sequential(block(inputs, width, stride, downsample), *rest)
+    first = block(inputs, width, stride, downsample, attention)
+    return nn.Sequential(first, *(block(outputs, width, 1, None, attention) for _ in range(depth - 1)))
 
 
 class ResNet(nn.Module):
@@ -102,18 +143,22 @@ class ResNet(nn.Module):
 
     Args:
         depths: blocks of each of the four stages.
+        squeeze_excite: in every block. As in timm, its bottleneck is a multiple of 8 channels.
     """
 
-    def __init__(self, block: Block, depths: tuple[int, int, int, int], num_classes: int) -> None:
+    def __init__(
+        self, block: Block, depths: tuple[int, int, int, int], num_classes: int, squeeze_excite: bool = False
+    ) -> None:
         super().__init__()
+        attention = attention_of(squeeze_excite, divisor=8)
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = batch_norm()(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.layer1 = make_stage(block, 64, 64, depths[0], 1, project)
-        self.layer2 = make_stage(block, 64 * block.expansion, 128, depths[1], 2, project)
-        self.layer3 = make_stage(block, 128 * block.expansion, 256, depths[2], 2, project)
-        self.layer4 = make_stage(block, 256 * block.expansion, 512, depths[3], 2, project)
+        self.layer1 = make_stage(block, 64, 64, depths[0], 1, project, attention)
+        self.layer2 = make_stage(block, 64 * block.expansion, 128, depths[1], 2, project, attention)
+        self.layer3 = make_stage(block, 128 * block.expansion, 256, depths[2], 2, project, attention)
+        self.layer4 = make_stage(block, 256 * block.expansion, 512, depths[3], 2, project, attention)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(512 * block.expansion, num_classes)
         init_weights(self)
@@ -131,17 +176,21 @@ class CifarResNet(nn.Module):
     Args:
         depth: layers with weights: 6 n + 2.
         shortcut: option A as in the paper's table 6; many other implementations take `project`, option B.
+        squeeze_excite: in every block; widths this small are not rounded.
     """
 
-    def __init__(self, depth: int, num_classes: int, shortcut: Shortcut = SubsampleAndPad) -> None:
+    def __init__(
+        self, depth: int, num_classes: int, shortcut: Shortcut = SubsampleAndPad, squeeze_excite: bool = False
+    ) -> None:
         super().__init__()
+        attention = attention_of(squeeze_excite, divisor=1)
         blocks = (depth - 2) // 6
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.bn1 = batch_norm()(16)
         self.relu = nn.ReLU(inplace=True)
-        self.layer1 = make_stage(BasicBlock, 16, 16, blocks, 1, shortcut)
-        self.layer2 = make_stage(BasicBlock, 16, 32, blocks, 2, shortcut)
-        self.layer3 = make_stage(BasicBlock, 32, 64, blocks, 2, shortcut)
+        self.layer1 = make_stage(BasicBlock, 16, 16, blocks, 1, shortcut, attention)
+        self.layer2 = make_stage(BasicBlock, 16, 32, blocks, 2, shortcut, attention)
+        self.layer3 = make_stage(BasicBlock, 32, 64, blocks, 2, shortcut, attention)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(64, num_classes)
         init_weights(self)
@@ -159,9 +208,9 @@ class CifarResNet(nn.Module):
     reference="torchvision/resnet18",
     weights=(torchvision_weights("ResNet18_Weights.IMAGENET1K_V1", "resnet18-f37072fd.pth", 69.758),),
 )
-def resnet18(num_classes: int = 1000) -> nn.Module:
+def resnet18(num_classes: int = 1000, squeeze_excite: bool = False) -> nn.Module:
     """ResNet-18."""
-    return ResNet(BasicBlock, (2, 2, 2, 2), num_classes)
+    return ResNet(BasicBlock, (2, 2, 2, 2), num_classes, squeeze_excite)
 
 
 @register_model(
@@ -171,9 +220,9 @@ def resnet18(num_classes: int = 1000) -> nn.Module:
     reference="torchvision/resnet34",
     weights=(torchvision_weights("ResNet34_Weights.IMAGENET1K_V1", "resnet34-b627a593.pth", 73.314),),
 )
-def resnet34(num_classes: int = 1000) -> nn.Module:
+def resnet34(num_classes: int = 1000, squeeze_excite: bool = False) -> nn.Module:
     """ResNet-34."""
-    return ResNet(BasicBlock, (3, 4, 6, 3), num_classes)
+    return ResNet(BasicBlock, (3, 4, 6, 3), num_classes, squeeze_excite)
 
 
 @register_model(
@@ -186,9 +235,9 @@ def resnet34(num_classes: int = 1000) -> nn.Module:
         torchvision_weights("ResNet50_Weights.IMAGENET1K_V1", "resnet50-0676ba61.pth", 76.13, name="imagenet-v1"),
     ),
 )
-def resnet50(num_classes: int = 1000) -> nn.Module:
+def resnet50(num_classes: int = 1000, squeeze_excite: bool = False) -> nn.Module:
     """ResNet-50, v1.5."""
-    return ResNet(Bottleneck, (3, 4, 6, 3), num_classes)
+    return ResNet(Bottleneck, (3, 4, 6, 3), num_classes, squeeze_excite)
 
 
 @register_model(
@@ -201,9 +250,9 @@ def resnet50(num_classes: int = 1000) -> nn.Module:
         torchvision_weights("ResNet101_Weights.IMAGENET1K_V1", "resnet101-63fe2227.pth", 77.374, name="imagenet-v1"),
     ),
 )
-def resnet101(num_classes: int = 1000) -> nn.Module:
+def resnet101(num_classes: int = 1000, squeeze_excite: bool = False) -> nn.Module:
     """ResNet-101, v1.5."""
-    return ResNet(Bottleneck, (3, 4, 23, 3), num_classes)
+    return ResNet(Bottleneck, (3, 4, 23, 3), num_classes, squeeze_excite)
 
 
 @register_model(
@@ -216,9 +265,9 @@ def resnet101(num_classes: int = 1000) -> nn.Module:
         torchvision_weights("ResNet152_Weights.IMAGENET1K_V1", "resnet152-394f9c45.pth", 78.312, name="imagenet-v1"),
     ),
 )
-def resnet152(num_classes: int = 1000) -> nn.Module:
+def resnet152(num_classes: int = 1000, squeeze_excite: bool = False) -> nn.Module:
     """ResNet-152, v1.5."""
-    return ResNet(Bottleneck, (3, 8, 36, 3), num_classes)
+    return ResNet(Bottleneck, (3, 8, 36, 3), num_classes, squeeze_excite)
 
 
 def cifar_weights(file: str, top1: float) -> Weights:
@@ -248,9 +297,9 @@ def cifar_weights(file: str, top1: float) -> Weights:
     weights=(cifar_weights("resnet20-12fca82f.th", 91.73),),
     num_classes=10,
 )
-def resnet20_cifar(num_classes: int = 10) -> nn.Module:
+def resnet20_cifar(num_classes: int = 10, squeeze_excite: bool = False) -> nn.Module:
     """ResNet-20 for 32x32 pixels, option A shortcuts."""
-    return CifarResNet(20, num_classes)
+    return CifarResNet(20, num_classes, squeeze_excite=squeeze_excite)
 
 
 @register_model(
@@ -262,9 +311,9 @@ def resnet20_cifar(num_classes: int = 10) -> nn.Module:
     weights=(cifar_weights("resnet32-d509ac18.th", 92.63),),
     num_classes=10,
 )
-def resnet32_cifar(num_classes: int = 10) -> nn.Module:
+def resnet32_cifar(num_classes: int = 10, squeeze_excite: bool = False) -> nn.Module:
     """ResNet-32 for 32x32 pixels, option A shortcuts."""
-    return CifarResNet(32, num_classes)
+    return CifarResNet(32, num_classes, squeeze_excite=squeeze_excite)
 
 
 @register_model(
@@ -276,6 +325,6 @@ def resnet32_cifar(num_classes: int = 10) -> nn.Module:
     weights=(cifar_weights("resnet56-4bfd9763.th", 93.39),),
     num_classes=10,
 )
-def resnet56_cifar(num_classes: int = 10) -> nn.Module:
+def resnet56_cifar(num_classes: int = 10, squeeze_excite: bool = False) -> nn.Module:
     """ResNet-56 for 32x32 pixels, option A shortcuts."""
-    return CifarResNet(56, num_classes)
+    return CifarResNet(56, num_classes, squeeze_excite=squeeze_excite)
