@@ -215,6 +215,7 @@ def verified(run: Run, source: Source, target: Target, emitted: Emitted) -> Arti
         images=len(outputs),
         inputs=run.parity_inputs.description,
         exact=len(run.outputs),
+        scores=source.classes is not None,
     )
     return Artifact(
         target=target.name,

@@ -12,7 +12,7 @@ from edgekit.bundle import read_bundle, write_bundle
 from edgekit.contract import make_contract
 from edgekit.errors import EdgekitError
 from edgekit.evaluate import Selection, evaluate_bundle
-from edgekit.golden import SQNR_SLACK_DB, GoldenResult, check_golden, no_stricter_than, raise_mismatch
+from edgekit.golden import SQNR_SLACK_DB, GoldenResult, check_golden, gives_scores, no_stricter_than, raise_mismatch
 from edgekit.registry import Preprocess, Tolerance, targets
 from edgekit.verify.parity import compare
 
@@ -44,6 +44,15 @@ def bundle(tmp_path):
         return read_bundle(tmp_path / "ort-fp32")
 
     return make
+
+
+@pytest.mark.parametrize(
+    ("shape", "scores"), [((1, 3), True), ((1, 1, 1, 3), True), ((1, 22, 22, 85), False), ((1, 8, 4), False)]
+)
+def test_only_outputs_with_one_axis_of_classes_are_scores(bundle, shape, scores):
+    found = bundle()
+    output = {**found.contract["outputs"][0], "shape": list(shape)}
+    assert gives_scores(replace(found, contract={**found.contract, "outputs": [output]})) == scores
 
 
 def test_a_file_that_gives_its_outputs_again_passes(bundle):

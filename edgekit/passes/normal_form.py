@@ -91,7 +91,7 @@ def _to_opset(model: ir.Model) -> ir.Model:
         return model
     try:
         return ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(model), OPSET))
-    except (RuntimeError, onnx.checker.ValidationError) as refused:
+    except (RuntimeError, onnx.checker.ValidationError, onnx.version_converter.ConvertError) as refused:
         raise EdgekitError(
             "EK204",
             what=f"the graph cannot be converted from opset {version} to {OPSET}: {str(refused).splitlines()[0]}",

@@ -18,6 +18,9 @@ from edgekit.source.onnx_input import make_input_static
 from edgekit.source.onnx_precision import to_float32
 
 OPSET = 21
+IR_VERSION = 4
+"""The first in which a constant need not be an input too; a graph that says 3 would be taken for incomplete."""
+
 QDQ = frozenset(("QuantizeLinear", "DequantizeLinear"))
 INTEGER_OPERATORS = frozenset(("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"))
 # What a graph that does not fit its input ends in, on loading or on running.
@@ -32,6 +35,7 @@ def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
     graph = ir.from_proto(proto)
     common.InlinePass()(graph)
     common.RemoveInitializersFromInputsPass()(graph)
+    graph.ir_version = max(graph.ir_version, IR_VERSION)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(graph)
     to_float32(graph)
     shape = make_input_static(graph, chosen_size(recipe), str(path))
@@ -128,7 +132,7 @@ def _at_opset(graph: ir.Model, where: str) -> ir.Model:
         return graph
     try:
         return ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(graph), OPSET))
-    except (RuntimeError, onnx.checker.ValidationError) as error:
+    except (RuntimeError, onnx.checker.ValidationError, onnx.version_converter.ConvertError) as error:
         raise EdgekitError(
             "EK204",
             what=f"the graph cannot be converted from opset {version} to {OPSET}: {str(error).splitlines()[0]}",

@@ -18,6 +18,7 @@ def compare(
     name: str,
     reference_name: str,
     tolerance: Tolerance | None = None,
+    scores: bool = True,
 ) -> Hop:
     """Compare the outputs of two stages on the same inputs, in float64.
 
@@ -25,6 +26,7 @@ def compare(
         reference, actual: f32[n, ...] for the same n inputs. Top-1 agreement means something for f32[n, classes] with
             more than one class only; elsewhere it is 1 and not gated.
         tolerance: the gate; None lets everything pass that is finite.
+        scores: whether rows are the scores of classes: a detector's flattened boxes have a largest number too.
 
     Returns:
         The hop. NaN or infinity in either output fails whatever the gate; so do outputs of different shapes.
@@ -35,7 +37,7 @@ def compare(
     if unusable:
         return refuse(name, reference_name, f"NaN or infinite outputs {unusable} = 0")
     expected, got = reference.astype(np.float64), actual.astype(np.float64)
-    classes = expected.ndim == 2 and expected.shape[1] > 1
+    classes = scores and expected.ndim == 2 and expected.shape[1] > 1
     hop = Hop(
         name,
         reference_name,

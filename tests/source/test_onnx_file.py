@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.errors import EdgekitError
+from edgekit.passes import simplify
 from edgekit.recipe import make_recipe
 from edgekit.source import resolve
 
@@ -239,3 +240,11 @@ def test_a_real_half_precision_file_classifies(test_data):
     assert found.classes == 1000
     assert not found.quantized
     assert found.input_shape[:2] == (1, 3)
+
+
+def test_a_file_of_ir_version_3_whose_constants_are_inputs_is_brought_to_opset_21(save):
+    proto = build(opset=7)
+    proto.ir_version = 3
+    proto.graph.input.append(helper.make_tensor_value_info("w", FLOAT, WEIGHT.shape))
+    path, image = save(proto), np.random.default_rng(1).random((1, 3, 8, 8), np.float32)
+    assert np.array_equal(run(simplify(source(path).graph), image), run(proto, image))

@@ -66,6 +66,15 @@ def test_agreement_counts_classes_only(shape):
     assert result.cosine == pytest.approx(-1.0)
 
 
+def test_agreement_does_not_count_rows_that_are_no_scores():
+    boxes = np.array([[1.0, 1.01, 0.0]], np.float32)
+    moved = boxes[:, [1, 0, 2]]
+    options = {"name": "after", "reference_name": "before", "tolerance": Tolerance(min_agreement=0.99)}
+    assert not compare(boxes, moved, **options).passed
+    detector = compare(boxes, moved, scores=False, **options)
+    assert (detector.passed, detector.agreement, detector.gate) == (True, 1.0, "")
+
+
 def test_constant_outputs_are_gated_by_absolute_error():
     zeros = np.zeros((2, 3), np.float32)
     assert hop(zeros, zeros, max_abs=1e-4).passed
