@@ -1,4 +1,8 @@
-"""Resize: RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR where they read the same pixels as ONNX does, else GATHER."""
+"""Resize: RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR where they read the same pixels as ONNX does, else GATHER.
+
+XNNPACK takes the bilinear one only. Repeating each pixel a whole number of times, what most detectors do, is a
+CONCATENATION of the map with itself: that it takes.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +13,12 @@ from numpy.typing import NDArray
 from edgekit.targets.tflite.builtins import Version
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.graph import Node
-from edgekit.targets.tflite.layout import channels_last
+from edgekit.targets.tflite.layout import channels_last, identity
 from edgekit.targets.tflite.rules import INTEGERS, lowering
 
 NHWC = channels_last(4)
 Coordinates = NDArray[np.float64]
+MOST_JOINED = 5  # inputs of a CONCATENATION that XNNPACK takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +75,16 @@ def legal_resize(node: Node) -> str | None:
 
 @lowering(
     "Resize",
-    ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "GATHER"),
+    ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "GATHER", "CONCATENATION"),
     integer=INTEGERS,
     same_quant=True,
     legal=legal_resize,
 )
 def lower_resize(em: Emitter, node: Node) -> None:
     """The kernel whose coordinates equal ONNX's; a nearest sampling that none of them has is two GATHERs."""
+    if (times := _repeats(node)) is not None:
+        _repeat_pixels(em, node, times)
+        return
     linear = node.attrs.get("mode", "nearest") == "linear"
     sampling = _bilinear(node) if linear else _nearest(node)
     if sampling is None:
@@ -114,6 +122,39 @@ def _nearest(node: Node) -> Sampling | None:
         ):
             return sampling
     return None
+
+
+def _repeats(node: Node) -> tuple[int, int] | None:
+    """How often each row and each column is repeated, where the resize does nothing else."""
+    if node.attrs.get("mode", "nearest") != "nearest" or node.output.shape == node.input(0).shape:
+        return None
+    times = []
+    for wanted, size, out in _axes(node):
+        if out % size or out // size > MOST_JOINED:
+            return None
+        if not np.array_equal(_rounded(node, wanted, size), np.arange(out) // (out // size)):
+            return None
+        times.append(out // size)
+    return times[0], times[1]
+
+
+def _repeat_pixels(em: Emitter, node: Node, times: tuple[int, int]) -> None:
+    """[N,H,W,C] twice along C is [N,H,2W,C]; that as [N,H,1,2WC], twice along its third axis, is [N,2H,2W,C]."""
+    (rows, columns), (n, c, h, w) = times, node.input(0).shape
+    source, as_stored = em.moved(node.input(0), NHWC), identity(4)
+    if columns > 1:
+        wide = em.scratch(node.output, (n, h, w, columns * c))
+        em.write("CONCATENATION", [em.input(source)] * columns, wide, as_stored, {"axis": 3})
+        source = wide
+    if rows > 1:
+        lines = em.scratch(node.output, (n, h, 1, w * columns * c))
+        em.reshape(source, lines, as_stored)
+        tall = em.scratch(node.output, (n, h, rows, w * columns * c))
+        em.write("CONCATENATION", [em.input(lines)] * rows, tall, as_stored, {"axis": 2})
+        source = tall
+    em.reshape(source, node.output, NHWC)
+    if em.is_non_negative(node.input(0)):
+        em.mark_non_negative(node.output)
 
 
 def _gather_pixels(em: Emitter, node: Node) -> None:

@@ -46,9 +46,13 @@ def shuffle(op: str, channels_in: int, **attributes: object) -> Build:
 DOUBLE, HALF, ODD = (8, 12), (2, 3), (7, 9)
 TORCH = "pytorch_half_pixel"
 INTEGER = ("int8", "int16")
+PIXELWISE = ("GATHER", "RESIZE_NEAREST_NEIGHBOR")
 
 CASES = (
-    Case("Resize", "nearest, doubled", resize("nearest", "asymmetric", DOUBLE, "floor"), absent=("GATHER",)),
+    Case("Resize", "nearest, doubled", resize("nearest", "asymmetric", DOUBLE, "floor"), absent=PIXELWISE),
+    Case("Resize", "nearest, rows only", resize("nearest", "asymmetric", (12, 6), "floor"), absent=PIXELWISE),
+    Case("Resize", "nearest, columns only", resize("nearest", "asymmetric", (4, 30), "floor"), absent=PIXELWISE),
+    Case("Resize", "nearest, too often for one concatenation", resize("nearest", "asymmetric", (24, 36), "floor")),
     Case("Resize", "nearest, odd size", resize("nearest", "asymmetric", ODD, "floor"), absent=("GATHER",)),
     Case("Resize", "nearest, halved", resize("nearest", "asymmetric", HALF, "floor"), absent=("GATHER",)),
     Case("Resize", "nearest, half pixels", resize("nearest", "half_pixel", DOUBLE), absent=("GATHER",)),
