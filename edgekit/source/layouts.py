@@ -1,5 +1,6 @@
 """Checkpoint layouts: other libraries' names for the same tensors."""
 
+import re
 from pathlib import PurePath
 
 from torch import Tensor
@@ -17,6 +18,9 @@ torchvision `features.0.0` and timm `conv_stem`; pytorchcv `features.init_block`
 used CIFAR ResNets. Shapes alone are never enough: ResNet v1 and v1.5, or SENet's two forms, agree in every shape and
 compute different things, and such pairs must not be listed here.
 """
+
+DOTTED_DENSE_LAYER = re.compile(r"(\.denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
+"""`norm.1` in torchvision's DenseNet files, of an age when modules could be called so; the module says `norm1`."""
 
 TENSORFLOW_PORT = "tf_"
 """Prefix of timm's files that were ported from TensorFlow: same shapes and names, but other padding and epsilon."""
@@ -49,6 +53,11 @@ def rename_by_position(wanted: State, given: State, where: str) -> State | None:
     ordered = in_module_order(given)
     roles, other_roles = ([key.rpartition(".")[2] for key in state] for state in (wanted, ordered))
     return dict(zip(wanted, ordered.values(), strict=True)) if roles == other_roles else None
+
+
+def rename_dense_layers(given: State) -> State:
+    """torchvision's DenseNet files under the names of its module; other layouts as they came."""
+    return {DOTTED_DENSE_LAYER.sub(r"\1", key): value for key, value in given.items()}
 
 
 def same_tensor(tensor: Tensor, other: Tensor) -> bool:

@@ -6,13 +6,23 @@ import torch
 from torch import nn
 
 from edgekit.errors import EdgekitError, Table
-from edgekit.source.layouts import TIMM_EPSILON, State, is_timm, rename_by_position, same_tensor
+from edgekit.source.layouts import (
+    TIMM_EPSILON,
+    State,
+    is_timm,
+    rename_by_position,
+    rename_dense_layers,
+    same_tensor,
+)
 
 MAX_ROWS = 8
 """Rows of each kind in an error's table; a checkpoint of another model would fill screens."""
 
 OPTIONAL = "num_batches_tracked"
 """BatchNorm's step counter: older files lack it and inference does not read it."""
+
+AUXILIARY = ("aux1", "aux2", "AuxLogits")
+"""Heads of GoogLeNet and Inception v3 that only training uses: the official files have them, others may not."""
 
 
 def load_weights(module: nn.Module, state: State, where: str) -> None:
@@ -29,7 +39,8 @@ def load_weights(module: nn.Module, state: State, where: str) -> None:
         EK103 the tensors do not fit, with a table of missing, unexpected and wrong-shape keys; or they hold NaN.
     """
     wanted = _without_counters(module.state_dict())
-    given = _without_counters(state)
+    given = rename_dense_layers(_without_counters(state))
+    wanted, given = _without_single_heads(wanted, given)
     epsilon = None
     if wanted.keys() != given.keys() and (renamed := rename_by_position(wanted, given, where)):
         epsilon = TIMM_EPSILON if is_timm(given) else None
@@ -65,6 +76,18 @@ def _without_counters(state: State) -> State:
     return {key: value for key, value in state.items() if key.rpartition(".")[2] != OPTIONAL}
 
 
+def _without_single_heads(wanted: State, given: State) -> tuple[State, State]:
+    """Both without the auxiliary heads that only one of them has."""
+    ours, theirs = ({_root(key) for key in state} for state in (wanted, given))
+    single = (ours ^ theirs).intersection(AUXILIARY)
+    left, right = ({k: v for k, v in state.items() if _root(k) not in single} for state in (wanted, given))
+    return left, right
+
+
+def _root(key: str) -> str:
+    return key.partition(".")[0]
+
+
 def _mismatch(module: nn.Module, wanted: State, given: State, where: str) -> EdgekitError:
     wrong = [key for key in wanted if key in given and not same_tensor(wanted[key], given[key])]
     problems = {
@@ -87,7 +110,8 @@ def _other_classes(wanted: State, given: State, wrong: list[str]) -> int | None:
     """The checkpoint's class count, where nothing but the rows of the last layer differs."""
     rows = {tuple(given[key].shape[:1]) for key in wrong}
     only_rows = all(wanted[key].shape[1:] == given[key].shape[1:] for key in wrong)
-    is_last = wrong == list(wanted)[-len(wrong) :] and len(wrong) <= 2
+    last = [key for key in wrong if _root(key) not in AUXILIARY]
+    is_last = last == list(wanted)[-len(last) :] and len(last) <= 2
     return int(rows.pop()[0]) if len(rows) == 1 and only_rows and is_last and () not in rows else None
 
 

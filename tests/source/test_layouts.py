@@ -1,6 +1,7 @@
 """Checkpoints under other libraries' key names, filled with the values that the reference's golden logits belong to."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ SAME_NETWORK = [
     ("mobilenet_v3_small", "timm/mobilenetv3_small_100"),
     ("mobilenet_v3_large", "timm/mobilenetv3_large_100"),
     ("resnet18", "torchvision/resnet18"),
+    ("densenet121", "torchvision/densenet121"),
 ]
 
 
@@ -41,6 +43,16 @@ def test_a_checkpoint_in_the_references_layout_gives_the_references_logits(refer
     module = models.get(model).build().eval()
     load_weights(module, checkpoint(reference, name), "net.pth")
     assert deviation(module, golden[name]) < TOLERANCE
+
+
+def test_densenets_released_files_have_a_dot_that_the_module_has_not(reference, golden):
+    dotted = re.compile(r"(denselayer\d+\.(?:norm|conv))([12])")
+    state = checkpoint(reference, "torchvision/densenet121")
+    released = {dotted.sub(r"\1.\2", key): value for key, value in state.items()}
+    assert "features.denseblock1.denselayer1.norm.1.running_mean" in released
+    module = models.get("densenet121").build().eval()
+    load_weights(module, released, "densenet121-a639ec97.pth")
+    assert deviation(module, golden["torchvision/densenet121"]) < TOLERANCE
 
 
 def test_timms_order_is_found_again_in_a_file_that_sorts_by_name(reference, golden, tmp_path):
