@@ -89,21 +89,15 @@ class SqueezeExcite(nn.Module):
         return x * gate
 
 
-class StochasticDepth(nn.Module):
+def stochastic_depth(x: Tensor, drop: float, training: bool) -> Tensor:
     """In training, zero a sample's branch with probability `drop` and scale the others up; in inference, nothing.
 
     f32[N, ...] -> the same shape. Source: Huang et al. 2016, arXiv:1603.09382, section 3.
     """
-
-    def __init__(self, drop: float) -> None:
-        super().__init__()
-        self.drop = drop
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.drop == 0:
-            return x
-        kept = torch.rand(x.shape[0], *[1] * (x.dim() - 1), device=x.device) >= self.drop
-        return x * kept / (1 - self.drop)
+    if not training or drop == 0:
+        return x
+    kept = torch.rand(x.shape[0], *[1] * (x.dim() - 1), device=x.device) >= drop
+    return x * kept / (1 - drop)
 
 
 def init_weights(module: nn.Module, linear_std: float = 0.01) -> None:

@@ -10,12 +10,12 @@ from edgekit.models._blocks import (
     ConvNormAct,
     Norm,
     SqueezeExcite,
-    StochasticDepth,
     batch_norm,
     check_positive,
     init_weights,
     make_divisible,
     silu,
+    stochastic_depth,
 )
 from edgekit.models._efficientnet import (
     ALPHA,
@@ -63,12 +63,11 @@ class MBConv(nn.Module):
             ConvNormAct(hidden, outputs, 1, norm=norm, activation=None),
         ]
         self.block = nn.Sequential(*layers)
-        self.stochastic_depth = StochasticDepth(drop)
-        self.residual = stride == 1 and inputs == outputs
+        self.residual, self.drop = stride == 1 and inputs == outputs, drop
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.block(x)
-        return x + self.stochastic_depth(y) if self.residual else y
+        return x + stochastic_depth(y, self.drop, self.training) if self.residual else y
 
 
 class EfficientNet(nn.Module):
