@@ -129,8 +129,8 @@ class Run:
         for step, (pixels, labels) in enumerate(self._batches(generator), start=self.step):
             for group in self.optimizer.param_groups:
                 group["lr"] = schedule.learning_rate(self.config, step, self.steps_per_epoch)
-            logits = self.model(self.augment(pixels, size, self.normalize, generator))
-            loss = F.cross_entropy(logits, labels, label_smoothing=self.config.smoothing)
+            outputs = self.model(self.augment(pixels, size, self.normalize, generator))
+            loss = loss_of(outputs, labels, self.config.smoothing)
             self.optimizer.zero_grad()
             torch.autograd.backward(loss)
             self.optimizer.step()
@@ -155,6 +155,19 @@ class Run:
             optimizer=self.optimizer.state_dict(),
         )
         checkpoint.save(state, self.config.out)
+
+
+AUXILIARY_WEIGHT = 0.3
+"""What an auxiliary head's loss counts beside the network's own. Source: arXiv:1409.4842, section 5."""
+
+
+def loss_of(outputs: Tensor | tuple[Tensor, ...], labels: Tensor, smoothing: float) -> Tensor:
+    """Cross entropy of logits f32[n, classes], or of a tuple: the network's own, then its auxiliary heads'."""
+    logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+    loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+    for head in auxiliary:
+        loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(head, labels, label_smoothing=smoothing)
+    return loss
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:

@@ -11,7 +11,7 @@ from edgekit.errors import EdgekitError
 from edgekit.train import TrainConfig, train
 from edgekit.train import checkpoint as checkpoints
 from edgekit.train.data import load_images
-from edgekit.train.fit import Run, accuracy, average, decay_groups, measure
+from edgekit.train.fit import Run, accuracy, average, decay_groups, loss_of, measure
 
 
 @pytest.fixture
@@ -45,6 +45,14 @@ def tiny():
         nn.Flatten(),
         nn.Linear(8, 3),
     )
+
+
+def test_auxiliary_heads_count_beside_the_network_itself():
+    logits, early, late = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 1, 2, 3])
+    alone, *heads = (nn.functional.cross_entropy(each, labels, label_smoothing=0.1) for each in (logits, early, late))
+    assert loss_of(logits, labels, 0.1) == alone
+    assert loss_of((logits, early, late), labels, 0.1) == pytest.approx(float(alone + 0.3 * sum(heads)))
 
 
 def run_of(config):
