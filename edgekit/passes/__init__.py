@@ -28,6 +28,7 @@ from edgekit.passes.fold_batch_norm import fold_batch_norm
 from edgekit.passes.fold_constants import fold_constants
 from edgekit.passes.fold_crop import fold_crop
 from edgekit.passes.fold_input_affine import fold_input_affine
+from edgekit.passes.fold_matmul import fold_matmul
 from edgekit.passes.fold_pad import fold_pad
 from edgekit.passes.fuse_gelu import fuse_gelu
 from edgekit.passes.fuse_hard_sigmoid import fuse_hard_sigmoid
@@ -51,6 +52,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     canonicalize_gemm,
     canonicalize_reduce_mean,
     canonicalize_reshape,
+    fold_matmul,
     fold_pad,
     fold_crop,
     canonicalize_conv,

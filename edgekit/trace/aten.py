@@ -180,10 +180,22 @@ def adaptive_avg_pool2d(c: Context, out: Any, x: Any, size: Any) -> Any:
     if tuple(out.shape[-2:]) == (1, 1):
         return c.op("GlobalAveragePool", x)
     rows, columns = out.shape[-2:]
-    if not height or height % rows or width % columns:
+    if not height or x.shape is None:
         raise c.refuse()
+    if height % rows or width % columns:
+        windows = np.kron(adaptive_windows(height, rows), adaptive_windows(width, columns))
+        lines = c.op("Reshape", x, c.number("lines", [*map(int, x.shape[:-2]), height * width], "int64"))
+        pooled = c.op("MatMul", lines, c.number("windows", windows, "float32"))
+        return c.op("Reshape", pooled, c.number("shape", list(out.shape), "int64"))
     kernel = [height // rows, width // columns]
     return c.op("AveragePool", x, kernel_shape=kernel, strides=kernel)
+
+
+def adaptive_windows(size: int, out: int) -> Any:
+    """f64[size, out]: the share of each pixel in each output. Windows overlap where `out` does not divide `size`."""
+    pixel, index = np.arange(size)[:, None], np.arange(out)
+    inside = (pixel >= index * size // out) & (pixel < -(-(index + 1) * size // out))
+    return inside / inside.sum(0)
 
 
 @rule("max_pool2d")

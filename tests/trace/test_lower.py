@@ -75,6 +75,8 @@ LOWERED = {
     "max pool with ceil_mode": lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True),
     "average pool without padding": lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
     "average pool to 4x4": lambda x: F.adaptive_avg_pool2d(x, 4),
+    "average pool to 5x7, which divide nothing": lambda x: F.adaptive_avg_pool2d(x, (5, 7)),
+    "average pool to more pixels": lambda x: F.adaptive_avg_pool2d(x[:, :, :2, :3], 7),
     "mean over pixels": lambda x: x.mean((2, 3), keepdim=True),
     "channel shuffle": lambda x: x.view(1, 2, 4, 32, 32).transpose(1, 2).reshape(1, 8, 32, 32),
     "chunks and concat": lambda x: torch.cat(x.chunk(2, 1)[::-1], 1),
@@ -108,7 +110,6 @@ def overwritten(x):
 NOT_LOWERED = {
     "an operator without a rule": lambda x: torch.cumsum(x, 1),
     "a view that is written to": overwritten,
-    "an uneven adaptive pool": lambda x: F.adaptive_avg_pool2d(x, 5),
     "an average with its own divisor": lambda x: F.avg_pool2d(x, 2, divisor_override=3),
     "a reflecting pad": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"),
 }
