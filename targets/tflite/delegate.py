@@ -10,7 +10,7 @@ _FIX = {
     "HARD_SWISH": "let edgekit quantize the float model: it writes HardSwish as ADD + MUL",
     "TRANSPOSE": "keep the channel axis where convolutions want it",
     "GATHER": "use slices, or permute the neighbouring weights",
-    "PADV2": "put the ReLU before the pooling, so that zero padding is equal",
+    "PADV2": "pad with zeros",
 }
 
 

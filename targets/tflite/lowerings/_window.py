@@ -8,6 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.graph import Node, Tensor
 from edgekit.targets.tflite.layout import channels_last
+from edgekit.targets.tflite.lowerings._pieces import cut, join
 
 SAME, VALID = int(schema.Padding.SAME), int(schema.Padding.VALID)
 Pair = tuple[int, int]
@@ -62,30 +63,52 @@ def _pair(values: tuple[int, ...] | list[int]) -> Pair:
     return int(values[0]), int(values[1])
 
 
-def pad_input(em: Emitter, source: Tensor, window: Window, value: float | None) -> tuple[Tensor, int]:
-    """(padded source, SAME or VALID). Pads explicitly only where neither of TFLite's paddings is equal.
-
-    Args:
-        value: what to pad with; None is zero (the zero point on integers).
-    """
+def pad_input(em: Emitter, source: Tensor, window: Window) -> tuple[Tensor, int]:
+    """(source padded with zeros, SAME or VALID). Pads explicitly only where neither of TFLite's paddings is equal."""
     if window.is_valid:
         return source, VALID
-    if value is None and window.is_same:
+    if window.is_same:
         return source, SAME
-    return explicit_pad(em, source, window, value), VALID
+    return explicit_pad(em, source, window), VALID
 
 
-def explicit_pad(em: Emitter, source: Tensor, window: Window, value: float | None) -> Tensor:
-    """PAD (or PADV2 for a value other than zero) in front of the window, on channels-last."""
+def explicit_pad(em: Emitter, source: Tensor, window: Window) -> Tensor:
+    """PAD with zeros in front of the window, on channels-last."""
     perm = channels_last(4)
     top, left = window.begin
     bottom, right = (max(edge, 0) for edge in window.end)
     n, c, h, w = source.shape
     padded = em.scratch(source, (n, c, h + top + bottom, w + left + right))
     amounts = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
-    inputs = [em.input(source, perm), em.parameter(amounts, "pads")]
-    if value is None:
-        em.write("PAD", inputs, padded, perm)
-    else:
-        em.write("PADV2", [*inputs, em.scalar(value, source)], padded, perm)
+    em.write("PAD", [em.input(source, perm), em.parameter(amounts, "pads")], padded, perm)
     return padded
+
+
+def repeat_edges(em: Emitter, source: Tensor, window: Window) -> Tensor:
+    """Pad with copies of the edge rows, then of the edge columns, on channels-last.
+
+    Every window that reads a copy reads the row itself as well, so that a maximum stays what it is. XNNPACK takes
+    SLICE and CONCATENATION, but no padding with the lowest value.
+    """
+    perm = channels_last(4)
+    source = em.moved(source, perm)
+    for axis, before, behind in zip((2, 3), window.begin, window.end, strict=True):
+        copies = [(0, max(before, 0)), (source.shape[axis] - 1, max(behind, 0))]
+        if not any(count for _, count in copies):
+            continue
+        first, last = ([_edge(em, source, axis, at)] * count if count else [] for at, count in copies)
+        shape = list(source.shape)
+        shape[axis] += len(first) + len(last)
+        wider = em.scratch(source, tuple(shape))
+        join(em, [*first, source, *last], wider, perm, axis)
+        source = wider
+    return source
+
+
+def _edge(em: Emitter, source: Tensor, axis: int, at: int) -> Tensor:
+    """One row or column."""
+    shape, starts = list(source.shape), [0] * len(source.shape)
+    shape[axis], starts[axis] = 1, at
+    line = em.scratch(source, tuple(shape))
+    cut(em, source, line, starts)
+    return line

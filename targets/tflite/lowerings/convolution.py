@@ -78,7 +78,7 @@ def lower_conv(em: Emitter, node: Node) -> None:
     window = Window.of(node, kernel=weights.shape[2:])
     channels_out, group = weights.shape[0], int(node.attrs.get("group", 1))
     depthwise = group == source.shape[1] and group > 1
-    source, padding = pad_input(em, source, window, value=None)
+    source, padding = pad_input(em, source, window)
     dilation = {"dilationHFactor": window.dilations[0], "dilationWFactor": window.dilations[1]}
     options = {"padding": padding, "strideH": window.strides[0], "strideW": window.strides[1], **dilation}
     if depthwise:

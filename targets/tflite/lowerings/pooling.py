@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.graph import Node, Tensor
 from edgekit.targets.tflite.layout import channels_last
-from edgekit.targets.tflite.lowerings._window import SAME, VALID, Window, explicit_pad, pad_input
+from edgekit.targets.tflite.lowerings._window import SAME, VALID, Window, explicit_pad, pad_input, repeat_edges
 from edgekit.targets.tflite.lowerings.convolution import sum_windows
 from edgekit.targets.tflite.rules import INTEGERS, lowering
 
@@ -39,26 +39,24 @@ def is_non_negative(em: Emitter, tensor: Tensor) -> bool:
     return saturates or em.is_non_negative(tensor)
 
 
-@lowering("MaxPool", ("MAX_POOL_2D", "PAD", "PADV2"), integer=INTEGERS, same_quant=True, legal=legal_pool)
+@lowering(
+    "MaxPool",
+    ("MAX_POOL_2D", "PAD", "SLICE", "CONCATENATION"),
+    integer=INTEGERS,
+    same_quant=True,
+    legal=legal_pool,
+)
 def lower_max_pool(em: Emitter, node: Node) -> None:
-    """Padding must never win: SAME ignores it; behind a ReLU a zero PAD is equal, and XNNPACK takes it; else PADV2."""
+    """Padding must never win: SAME ignores it; behind a ReLU a zero PAD is equal; else the edges are repeated."""
     source = node.input(0)
     window = Window.of(node, node.attrs["kernel_shape"])
-    if window.is_same and not window.is_valid:
-        padding = SAME
+    if window.is_valid or window.is_same or is_non_negative(em, source):
+        source, padding = pad_input(em, source, window)
     else:
-        lowest = None if is_non_negative(em, source) else _lowest(source)
-        source, padding = pad_input(em, source, window, lowest)
+        source, padding = repeat_edges(em, source, window), VALID
     em.write(
         "MAX_POOL_2D", [em.input(source, NHWC)], node.output, NHWC, _pool_options(window, padding), clamp=node.clamp
     )
-
-
-def _lowest(tensor: Tensor) -> float:
-    if tensor.quant is None:
-        return float(np.finfo(np.float32).min)
-    limits = np.iinfo(tensor.dtype)
-    return float(tensor.quant.scale[0]) * (limits.min - int(tensor.quant.zero_point[0]))
 
 
 def leaves_out_padding(node: Node) -> str | None:
@@ -88,7 +86,7 @@ def lower_average_pool(em: Emitter, node: Node) -> None:
     correction = _correction(node, window)
     source, padding = node.input(0), VALID
     if source.dtype == "int8":
-        source, padding = pad_input(em, source, window, None)
+        source, padding = pad_input(em, source, window)
         share = 1 / (window.kernel[0] * window.kernel[1])
         options = {"padding": padding, "strideH": window.strides[0], "strideW": window.strides[1]}
         sum_windows(em, source, node.output, window.kernel, share, options, node.clamp)
@@ -96,7 +94,7 @@ def lower_average_pool(em: Emitter, node: Node) -> None:
     if _leaves_out_same(node, window):
         padding = SAME
     elif not window.is_valid:
-        source = explicit_pad(em, source, window, None)
+        source = explicit_pad(em, source, window)
     options = _pool_options(window, padding)
     if correction is None:
         em.write("AVERAGE_POOL_2D", [em.input(source, NHWC)], node.output, NHWC, options, clamp=node.clamp)

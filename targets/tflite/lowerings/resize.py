@@ -14,11 +14,11 @@ from edgekit.targets.tflite.builtins import Version
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.graph import Node
 from edgekit.targets.tflite.layout import channels_last, identity
+from edgekit.targets.tflite.lowerings._pieces import MOST_JOINED
 from edgekit.targets.tflite.rules import INTEGERS, lowering
 
 NHWC = channels_last(4)
 Coordinates = NDArray[np.float64]
-MOST_JOINED = 5  # inputs of a CONCATENATION that XNNPACK takes
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from edgekit.targets.tflite.layout import (
     stored_shape,
     transpose_perm,
 )
+from edgekit.targets.tflite.lowerings._pieces import cut, join
 from edgekit.targets.tflite.lowerings._window import VALID
 from edgekit.targets.tflite.lowerings.convolution import sum_windows
 from edgekit.targets.tflite.rules import INTEGERS, lowering
@@ -53,10 +54,7 @@ def lower_transpose(em: Emitter, node: Node) -> None:
 def lower_concat(em: Emitter, node: Node) -> None:
     tensors = [tensor for tensor in node.inputs if tensor is not None]
     perm = _common_layout(em, tensors)
-    axis = stored_axis(perm, int(node.attrs["axis"]))
-    em.write("CONCATENATION", [em.input(tensor, perm) for tensor in tensors], node.output, perm, {"axis": axis})
-    if all(em.is_non_negative(tensor) for tensor in tensors):
-        em.mark_non_negative(node.output)
+    join(em, tensors, node.output, perm, int(node.attrs["axis"]) % len(perm))
 
 
 def _common_layout(em: Emitter, tensors: Sequence[Tensor]) -> Perm:
@@ -82,7 +80,7 @@ def lower_split(em: Emitter, node: Node) -> None:
     for piece in node.outputs:
         starts = [0] * len(source.shape)
         starts[axis] = begin
-        _slice(em, source, piece, starts)
+        cut(em, source, piece, starts)
         begin += piece.shape[axis]
 
 
@@ -102,7 +100,7 @@ def lower_slice(em: Emitter, node: Node) -> None:
     source = node.input(0)
     starts, steps = slice_bounds(node)
     if all(step == 1 for step in steps):
-        _slice(em, source, node.output, starts)
+        cut(em, source, node.output, starts)
         return
     perm = em.layout(source)
     if perm == channels_last(4) and steps[:2] == [1, 1] and min(steps) > 0 and source.dtype != "int16":
@@ -126,9 +124,9 @@ def _subsample(em: Emitter, source: Tensor, output: Tensor, starts: list[int], s
     if any(starts) or any(
         -(-have // step) != n for have, step, n in zip(source.shape, steps, output.shape, strict=True)
     ):
-        cut = em.scratch(source, reach)
-        _slice(em, source, cut, starts)
-        source = cut
+        read = em.scratch(source, reach)
+        cut(em, source, read, starts)
+        source = read
     options = {"padding": VALID, "strideH": steps[2], "strideW": steps[3]}
     sum_windows(em, source, output, (1, 1), 1.0, options)
 
@@ -149,16 +147,6 @@ def slice_bounds(node: Node) -> tuple[list[int], list[int]]:
     return starts, steps
 
 
-def _slice(em: Emitter, source: Tensor, output: Tensor, starts: Sequence[int]) -> None:
-    perm = em.layout(source)
-    begin = np.array(stored_shape(tuple(starts), perm), np.int32)
-    size = np.array(stored_shape(output.shape, perm), np.int32)
-    inputs = [em.input(source), em.parameter(begin, "begin"), em.parameter(size, "size")]
-    em.write("SLICE", inputs, output, perm, version=(5, "2.5.0") if len(perm) > 4 else None)
-    if em.is_non_negative(source):
-        em.mark_non_negative(output)
-
-
 def legal_gather(node: Node) -> str | None:
     return "the indices must be constants" if node.input(1).data is None else None
 
@@ -173,7 +161,7 @@ def lower_gather(em: Emitter, node: Node) -> None:
     if np.array_equal(flat, np.arange(flat[0], flat[0] + flat.size)):
         starts = [0] * len(source.shape)
         starts[axis] = int(flat[0])
-        _slice(em, source, picked, starts)
+        cut(em, source, picked, starts)
     else:
         perm = em.layout(source)
         inputs = [em.input(source), em.parameter(flat.astype(np.int32), "indices")]

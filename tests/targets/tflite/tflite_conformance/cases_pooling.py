@@ -17,7 +17,7 @@ def pool(
 
 
 def behind_relu(net: Net) -> str:
-    """ResNet's stem: zero padding cannot win behind a ReLU, so that PAD, which XNNPACK takes, is equal to PADV2."""
+    """ResNet's stem: zero padding cannot win behind a ReLU, so that one PAD does."""
     source = net.op("Relu", net.conv(net.input(1, 3, 8, 8), 3, 4, 3))
     return net.op("MaxPool", source, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
 
@@ -49,14 +49,15 @@ CEIL = {"ceil_mode": 1}
 CASES = (
     Case("MaxPool", "2x2 stride 2", pool("MaxPool", 6, 2, 2)),
     Case("MaxPool", "2x2 stride 2, odd", pool("MaxPool", 7, 2, 2)),
-    Case("MaxPool", "2x2 stride 2, odd, ceil_mode", pool("MaxPool", 7, 2, 2, **CEIL), absent=("PADV2",)),
+    Case("MaxPool", "2x2 stride 2, odd, ceil_mode", pool("MaxPool", 7, 2, 2, **CEIL), absent=("CONCATENATION",)),
     Case("MaxPool", "3x3 stride 2, even, pads in front", pool("MaxPool", 8, 3, 2, 1)),
-    Case("MaxPool", "3x3 stride 2, odd, is SAME", pool("MaxPool", 9, 3, 2, 1), absent=("PADV2", "PAD")),
+    Case("MaxPool", "3x3 stride 2, odd, is SAME", pool("MaxPool", 9, 3, 2, 1), absent=("CONCATENATION", "PAD")),
     Case("MaxPool", "3x3 stride 2, ceil_mode", pool("MaxPool", 8, 3, 2, **CEIL)),
     Case("MaxPool", "3x3 stride 2, pads and ceil_mode", pool("MaxPool", (8, 9), 3, 2, 1, **CEIL)),
     Case("MaxPool", "3x3 stride 1", pool("MaxPool", 5, 3, 1, 1)),
     Case("MaxPool", "uneven pads", pool("MaxPool", 6, 3, 2, pads=[0, 1, 1, 0])),
-    Case("MaxPool", "behind Relu", behind_relu, absent=("PADV2",)),
+    Case("MaxPool", "pads as wide as its reach", pool("MaxPool", (6, 5), 5, 2, pads=[4, 3, 4, 4])),
+    Case("MaxPool", "behind Relu", behind_relu, absent=("CONCATENATION",)),
     Case("MaxPool", "with Relu", with_relu("MaxPool")),
     Case("MaxPool", "another scale behind it", pool("MaxPool", 8, 3, 2, 1), ("int8", "int16"), rescale=True),
     Case("MaxPool", "dilated", pool("MaxPool", 8, 3, dilations=[2, 2]), ("float32",), rejected="dilated"),
