@@ -6,7 +6,7 @@ import onnx_ir as ir
 from edgekit.passes.rewrite import bypass, constant, for_each, ints_attribute, scalar, shape_of
 
 OP_TYPES = ("Identity", "Dropout", "Cast", "CastLike", "Pad", "Transpose", "Expand", "Slice", "Concat", "Sum", "Add",
-            "Sub", "Mul", "Div", "Reshape")  # fmt: skip
+            "Sub", "Mul", "Div", "Reshape", "MaxPool", "AveragePool")  # fmt: skip
 
 
 def eliminate_identity(model: ir.Model) -> bool:
@@ -46,6 +46,10 @@ def _unchanged_input(node: ir.Node) -> ir.Value | None:
             return first if permutation and list(permutation) == sorted(permutation) else None
         case "Expand" | "Reshape":
             return first if same_shape else None
+        case "MaxPool" | "AveragePool":
+            # A padded 1x1 window would average or pick zeros that stand beside the map.
+            one = set(ints_attribute(node, "kernel_shape")) == {1} and not any(ints_attribute(node, "pads"))
+            return first if one and same_shape else None
         case "Slice":
             steps = constant(node.inputs[4]) if len(node.inputs) > 4 else np.ones(1)
             return first if same_shape and steps is not None and (steps > 0).all() else None

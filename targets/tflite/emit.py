@@ -11,6 +11,7 @@ from edgekit.errors import EdgekitError, Table
 from edgekit.registry import QuantScheme, Target
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.flatbuffer import FlatbufferWriter
+from edgekit.targets.tflite.fold_flatten import fold_flattens
 from edgekit.targets.tflite.fold_hard_sigmoid import fold_hard_sigmoids
 from edgekit.targets.tflite.fuse import fuse_clamps
 from edgekit.targets.tflite.graph import Graph, Node, Quant, Tensor, read_graph
@@ -55,11 +56,12 @@ def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
 
 
 def lowerable(model: ir.Model) -> Graph:
-    """The writer's view of `model`, with clamps fused, quantization moved onto tensors and gates folded."""
+    """The writer's view of `model`, with clamps fused, quantization moved onto tensors, gates and flattening folded."""
     graph = read_graph(model)
     fuse_clamps(graph)
     absorb_qdq(graph, _has_integer_kernel)
     fold_hard_sigmoids(graph)
+    fold_flattens(graph)
     return graph
 
 

@@ -40,6 +40,17 @@ EFFECTIVE = {
 }
 
 
+@pytest.mark.parametrize("op_type", ["MaxPool", "AveragePool"])
+def test_a_pool_of_single_pixels_goes_unless_it_skips_some(op_type):
+    g = Graph()
+    x = g.op("Neg", g.input(1, 2, 3, 3))
+    pooled = g.op(op_type, x, kernel_shape=[1, 1])
+    assert op_types(applied(eliminate_identity, g.model(g.op("Relu", pooled)))) == ["Neg", "Relu"]
+    g = Graph()
+    options = {"kernel_shape": [1, 1], "strides": [2, 2]}
+    assert_left_alone(eliminate_identity, g.model(g.op(op_type, g.input(1, 2, 3, 3), **options)))
+
+
 @pytest.mark.parametrize("name", NEUTRAL)
 def test_what_changes_nothing_goes(name):
     g = Graph()

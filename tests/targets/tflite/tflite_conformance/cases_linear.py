@@ -38,6 +38,25 @@ def classifier(net: Net) -> str:
     return net.op("Gemm", flat, net.weights(10, 8), net.weights(10), transB=1)
 
 
+def on_map(net: Net) -> str:
+    """VGG: the layer's columns follow the map's pixels as they lie."""
+    image = net.op("Relu", net.conv(net.input(1, 3, 6, 6), 3, 8, 3))
+    pooled = net.op("MaxPool", image, kernel_shape=[2, 2], strides=[2, 2])
+    flat = net.op("Flatten", pooled)
+    return net.op("Gemm", flat, net.weights(10, 72), net.weights(10), transB=1)
+
+
+def on_image(net: Net) -> str:
+    flat = net.reshape(net.input(1, 3, 4, 4), 1, 48)
+    return net.op("Gemm", flat, net.weights(48, 10), net.weights(10))
+
+
+def on_map_twice(net: Net) -> tuple[str, str]:
+    """The flattened map is a result too: it keeps its order."""
+    flat = net.op("Flatten", net.conv(net.input(1, 3, 4, 4), 3, 8))
+    return net.op("Gemm", flat, net.weights(10, 128), net.weights(10), transB=1), net.op("Relu", flat)
+
+
 def attention_scores(net: Net) -> str:
     """Q K^T: the transposed factor is passed as it lies."""
     query, key = net.plain(1, 2, 5, 4), net.plain(1, 2, 5, 4)
@@ -78,6 +97,9 @@ def computed_weights(net: Net) -> str:
 
 
 CASES = (
+    Case("Gemm", "on a map", on_map, absent=("TRANSPOSE",)),
+    Case("Gemm", "on the image itself", on_image, absent=("TRANSPOSE",)),
+    Case("Gemm", "on a map that something else reads flattened", on_map_twice, ("float32", "int8")),
     Case("Gemm", "transposed weights", gemm(1, 16, 10, transB=1)),
     Case("Gemm", "plain weights", gemm(1, 16, 10)),
     Case("Gemm", "several rows", gemm(5, 7, 3, transB=1)),
