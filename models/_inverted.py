@@ -86,14 +86,13 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels: int, squeezed: int, style: Style) -> None:
         super().__init__()
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.conv_reduce = nn.Conv2d(channels, squeezed, 1)
         self.act1 = style.squeezed_activation()
         self.conv_expand = nn.Conv2d(squeezed, channels, 1)
         self.gate = style.gate()
 
     def forward(self, x: Tensor) -> Tensor:
-        gate: Tensor = self.gate(self.conv_expand(self.act1(self.conv_reduce(self.avgpool(x)))))
+        gate: Tensor = self.gate(self.conv_expand(self.act1(self.conv_reduce(x.mean((2, 3), keepdim=True)))))
         return x * gate
 
 

@@ -104,7 +104,7 @@ class EfficientNet(nn.Module):
         layers.append(ConvNormAct(channels, last, 1, norm=norm, activation=silu))
         self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Sequential(nn.Dropout(scaling.dropout, inplace=True), nn.Linear(last, num_classes))
+        self.classifier = nn.Sequential(nn.Dropout(scaling.dropout), nn.Linear(last, num_classes))
         init_weights(self)
 
     def forward(self, x: Tensor) -> Tensor:

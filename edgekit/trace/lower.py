@@ -138,7 +138,7 @@ class _Writer(Context):
     # -- Context -----------------------------------------------------------------------------------------------------
 
     def op(self, op_type: str, *inputs: ir.Value | None, outputs: int = 1, **attributes: Any) -> Any:
-        suffix = f"_{self._count}" if self._count else ""
+        suffix = f".{self._count}" if self._count else ""  # a dot: no ATen name has one, `silu__1` is the second silu_
         self._count += 1
         node = ir.node(
             op_type,

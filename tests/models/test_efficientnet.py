@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from golden_vectors import TOLERANCE, deviation, entries, fill, read_keys
+from golden_vectors import TOLERANCE, deviation, entries, fill, golden_input, read_keys
 from torch.nn import functional as F
+from traces import read_trace, recorded
 
 from edgekit.models import _efficientnet as table
 from edgekit.models._efficientnet import B0, Scaling, compound_scaling, search_coefficients
@@ -14,7 +15,8 @@ from edgekit.profile import count
 from edgekit.registry import models
 from edgekit.source.weights import load_weights
 
-TORCHVISION_EPS = {"b0": 1e-5, "b1": 1e-5, "b2": 1e-5, "b3": 1e-5, "b4": 1e-5, "b5": 1e-3, "b6": 1e-3}
+SIZES = ("b0", "b1", "b2", "b3", "b4")
+"""Those of torchvision with epsilon 1e-5, whose golden logits any build of torch gives."""
 
 
 def ported(size, style):
@@ -24,13 +26,43 @@ def ported(size, style):
     return InvertedResidualNet(1000, stem, scale_stages(scaling), last, style, silu)
 
 
-@pytest.mark.parametrize(
-    "size", [pytest.param(size, marks=[pytest.mark.slow] if size > "b4" else []) for size in TORCHVISION_EPS]
-)
+@pytest.mark.parametrize("size", SIZES)
 def test_a_port_without_its_padding_and_epsilon_is_torchvisions_network(size, golden, reference):
     name = f"torchvision/efficientnet_{size}"
-    style = Style(eps=TORCHVISION_EPS[size], squeezed_activation=silu)
+    style = Style(squeezed_activation=silu)
     assert deviation(fill(ported(size, style), read_keys(reference, name)), golden[name]) < TOLERANCE
+
+
+TRACED = ["efficientnet_b0", *(f"efficientnet_b{size}" for size in range(4, 8))]
+TRACED += [f"tf_efficientnet_{size}" for size in ("b0", "b7", "l2")]
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_every_operation_is_the_references_with_its_stride_padding_and_epsilon(name, reference):
+    spec = models.get(name)
+    with torch.device("meta"):
+        module = spec.build()
+    assert recorded(module, spec.input_shape[1]) == read_trace(reference, spec.reference)
+
+
+@pytest.mark.slow
+def test_golden_logits_of_the_largest_are_lost_in_rounding():
+    """B5 with every weight off by about half a unit in the last place gives other logits; B4 does not."""
+    moved = {name: moved_by_rounding(name) for name in ("efficientnet_b4", "efficientnet_b5")}
+    assert moved["efficientnet_b4"] < TOLERANCE
+    assert moved["efficientnet_b5"] > 1000 * TOLERANCE
+
+
+def moved_by_rounding(name):
+    spec = models.get(name)
+    module, image = spec.build(), golden_input(spec.input_shape[1])
+    fill(module, entries(module))
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        before = module(image)
+        for tensor in module.parameters():
+            tensor *= 1 + 6e-8 * torch.randn_like(tensor)
+        return float((module(image) - before).abs().max() / before.std())
 
 
 def test_padding_alone_moves_the_logits(golden, reference):

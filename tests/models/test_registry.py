@@ -83,7 +83,13 @@ NOT_IN_GOLDEN |= {
 }
 """Models whose reference golden.json does not hold, and why; each is measured in another way by its family's tests."""
 
-GOLDEN = [golden_case(name) for name in models.names() if name not in NOT_IN_GOLDEN]
+CHAOTIC = ("efficientnet_b5", "efficientnet_b6", "efficientnet_b7", "tf_efficientnet_b7")
+"""So deep that with untrained weights the rounding of float32 alone moves the logits by their deviation.
+
+No two builds of torch agree on their golden logits; test_efficientnet.py shows that, and compares every operation.
+"""
+
+GOLDEN = [golden_case(name) for name in models.names() if name not in NOT_IN_GOLDEN and name not in CHAOTIC]
 
 
 def test_models_without_golden_vectors_are_those_named(golden):

@@ -69,6 +69,7 @@ LOWERED = {
     "clamp": lambda x: torch.clamp(x, -0.5, 0.5),
     "relu6": F.relu6,
     "relu in place": lambda x: F.relu_(x + 1),
+    "silu in place, twice": lambda x: F.silu(F.silu(x + 1, inplace=True) + 1, inplace=True),
     "a value that is read after it was overwritten": lambda x: F.relu_(y := x + 1) + y,
     "sigmoid, tanh, exp, sqrt, erf": lambda x: torch.erf(torch.sqrt(torch.exp(torch.tanh(torch.sigmoid(x))))),
     "arithmetic with numbers": lambda x: (2 - x) * 3 / 4 + x,
