@@ -1,5 +1,6 @@
 """Checkpoint layouts: other libraries' names for the same tensors."""
 
+import itertools
 import re
 from pathlib import PurePath
 
@@ -21,6 +22,9 @@ compute different things, and such pairs must not be listed here.
 
 DOTTED_DENSE_LAYER = re.compile(r"(\.denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
 """`norm.1` in torchvision's DenseNet files, of an age when modules could be called so; the module says `norm1`."""
+
+HEADS = ("fc", "classifier", "last_linear")
+"""Names of a classifier; `last_linear` in Cadene's pretrainedmodels, whatever the network calls it elsewhere."""
 
 TENSORFLOW_PORT = "tf_"
 """Prefix of timm's files that were ported from TensorFlow: same shapes and names, but other padding and epsilon."""
@@ -58,6 +62,26 @@ def rename_by_position(wanted: State, given: State, where: str) -> State | None:
 def rename_dense_layers(given: State) -> State:
     """torchvision's DenseNet files under the names of its module; other layouts as they came."""
     return {DOTTED_DENSE_LAYER.sub(r"\1", key): value for key, value in given.items()}
+
+
+def rename_head(wanted: State, given: State) -> State:
+    """`given` with its classifier named as in `wanted`, where nothing else is named otherwise; else as it came."""
+    ours, theirs = wanted.keys() - given.keys(), given.keys() - wanted.keys()
+    for head, other in itertools.permutations(HEADS, 2):
+        if ours == _head(head) and theirs == _head(other):
+            return {head + key.removeprefix(other) if key in theirs else key: value for key, value in given.items()}
+    return given
+
+
+def drop_background(wanted: State, given: State) -> State:
+    """`given` without the first of 1001 classes, where `wanted` has the 1000 of ImageNet; else as it came."""
+    heads = {key for name in HEADS for key in _head(name) if key in wanted and key in given}
+    more = {key for key in heads if wanted[key].shape[:1] == (1000,) and given[key].shape[:1] == (1001,)}
+    return {key: value[1:] if key in more else value for key, value in given.items()}
+
+
+def _head(name: str) -> set[str]:
+    return {f"{name}.weight", f"{name}.bias"}
 
 
 def same_tensor(tensor: Tensor, other: Tensor) -> bool:

@@ -9,9 +9,11 @@ from edgekit.errors import EdgekitError, Table
 from edgekit.source.layouts import (
     TIMM_EPSILON,
     State,
+    drop_background,
     is_timm,
     rename_by_position,
     rename_dense_layers,
+    rename_head,
     same_tensor,
 )
 
@@ -28,9 +30,9 @@ AUXILIARY = ("aux1", "aux2", "AuxLogits")
 def load_weights(module: nn.Module, state: State, where: str) -> None:
     """Copy `state` into `module`, in float32.
 
-    Keys that match are used as they are. Otherwise tensors are matched by position, where the two layouts are known to
-    hold the same tensors in the same order (edgekit.source.layouts); BatchNorm then takes the epsilon that the
-    checkpoint was trained with.
+    Keys that match are used as they are; the classifier may have another usual name, and TensorFlow's background class
+    in front. Otherwise tensors are matched by position, where the two layouts are known to hold the same tensors in the
+    same order (edgekit.source.layouts); BatchNorm then takes the epsilon that the checkpoint was trained with.
 
     Args:
         where: the weights in the user's words, for messages: a file name or "imagenet".
@@ -41,6 +43,7 @@ def load_weights(module: nn.Module, state: State, where: str) -> None:
     wanted = _without_counters(module.state_dict())
     given = rename_dense_layers(_without_counters(state))
     wanted, given = _without_single_heads(wanted, given)
+    given = drop_background(wanted, rename_head(wanted, given))
     epsilon = None
     if wanted.keys() != given.keys() and (renamed := rename_by_position(wanted, given, where)):
         epsilon = TIMM_EPSILON if is_timm(given) else None

@@ -23,6 +23,8 @@ SAME_NETWORK = [
     ("mobilenet_v3_large", "timm/mobilenetv3_large_100"),
     ("resnet18", "torchvision/resnet18"),
     ("densenet121", "torchvision/densenet121"),
+    ("dpn68", "pretrainedmodels/dpn68"),
+    ("xception", "pretrainedmodels/xception"),
 ]
 
 
@@ -53,6 +55,23 @@ def test_densenets_released_files_have_a_dot_that_the_module_has_not(reference, 
     module = models.get("densenet121").build().eval()
     load_weights(module, released, "densenet121-a639ec97.pth")
     assert deviation(module, golden["torchvision/densenet121"]) < TOLERANCE
+
+
+@pytest.mark.parametrize("head", ["fc", "last_linear"])
+def test_tensorflows_background_class_is_dropped(reference, golden, head):
+    state = checkpoint(reference, "pretrainedmodels/nasnetamobile")
+    weight, bias = state.pop("last_linear.weight"), state.pop("last_linear.bias")
+    state[f"{head}.weight"] = torch.cat([torch.full((1, weight.shape[1]), 9.0), weight])
+    state[f"{head}.bias"] = torch.cat([torch.full((1,), 9.0), bias])
+    module = models.get("nasnet_mobile").build().eval()
+    load_weights(module, state, "nasnetalarge-a1897284.pth")
+    assert deviation(module, golden["pretrainedmodels/nasnetamobile"]) < TOLERANCE
+
+
+def test_other_counts_of_classes_are_not_cut(reference):
+    state = checkpoint(reference, "torchvision/resnet18")
+    with pytest.raises(EdgekitError, match="1000 classes, the model 999"):
+        load_weights(models.get("resnet18").build(num_classes=999), state, "net.pth")
 
 
 def test_timms_order_is_found_again_in_a_file_that_sorts_by_name(reference, golden, tmp_path):
