@@ -159,12 +159,29 @@ class Contract:
 
 
 @dataclass(frozen=True, slots=True)
+class GoldenImage:
+    """A picture, the tensor that it must become, and what the file makes of that.
+
+    Args:
+        name: of the .png in the bundle's golden/.
+        stored: the input tensor in the file's own layout and dtype, batch 1.
+        outputs: f32[k], dequantized.
+    """
+
+    name: str
+    png: bytes = field(repr=False)
+    stored: NDArray[np.generic] = field(repr=False)
+    outputs: FloatArray = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """One finished model file with its proof.
 
     Args:
         golden_inputs: f32[n, C, H, W] that `golden_outputs`, f32[n, classes] of the file, and `reference_outputs`,
             f32[n, classes] of the float model, belong to; all three go into golden.npz.
+        golden_images: pictures and their tensors, the proof of an app's preprocessing.
     """
 
     target: str
@@ -175,3 +192,4 @@ class Artifact:
     golden_outputs: FloatArray = field(repr=False)
     reference_outputs: FloatArray = field(repr=False)
     delegation: Delegation | None = None
+    golden_images: tuple[GoldenImage, ...] = ()

@@ -20,11 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.artifact import Artifact, Contract, FloatArray
+from edgekit.artifact import Artifact, Contract, FloatArray, GoldenImage, TensorInfo
 from edgekit.errors import EdgekitError
+from edgekit.registry import Preprocess
+from edgekit.source.preprocess import resampling
 
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold: the archive's bytes depend on its content alone
 CONTRACT, GOLDEN, LABELS, MANIFEST = "contract.json", "golden.npz", "labels.txt", "manifest.json"
+GOLDEN_FOLDER, GOLDEN_TENSORS = "golden", "golden/tensors.npz"
 REPORT = "report.html"  # holds timings, so it differs from run to run and is not among the hashed files
 
 
@@ -46,6 +49,26 @@ class Bundle:
     outputs: FloatArray = field(repr=False)
     reference: FloatArray = field(repr=False)
     labels: tuple[str, ...] = ()
+    golden_images: tuple[GoldenImage, ...] = field(repr=False, default=())
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """What turns an image into the file's input, but for its layout and dtype."""
+        described: dict[str, Any] = self.contract["preprocess"]
+        lists: dict[str, Any] = {key: tuple(described[key]) for key in ("crop", "mean", "std")}
+        return Preprocess(**{**described, **lists})
+
+    @property
+    def input(self) -> TensorInfo:
+        return _tensor(self.contract["inputs"][0])
+
+    @property
+    def output(self) -> TensorInfo:
+        return _tensor(self.contract["outputs"][0])
+
+
+def _tensor(described: dict[str, Any]) -> TensorInfo:
+    return TensorInfo(**{**described, "shape": tuple(described["shape"])})
 
 
 def write_bundle(folder: Path, artifact: Artifact, manifest: dict[str, Any], report: str) -> None:
@@ -64,6 +87,7 @@ def write_bundle(folder: Path, artifact: Artifact, manifest: dict[str, Any], rep
     }
     if artifact.contract.labels:
         files[LABELS] = ("\n".join(artifact.contract.labels) + "\n").encode()
+    files |= _golden_files(artifact.golden_images)
     hashes = {name: {"sha256": sha256(data), "size_bytes": len(data)} for name, data in files.items()}
     _write(folder, {**files, MANIFEST: as_json({**manifest, "files": hashes}), REPORT: report.encode()})
     shutil.rmtree(failure_folder(folder), ignore_errors=True)
@@ -79,13 +103,42 @@ def write_failure(folder: Path, manifest: dict[str, Any], report: str) -> Path:
 def _write(folder: Path, files: dict[str, bytes]) -> None:
     with replacing(folder) as beside:
         for name, data in files.items():
+            (beside / name).parent.mkdir(exist_ok=True)
             (beside / name).write_bytes(data)
+
+
+def _golden_files(images: tuple[GoldenImage, ...]) -> dict[str, bytes]:
+    """golden/: the pictures, and one archive of the tensors that belong to them."""
+    if not images:
+        return {}
+    arrays = {f"{image.name}.input": image.stored for image in images}
+    arrays |= {f"{image.name}.outputs": image.outputs for image in images}
+    pictures = {f"{GOLDEN_FOLDER}/{image.name}.png": image.png for image in images}
+    return {**pictures, GOLDEN_TENSORS: archive(**arrays)}
+
+
+def _read_golden_images(path: Path, files: dict[str, Any]) -> tuple[GoldenImage, ...]:
+    if GOLDEN_TENSORS not in files:
+        return ()
+    with np.load(path / GOLDEN_TENSORS, allow_pickle=False) as tensors:
+        names = [name.removesuffix(".input") for name in tensors.files if name.endswith(".input")]
+        return tuple(
+            GoldenImage(
+                name,
+                (path / GOLDEN_FOLDER / f"{name}.png").read_bytes(),
+                tensors[f"{name}.input"],
+                tensors[f"{name}.outputs"],
+            )
+            for name in names
+        )
 
 
 def contract_document(contract: Contract) -> dict[str, Any]:
     """contract.json as a JSON-ready dict."""
     document = asdict(contract)
     document["labels_file"] = LABELS if document.pop("labels") else None
+    document["resampling"] = resampling(contract.preprocess)
+    document["golden_images"] = f"{GOLDEN_FOLDER}/NAME.png must become NAME.input of {GOLDEN_TENSORS}, bit for bit"
     document["dequantize"] = "real value = scale * (stored - zero_point); a float tensor holds the values themselves"
     return document
 
@@ -107,7 +160,14 @@ def read_bundle(path: Path) -> Bundle:
             vectors = {name: golden[name] for name in ("inputs", "outputs", "reference")}
         labels = (path / LABELS).read_text("utf-8").splitlines() if LABELS in manifest["files"] else []
         return Bundle(
-            path, manifest["target"], path / manifest["model_file"], contract, manifest, **vectors, labels=tuple(labels)
+            path,
+            manifest["target"],
+            path / manifest["model_file"],
+            contract,
+            manifest,
+            **vectors,
+            labels=tuple(labels),
+            golden_images=_read_golden_images(path, manifest["files"]),
         )
     except FileNotFoundError as error:
         raise _broken(path, f"{Path(error.filename).name} is missing") from error

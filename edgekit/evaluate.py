@@ -43,11 +43,8 @@ class Selection:
 def evaluate_bundle(path: Path, selection: Selection, progress: Progress | None = None) -> Accuracy:
     """Run the bundle's file on the host, fed as its contract says."""
     bundle = read_bundle(path)
-    described = bundle.contract["preprocess"]
-    lists = {key: tuple(described[key]) for key in ("crop", "mean", "std")}
-    preprocess = Preprocess(**{**described, **lists})
     runner = targets.get(bundle.target).run(bundle.model_file)
-    return evaluate(runner, preprocess, bundle.labels, selection, progress)
+    return evaluate(runner, bundle.preprocess, bundle.labels, selection, progress)
 
 
 def evaluate_model(recipe: Recipe, selection: Selection, progress: Progress | None = None) -> Accuracy:

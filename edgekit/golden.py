@@ -7,6 +7,7 @@ import numpy as np
 from edgekit.artifact import Hop
 from edgekit.bundle import Bundle
 from edgekit.errors import EdgekitError, Table
+from edgekit.golden_images import check_golden_images
 from edgekit.registry import Tolerance, targets
 from edgekit.verify.parity import compare
 
@@ -31,6 +32,7 @@ class GoldenResult:
 def check_golden(bundle: Bundle) -> GoldenResult:
     """Run the bundle's file on its golden inputs and compare with what it gave, and with the float model."""
     target = targets.get(bundle.target)
+    check_golden_images(bundle.golden_images, bundle.preprocess, bundle.input, str(bundle.path))
     actual = target.run(bundle.model_file)(bundle.inputs)
     scores = gives_scores(bundle)
     at_export = compare(bundle.reference, bundle.outputs, name="file", reference_name="float model", scores=scores)

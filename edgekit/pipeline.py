@@ -10,6 +10,7 @@ from edgekit.artifact import Artifact, EmitOptions, Emitted
 from edgekit.bundle import check_writable, write_bundle, write_failure
 from edgekit.contract import make_contract
 from edgekit.errors import EdgekitError, Table
+from edgekit.golden_images import make_golden_images
 from edgekit.inputs import as_fed, calibration_inputs, parity_inputs
 from edgekit.manifest import make_manifest
 from edgekit.passes import prepare_integer, prepend_normalization, simplify
@@ -205,6 +206,7 @@ def verified(run: Run, source: Source, target: Target, emitted: Emitted) -> Arti
         file.write_bytes(emitted.data)
         runner = target.run(file)
         outputs = runner(run.parity_images)
+        golden_images = make_golden_images(run.feed, emitted.inputs[0], runner)
     stages = dict(run.outputs)
     if target.scheme in run.quantized_outputs:
         stages["quantized"] = run.quantized_outputs[target.scheme]
@@ -226,4 +228,5 @@ def verified(run: Run, source: Source, target: Target, emitted: Emitted) -> Arti
         golden_outputs=outputs[:GOLDEN_IMAGES],
         reference_outputs=next(iter(run.outputs.values()))[:GOLDEN_IMAGES],
         delegation=target.delegation(emitted) if target.delegation else None,
+        golden_images=golden_images,
     )

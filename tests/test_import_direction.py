@@ -11,7 +11,7 @@ import pytest
 RECORDS = {"errors", "registry", "artifact", "recipe", "session"}
 """Types that every stage speaks of, and how ONNX Runtime is opened."""
 
-LINE = {"bundle", "contract", "environment", "evaluate", "golden", "inputs", "manifest", "run"}
+LINE = {"bundle", "contract", "environment", "evaluate", "golden", "golden_images", "inputs", "manifest", "run", "stored"}
 """What the pipeline is written in, beside the stages."""
 
 STAGES = {"source", "trace", "passes", "quant", "verify", "report"}
@@ -25,6 +25,7 @@ ALLOWED = {
     "environment": set(),
     "profile": set(),
     "models": {"registry"},
+    "android": {"errors", "registry", "artifact", "bundle", "source"},
     "passes": {"errors"},
     "trace": {"errors"},
     "source": RECORDS,

@@ -5,7 +5,7 @@ contract word for word. Source: torchvision.transforms.functional, `_compute_res
 """
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -48,11 +48,17 @@ def to_mode(image: Image.Image, preprocess: Preprocess) -> Image.Image:
 
 
 def resize(image: Image.Image, preprocess: Preprocess) -> Image.Image:
-    """Shorter side to `preprocess.resize` pixels; the longer side is truncated, not rounded, to whole pixels."""
+    """Shorter side to `preprocess.resize` pixels; the longer side is truncated, not rounded, to whole pixels.
+
+    Columns first, then rows, in two calls: both round to 8 bits, so their order shows in the result, and from 13 on
+    Pillow alone would take the rows of a tall image first. This is what every Pillow before it gives.
+    """
     short, long = sorted(image.size)
     scaled = preprocess.resize, int(preprocess.resize * long / short)
     size = scaled if image.width <= image.height else scaled[::-1]
-    return image if size == image.size else image.resize(size, RESAMPLING[preprocess.interpolation])
+    for step in ((size[0], image.height), size):
+        image = image if step == image.size else image.resize(step, RESAMPLING[preprocess.interpolation])
+    return image
 
 
 def center_crop(image: Image.Image, crop: tuple[int, int]) -> Image.Image:
@@ -83,6 +89,24 @@ def normalize(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], preproces
 def takes_raw_pixels(preprocess: Preprocess) -> bool:
     """Whether the input is 0..255 as decoded (the normalisation was folded into the graph)."""
     return not any(preprocess.mean) and all(std == 1 / 255 for std in preprocess.std)
+
+
+def resampling(preprocess: Preprocess) -> dict[str, Any]:
+    """The resize as data, for contract.json: what Pillow computes, in words that another language can follow.
+
+    docs/preprocessing.md is the same in full.
+    """
+    cubic = preprocess.interpolation == "bicubic"
+    return {
+        "filter": "cubic, a = -0.5" if cubic else "triangle",
+        "support": 2 if cubic else 1,
+        "antialias": "the filter widens with the reduction factor",
+        "pixel_centres": "half",
+        "weights": "float64, divided by their sum, then round(weight * 2^22), halves away from zero",
+        "passes": ["horizontal", "vertical"],
+        "each_pass": "clip((2^21 + sum of weight * pixel) >> 22, 0, 255), 32-bit integers",
+        "grey": "(19595 R + 38470 G + 7471 B + 32768) >> 16, before the resize",
+    }
 
 
 def steps(preprocess: Preprocess) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from edgekit.errors import EdgekitError
 from edgekit.registry import targets
 
 FAST = tuple(name for name in targets.names() if name != "tflite-int16x8")  # its kernels are slow: tested below
-BUNDLE = {"contract.json", "golden.npz", "manifest.json", "report.html"}
+BUNDLE = {"contract.json", "golden", "golden.npz", "manifest.json", "report.html"}
 
 
 @pytest.fixture
