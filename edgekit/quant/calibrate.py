@@ -1,11 +1,16 @@
 """Runs the float graph on calibration images and records the range of every value that will be stored as integers.
 
-Budget: 100 images of MobileNetV3-Small in about a CPU second. Images run one by one (a canonical graph has batch size
-1, and on one core a batch of feature maps only leaves the cache sooner). Bounds are taken over all elements; the
+Budget: 100 images of MobileNetV3-Small in about a CPU second. Images run one by one, as many at a time as there are
+cores: a canonical graph has batch size 1, a batch of feature maps only leaves the cache sooner, and two images on two
+cores need no barrier where two threads inside one operator do. What they give is observed in their order, so the number
+of cores changes no result. Bounds are taken over all elements; the
 histogram takes a fixed subset of each feature map, because counting all of them would cost more than the inference.
 """
 
-from collections.abc import Iterable
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from math import gcd
 
 import numpy as np
@@ -14,7 +19,7 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
 from edgekit.errors import EdgekitError, Table
-from edgekit.quant.observers import HistogramObserver, MeanObserver, MinMaxObserver, Range
+from edgekit.quant.observers import ChannelObserver, HistogramObserver, MeanObserver, Range
 from edgekit.quant.plan import make_plan, name_of
 from edgekit.session import open_session
 
@@ -25,14 +30,17 @@ SAMPLES_PER_MAP = 2048
 # Images whose samples are counted together: one bincount per value and chunk.
 CHUNK = 16
 
+Progress = Callable[[int], None]
 
-def calibrate(model: ir.Model, batches: Iterable[FloatArray]) -> dict[str, Range]:
+
+def calibrate(model: ir.Model, batches: Iterable[FloatArray], progress: Progress | None = None) -> dict[str, Range]:
     """Observe an integer-ready float graph.
 
     Args:
         model: canonical graph of batch size 1, as `prepare_integer` returns it; it is not changed.
         batches: f32[n, C, H, W] each, preprocessed. Memory does not depend on how many there are, and the result
             depends neither on their order nor on how they are batched.
+        progress: called with the number of images that were observed.
 
     Returns:
         Value name -> Range, for every value that needs one (values stored with another's parameters do not).
@@ -47,18 +55,39 @@ def calibrate(model: ir.Model, batches: Iterable[FloatArray]) -> dict[str, Range
         name: ValueObserver(name in ranged, plan.averaged.get(name))
         for name in dict.fromkeys([*ranged, *plan.averaged])
     }
-    session = observing_session(model, list(observers))
-    feed = session.get_inputs()[0].name
     images = 0
-    for image in (image for batch in batches for image in batch):
-        maps = session.run(None, {feed: np.ascontiguousarray(image[None], np.float32)})
+    for maps in stream_maps(observing_session(model, list(observers)), batches):
         for (name, observer), feature_map in zip(observers.items(), maps, strict=True):
             if not observer.observe(feature_map):
                 raise not_finite(model, [name], "activations")
         images += 1
+        if progress is not None:
+            progress(images)
     if not images:
         raise EdgekitError("EK401", what="no calibration images", where="--calibration", fix="give a folder of images")
     return {name: observer.result() for name, observer in observers.items()}
+
+
+def stream_maps(session: InferenceSession, batches: Iterable[FloatArray]) -> Iterator[list[FloatArray]]:
+    """What the session gives for each image, in the order of the images; a few of them are computed ahead."""
+    feed, workers = session.get_inputs()[0].name, os.cpu_count() or 1
+
+    def run(image: FloatArray) -> list[FloatArray]:
+        maps: list[FloatArray] = session.run(None, {feed: np.ascontiguousarray(image[None], np.float32)})
+        return maps
+
+    ahead: deque[Future[list[FloatArray]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for image in (image for batch in batches for image in batch):
+                ahead.append(pool.submit(run, image))
+                if len(ahead) > workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for waiting in ahead:
+                waiting.cancel()
 
 
 class ValueObserver:
@@ -71,14 +100,13 @@ class ValueObserver:
 
     def __init__(self, counts: bool, channel_axis: int | None) -> None:
         self._counts, self._channel_axis = counts, channel_axis
-        self._bounds, self._histogram, self._mean = MinMaxObserver(), HistogramObserver(), MeanObserver()
+        self._bounds, self._histogram, self._mean = ChannelObserver(), HistogramObserver(), MeanObserver()
         self._pending: list[FloatArray] = []
 
     def observe(self, feature_map: FloatArray) -> bool:
         """Take in the value for one image; False when an element is NaN or infinite."""
         self._bounds.observe(feature_map)
-        bounds = self._bounds.result()
-        if not np.isfinite(bounds.min) or not np.isfinite(bounds.max):
+        if not np.isfinite(self._bounds.result()).all():  # type: ignore[arg-type]
             return False
         if self._channel_axis is not None:
             self._mean.observe(feature_map, self._channel_axis)
@@ -97,7 +125,10 @@ class ValueObserver:
     def result(self) -> Range:
         self._count()
         bounds = self._bounds.result()
-        return Range(bounds.min, bounds.max, self._histogram.result(), self._mean.result())
+        if bounds is None:
+            return Range(np.inf, -np.inf)
+        low, high = float(bounds[0].min()), float(bounds[1].max())
+        return Range(low, high, self._histogram.result(), self._mean.result(), bounds)
 
 
 def choose_stride(elements: int) -> int:

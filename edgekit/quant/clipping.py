@@ -10,9 +10,18 @@ Where the balance lies is measured per tensor, on its histogram, not chosen by a
 
 All three are differences of cumulative moments, so a grid of candidates costs one look-up each.
 Source: the MSE criterion of Nagel et al. 2021, arXiv:2106.08295, section 3.1.
+
+The other criteria that are in use (`Criterion`) read the same histogram, so all of them are independent of the order of
+the images and need one calibration between them:
+
+    min-max      the observed bounds
+    percentile   cuts a hundredth of a percent of the elements at either end
+    entropy      the least Kullback-Leibler divergence between the elements and what is stored of them (Migacz 2017,
+                 "8-bit inference with TensorRT", GTC)
 """
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +29,12 @@ from numpy.typing import NDArray
 from edgekit.quant.observers import BINS, Histogram, Range
 
 Grid = NDArray[np.float64]
+Criterion = Literal["min-max", "percentile", "mse", "entropy"]
+CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
+
+# Share of the elements that "percentile" cuts at each end.
+TAIL = 1e-4
+LEVELS = 256
 
 # Candidate bounds: the observed one times 0.97^k. 0.97^80 = 0.09: a range ten times smaller than the observed one.
 SHRINK: Grid = 0.97 ** np.arange(81.0)
@@ -49,14 +64,61 @@ class Moments:
         return self.count[index], self.first[index], self.second[index]
 
 
-def clip_range(observed: Range) -> tuple[float, float]:
-    """The (low, high) within the observed range, holding zero, at which int8 has the least squared error."""
+def clip_range(observed: Range, criterion: Criterion = "mse") -> tuple[float, float]:
+    """The (low, high) within the observed range, holding zero, that the criterion finds best for int8.
+
+    Bounds are returned as they are where no histogram was kept.
+    """
     low, high = min(observed.min, 0.0), max(observed.max, 0.0)
-    if observed.histogram is None or low == high:
+    if observed.histogram is None or low == high or criterion == "min-max":
         return low, high
+    if criterion == "percentile":
+        return cut_tails(observed.histogram, low, high)
+    if criterion == "entropy":
+        return keep_information(observed.histogram, low, high)
+    return lose_least(observed.histogram, low, high)
+
+
+def cut_tails(histogram: Histogram, low: float, high: float) -> tuple[float, float]:
+    """The bounds between which all but TAIL of the elements lie, at either end."""
+    share = np.cumsum(histogram.counts) / histogram.counts.sum()
+    edges = histogram.centers + histogram.width / 2
+    first, last = np.searchsorted(share, TAIL), np.searchsorted(share, 1 - TAIL)
+    below = float(edges[min(first, BINS - 1)] - histogram.width)
+    return max(low, min(below, 0.0)), min(high, max(float(edges[min(last, BINS - 1)]), 0.0))
+
+
+def keep_information(histogram: Histogram, low: float, high: float) -> tuple[float, float]:
+    """The bounds of least divergence KL(elements | what 256 levels keep of them), the upper one chosen first."""
+    highs = [divergence(histogram, low, high * shrink) for shrink in SHRINK]
+    chosen = high * float(SHRINK[int(np.argmin(highs))])
+    lows = [divergence(histogram, low * shrink, chosen) for shrink in SHRINK]
+    return low * float(SHRINK[int(np.argmin(lows))]), chosen
+
+
+def divergence(histogram: Histogram, low: float, high: float) -> float:
+    """KL(P | Q) in nats: P are the counts with the tails moved into the end bins, Q spreads each level over its bins."""
+    edge = [int(np.clip(np.rint(bound / histogram.width) + BINS // 2, 0, BINS)) for bound in (low, high)]
+    inside = histogram.counts[edge[0] : edge[1]].astype(np.float64)
+    if len(inside) < LEVELS or not inside.any():
+        return np.inf  # fewer bins than levels: nothing is lost, and nothing is said about what lies outside
+    true = inside.copy()
+    true[0] += histogram.counts[: edge[0]].sum()
+    true[-1] += histogram.counts[edge[1] :].sum()
+    level = np.arange(len(inside)) * LEVELS // len(inside)
+    filled = inside > 0
+    kept = np.bincount(level, inside, LEVELS) / np.maximum(np.bincount(level, filled, LEVELS), 1)
+    model = np.where(filled, kept[level], 0.0)
+    p, q = true / true.sum(), model / model.sum()
+    seen = p > 0
+    return float(np.sum(p[seen] * np.log(p[seen] / np.maximum(q[seen], 1e-12))))
+
+
+def lose_least(histogram: Histogram, low: float, high: float) -> tuple[float, float]:
+    """The bounds of least squared error."""
     lows: Grid = low * SHRINK if low < 0 else np.zeros(1)
     highs: Grid = high * SHRINK if high > 0 else np.zeros(1)
-    error = measure_error(Moments.of(observed.histogram), lows[:, None], highs[None, :])
+    error = measure_error(Moments.of(histogram), lows[:, None], highs[None, :])
     row, column = np.unravel_index(int(error.argmin()), error.shape)
     return float(lows[row]), float(highs[column])
 

@@ -1,6 +1,6 @@
 """What is remembered of an activation while calibration images stream by.
 
-Both observers need the same memory for ten images as for ten thousand, and give the same answer for any order and any
+The observers need the same memory for ten images as for ten thousand, and give the same answer for any order and any
 batching of the images: counts, minima and maxima commute, a moving average does not.
 """
 
@@ -60,12 +60,14 @@ class Range:
         min, max: over every element of every image.
         histogram: of a fixed subset of the elements of each image; None where only the bounds are known.
         channel_mean: f64[C], mean per channel over images and positions; None where no layer's bias depends on it.
+        channel_bounds: f64[2, C], smallest and largest element per channel (axis 1), for equalization.
     """
 
     min: float
     max: float
     histogram: Histogram | None = field(default=None, repr=False)
     channel_mean: NDArray[np.float64] | None = field(default=None, repr=False)
+    channel_bounds: NDArray[np.float64] | None = field(default=None, repr=False)
 
     def __or__(self, other: "Range") -> "Range":
         """The range of two values that are stored with one set of parameters."""
@@ -87,6 +89,26 @@ class MinMaxObserver:
 
     def result(self) -> Range:
         return Range(self._min, self._max)
+
+
+class ChannelObserver:
+    """Keeps the smallest and the largest element of each channel (axis 1)."""
+
+    def __init__(self) -> None:
+        self._bounds: NDArray[np.float64] | None = None
+
+    def observe(self, feature_map: NDArray[np.float32]) -> None:
+        """Take in one image's feature map, f32[1, C, ...]; a vector without channels is one channel."""
+        channels = feature_map.shape[1] if feature_map.ndim > 1 else 1
+        rows = feature_map.reshape(channels, -1)
+        low, high = rows.min(axis=1), rows.max(axis=1)
+        if self._bounds is not None:
+            low, high = np.minimum(low, self._bounds[0]), np.maximum(high, self._bounds[1])
+        self._bounds = np.stack([low, high]).astype(np.float64)
+
+    def result(self) -> NDArray[np.float64] | None:
+        """f64[2, C], or None before the first image. A NaN stays."""
+        return self._bounds
 
 
 class MeanObserver:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.quant.clipping import SHRINK, Moments, clip_range, measure_error
+from edgekit.quant.clipping import CRITERIA, SHRINK, Moments, clip_range, divergence, measure_error
 from edgekit.quant.observers import BINS, HistogramObserver, Range
 from edgekit.quant.parameters import choose_int8
 
@@ -112,3 +112,36 @@ def test_cumulative_sums_span_every_bin():
     assert moments.count.shape == (BINS + 1,)
     assert (moments.count[0], moments.count[-1]) == (0, 3)
     assert moments.first[-1] == pytest.approx(-1, abs=3 * moments.width)
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_every_criterion_stays_within_the_observed_range_and_holds_zero(kind, criterion):
+    seen = observed(SAMPLES[kind](np.random.default_rng(2)).astype(np.float32))
+    low, high = clip_range(seen, criterion)
+    assert min(seen.min, 0) <= low <= 0 <= high <= max(seen.max, 0)
+    assert high > low
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_no_criterion_depends_on_the_order(criterion):
+    values = SAMPLES["laplace"](np.random.default_rng(3)).astype(np.float32)
+    assert clip_range(observed(values), criterion) == clip_range(observed(np.sort(values)), criterion)
+
+
+def test_min_max_keeps_an_outlier_and_the_others_cut_it():
+    values = np.append(np.random.default_rng(0).normal(0, 1, 1_000_000), 40.0).astype(np.float32)
+    assert clip_range(observed(values), "min-max")[1] == 40.0
+    assert all(clip_range(observed(values), c)[1] < 30 for c in CRITERIA if c != "min-max")
+
+
+def test_a_percentile_cuts_its_share_of_the_elements():
+    values = np.random.default_rng(0).normal(0, 1, 1_000_000).astype(np.float32)
+    low, high = clip_range(observed(values), "percentile")
+    assert np.mean(values < low) == pytest.approx(1e-4, rel=0.2)
+    assert np.mean(values > high) == pytest.approx(1e-4, rel=0.2)
+
+
+def test_entropy_is_least_where_the_levels_follow_the_elements():
+    histogram = observed(np.random.default_rng(0).normal(0, 1, 1_000_000)).histogram
+    assert divergence(histogram, -4, 4) < divergence(histogram, -1.5, 1.5)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from edgekit.quant.observers import (
     BINS,
     SMALLEST_EXPONENT,
+    ChannelObserver,
     HistogramObserver,
     MeanObserver,
     MinMaxObserver,
@@ -112,3 +113,10 @@ def test_ranges_that_share_parameters_are_united():
     assert (both.min, both.max) == (-3.0, 2.0)
     assert same(both.histogram, histogram([[-1.0, 2.0, -3.0, 1.0]]))
     assert same((first | Range(0.0, 9.0)).histogram, first.histogram)
+
+
+def test_channels_keep_bounds_of_their_own():
+    observer = ChannelObserver()
+    for image in np.array([[[[1.0, -2.0]], [[5.0, 4.0]]], [[[0.5, 3.0]], [[6.0, 4.5]]]], np.float32):
+        observer.observe(image[None])
+    assert observer.result().tolist() == [[-2.0, 4.0], [3.0, 6.0]]
