@@ -6,9 +6,12 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from edgekit.artifact import Artifact, EmitOptions, Emitted
-from edgekit.bundle import check_writable, write_bundle, write_failure
+from edgekit.artifact import Artifact, EmitOptions, Emitted, FloatArray, Hop
+from edgekit.bundle import check_writable, sha256, write_bundle, write_failure
 from edgekit.contract import make_contract
+from edgekit.device_parity import Subject, check_device
+from edgekit.devices.run_model import open_device
+from edgekit.devices.settings import find
 from edgekit.errors import EdgekitError, Table
 from edgekit.golden_images import make_golden_images
 from edgekit.inputs import as_fed, calibration_inputs, parity_inputs
@@ -24,6 +27,9 @@ from edgekit.source.reference import module_outputs
 from edgekit.trace import trace
 from edgekit.verify.hops import measure_hops
 from edgekit.verify.outputs import GraphRunner
+
+DEVICE_TIMEOUT_S = 600
+"""How long a device may take for the golden images; an emulated one is hundreds of times slower than this host."""
 
 GOLDEN_IMAGES = 4  # kept in the bundle for `edgekit verify` and the app's own test: 2.4 MB at 224 pixels
 
@@ -94,10 +100,7 @@ def raise_failures(run: Run) -> None:
 
 def check_choices(recipe: Recipe, chosen: list[Target]) -> None:
     """Refuse what cannot work before anything slow starts."""
-    if recipe.device != "local":
-        raise EdgekitError(
-            "EK101", what=f"unknown device {recipe.device!r}", where="device", fix="leave it out: this host is 'local'"
-        )
+    find(recipe.device)  # a mistyped device is told before anything is computed
     other = [target.name for target in chosen if recipe.io and recipe.io not in io_types(target)]
     if other:
         raise EdgekitError(
@@ -206,6 +209,7 @@ def verified(run: Run, source: Source, target: Target, emitted: Emitted) -> Arti
         file.write_bytes(emitted.data)
         runner = target.run(file)
         outputs = runner(run.parity_images)
+        on_device = device_hop(run, target, emitted, file, outputs)
         golden_images = make_golden_images(run.feed, emitted.inputs[0], runner)
     stages = dict(run.outputs)
     if target.scheme in run.quantized_outputs:
@@ -219,6 +223,8 @@ def verified(run: Run, source: Source, target: Target, emitted: Emitted) -> Arti
         exact=len(run.outputs),
         scores=source.classes is not None,
     )
+    if on_device is not None:  # in front of the end-to-end hop, which is the last
+        parity = replace(parity, hops=(*parity.hops[:-1], on_device, parity.hops[-1]))
     return Artifact(
         target=target.name,
         emitted=emitted,
@@ -230,3 +236,20 @@ def verified(run: Run, source: Source, target: Target, emitted: Emitted) -> Arti
         delegation=target.delegation(emitted) if target.delegation else None,
         golden_images=golden_images,
     )
+
+
+def device_hop(run: Run, target: Target, emitted: Emitted, file: Path, outputs: FloatArray) -> Hop | None:
+    """The file on the recipe's device against the file on this host; None where that is the device."""
+    if run.recipe.device == "local":
+        return None
+    subject = Subject(
+        target,
+        file,
+        sha256(emitted.data),
+        emitted.inputs[0],
+        emitted.outputs[0],
+        run.parity_images[:GOLDEN_IMAGES],
+        outputs[:GOLDEN_IMAGES],
+    )
+    with run.stage(f"{target.name} on {run.recipe.device}"), open_device(run.recipe.device) as device:
+        return check_device(device, subject, DEVICE_TIMEOUT_S).hop

@@ -11,10 +11,22 @@ import pytest
 RECORDS = {"errors", "registry", "artifact", "recipe", "session"}
 """Types that every stage speaks of, and how ONNX Runtime is opened."""
 
-LINE = {"bundle", "contract", "environment", "evaluate", "golden", "golden_images", "inputs", "manifest", "run", "stored"}
+LINE = {
+    "bundle",
+    "contract",
+    "device_parity",
+    "environment",
+    "evaluate",
+    "golden",
+    "golden_images",
+    "inputs",
+    "manifest",
+    "run",
+    "stored",
+}
 """What the pipeline is written in, beside the stages."""
 
-STAGES = {"source", "trace", "passes", "quant", "verify", "report"}
+STAGES = {"source", "trace", "passes", "quant", "verify", "devices", "report"}
 
 ALLOWED = {
     "errors": set(),
@@ -28,10 +40,11 @@ ALLOWED = {
     "android": {"errors", "registry", "artifact", "bundle", "source"},
     "passes": {"errors"},
     "trace": {"errors"},
-    "source": RECORDS,
+    "source": RECORDS | {"environment"},  # where the cache is
     "verify": RECORDS,
     "quant": RECORDS | {"source"},  # preprocessing, for distilled images
     "targets": {"errors", "registry", "artifact", "session", "quant"},
+    "devices": {"errors", "registry", "environment"},
     "train": RECORDS | {"source", "quant", "bundle"},
     "report": RECORDS | {"run", "manifest"},
     **{part: RECORDS | LINE | STAGES - {"report"} for part in LINE - {"environment"}},

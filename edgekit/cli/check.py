@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,12 @@ from edgekit.cli.export import (
     WeightsOption,
     parse_model_args,
 )
-from edgekit.cli.output import only_json_on_stdout, print_json, stage
+from edgekit.cli.output import error_document, only_json_on_stdout, print_json, show_progress, stage
+from edgekit.errors import EdgekitError
+
+if TYPE_CHECKING:
+    from edgekit.device_parity import Outcome
+    from edgekit.golden import GoldenResult
 
 
 class Subset(StrEnum):
@@ -28,26 +33,80 @@ class Subset(StrEnum):
 
 @app.command("verify")
 def verify_command(
-    bundle: Annotated[Path, typer.Argument(help="folder that export wrote")], as_json: JsonFlag = False
+    bundle: Annotated[Path, typer.Argument(help="folder that export wrote")],
+    device: Annotated[
+        list[str] | None, typer.Option(metavar="D", help="run them there too; repeatable; see: edgekit devices")
+    ] = None,
+    timeout: Annotated[int, typer.Option(min=1, metavar="S", help="seconds that a device may take")] = 600,
+    quiet: QuietFlag = False,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Run a bundle's golden vectors again, from the bundle alone. Exit code 1 when the outputs differ."""
+    """Run a bundle's golden vectors again, from the bundle alone, here and on devices.
+
+    Exit code 1 when the outputs differ, 3 when a device fails.
+    """
     with only_json_on_stdout(as_json):
         from edgekit.bundle import read_bundle
+        from edgekit.device_parity import check_devices
         from edgekit.golden import check_golden, raise_mismatch
 
-        result = check_golden(read_bundle(bundle))
+        read = read_bundle(bundle)
+        result = check_golden(read)
         raise_mismatch(result, str(bundle))
+        with show_progress(quiet) as progress:
+            outcomes = check_devices(read, device or [], timeout, progress)
+    failure = first_failure(outcomes, str(bundle))
     if as_json:
-        from edgekit.manifest import hop_document
-
-        hops = [hop_document(hop) for hop in result.hops]
-        print_json({"bundle": str(bundle), "bit_exact": result.bit_exact, "hops": hops, "error": None})
+        print_json(verify_document(bundle, result, outcomes, failure))
+        if failure:
+            raise typer.Exit(failure.exit_code)
         return
     from edgekit.report.terminal import hop_cells, print_table
 
+    rows = [row for _, row in outcomes if not isinstance(row, EdgekitError)]
     columns = ("hop", "max abs", "cosine", "SQNR", "top-1 same", "gate", "")
-    print_table(columns, [hop_cells(hop, result.target) for hop in result.hops], right=columns[1:5])
+    hops = [*result.hops, *(row.hop for row in rows)]
+    print_table(columns, [hop_cells(hop, result.target) for hop in hops], right=columns[1:5])
     print(f"{bundle}: {result.images} golden vectors, {'bit-exact' if result.bit_exact else 'within the gate'}")
+    for row in rows:
+        print(f"{row.device}: {row.summary}")
+    if failure:
+        raise failure
+
+
+def first_failure(outcomes: "list[Outcome]", where: str) -> EdgekitError | None:
+    """A device that failed, before outputs that differ: without the one, the other may not be known."""
+    from edgekit.device_parity import raise_differences
+
+    try:
+        for _, outcome in outcomes:
+            if isinstance(outcome, EdgekitError):
+                raise outcome
+        raise_differences([outcome for _, outcome in outcomes if not isinstance(outcome, EdgekitError)], where)
+    except EdgekitError as error:
+        return error
+    return None
+
+
+def verify_document(
+    bundle: Path, result: "GoldenResult", outcomes: "list[Outcome]", failure: EdgekitError | None
+) -> dict[str, Any]:
+    """What `edgekit verify --json` prints: one record per device."""
+    from edgekit.manifest import hop_document
+
+    devices = [
+        {"device": name, "error": error_document(found)}
+        if isinstance(found, EdgekitError)
+        else {**found.document(), "error": None}
+        for name, found in outcomes
+    ]
+    return {
+        "bundle": str(bundle),
+        "bit_exact": result.bit_exact,
+        "hops": [hop_document(hop) for hop in result.hops],
+        "devices": devices,
+        "error": error_document(failure) if failure else None,
+    }
 
 
 @app.command("eval")

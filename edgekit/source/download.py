@@ -11,20 +11,13 @@ from pathlib import Path, PurePosixPath
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
+from edgekit.environment import cache_dir
 from edgekit.errors import EdgekitError
 from edgekit.source import Progress
 from edgekit.source.checkpoint import file_sha256
 
 CHUNK_BYTES = 1 << 18
 TIMEOUT_S = 30
-
-
-def cache_dir() -> Path:
-    """$EDGEKIT_CACHE, else $XDG_CACHE_HOME/edgekit, else ~/.cache/edgekit. It need not exist."""
-    if chosen := os.environ.get("EDGEKIT_CACHE"):
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "edgekit"
 
 
 def download(url: str, sha256: str, progress: Progress | None = None) -> Path:

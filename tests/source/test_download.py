@@ -8,7 +8,8 @@ import socket
 import pytest
 
 from edgekit.errors import EdgekitError
-from edgekit.source.download import CHUNK_BYTES, cache_dir, download
+from edgekit.environment import cache_dir
+from edgekit.source.download import CHUNK_BYTES, download
 
 BODY = bytes(range(256)) * 3000  # three chunks
 SHA256 = hashlib.sha256(BODY).hexdigest()

@@ -1,0 +1,125 @@
+"""`edgekit devices`: what models can be run on, and putting the runner there."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgekit.cli import app
+from edgekit.cli.export import JsonFlag
+from edgekit.cli.output import error_document, print_json
+from edgekit.errors import EdgekitError
+
+if TYPE_CHECKING:
+    from edgekit.devices.device import DeviceInfo
+
+SETUP = "setup"
+
+
+@app.command("devices")
+def devices_command(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME | setup NAME]", help="a name from devices.toml or a URI; without one, all"),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the devices that are configured or connected, show one, or put the runner on one (setup NAME)."""
+    given = words or []
+    if given and given[0] == SETUP and len(given) == 2:
+        document = {"devices": [set_up(given[1])]}
+    elif len(given) <= 1 and given != [SETUP]:
+        document = {"devices": look_at(given or None)}
+    else:
+        raise EdgekitError(
+            "EK106",
+            what=f"cannot do {' '.join(given)!r}",
+            where="devices",
+            fix="write: edgekit devices [NAME], or: edgekit devices setup NAME",
+        )
+    if as_json:
+        print_json({**document, "error": None})
+        return
+    show(document["devices"])
+    if given and (error := document["devices"][0].get("error")):
+        raise typer.Exit(error["exit_code"])
+
+
+def look_at(names: list[str] | None) -> list[dict[str, Any]]:
+    """One document per device, all asked at once: a board that is switched off takes its ten seconds to say so."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from edgekit.devices.settings import available
+
+    chosen = names or available()
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(ask, chosen))
+
+
+def ask(name: str) -> dict[str, Any]:
+    """What a device says about itself, or why it does not."""
+    from edgekit.devices.run_model import open_device
+
+    try:
+        with open_device(name, exclusive=False) as device:
+            return info_document(device.info())
+    except EdgekitError as error:
+        return {"device": name, "reachable": False, "error": error_document(error)}
+
+
+def set_up(name: str) -> dict[str, Any]:
+    """Put the runner for every runtime there."""
+    from edgekit.devices.run_model import install_runner, open_device
+    from edgekit.devices.toolchain import LIBRARIES
+
+    with open_device(name) as device:
+        started = [install_runner(device, runtime) for runtime in LIBRARIES]
+        return {**info_document(device.info()), "runner": device.runner, "installed": [argv[0] for argv in started]}
+
+
+def info_document(info: "DeviceInfo") -> dict[str, Any]:
+    """DeviceInfo as JSON."""
+    return {
+        "device": info.name,
+        "uri": info.uri,
+        "reachable": True,
+        "arch": info.arch,
+        "cpu": info.cpu,
+        "cores": info.cores,
+        "features": {"dotprod": info.dot_product, "fp16": info.fp16, "i8mm": info.i8mm},
+        "all_features": list(info.features),
+        "ram_bytes": info.ram_bytes,
+        "os": info.os,
+        "temperatures_c": dict(info.temperatures_c),
+        "governors": list(info.governors),
+        "emulated": info.emulated,
+        "error": None,
+    }
+
+
+def show(documents: list[dict[str, Any]]) -> None:
+    from edgekit.report.terminal import print_table
+
+    columns = ("device", "CPU", "cores", "features", "RAM", "temperature", "governor", "OS")
+    print_table(columns, [row(document) for document in documents], right=("cores", "RAM"))
+    for document in documents:
+        if document["error"]:
+            error = document["error"]
+            print(f"{document['device']}: {error['code']} {error['what']}; {error['fix']}")
+        if document.get("installed"):
+            print(f"{document['device']}: the {document['runner']} runner is there")
+
+
+def row(document: dict[str, Any]) -> tuple[str, ...]:
+    if document["error"]:
+        return (document["device"], "not reachable", *[""] * 6)
+    hottest = max(document["temperatures_c"].values(), default=None)
+    return (
+        document["device"],
+        f"{document['cpu']}, {document['arch']}",
+        str(document["cores"] or ""),
+        " ".join(name for name, there in document["features"].items() if there),
+        f"{document['ram_bytes'] / 2**30:.1f} GiB" if document["ram_bytes"] else "",
+        f"{hottest:.0f} °C" if hottest is not None else "",
+        " ".join(document["governors"]),
+        document["os"],
+    )

@@ -1,0 +1,222 @@
+"""Reading what a runner printed. A device is not trusted: every field is checked for its type, size and range."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgekit.devices.device import Completed, printable
+from edgekit.devices.faults import code_for, expired, failure, untrusted
+from edgekit.errors import EdgekitError
+
+FORMAT = 1
+CLOCK_JUMP_S = 1.0
+"""How far wall clock and monotonic clock may drift apart during one program; NTP slews by less."""
+
+MAX_RUNS, MAX_MS, MAX_ITEMS = 1_000_000, 1e9, 256
+ALARM = (142, -14)
+"""SIGALRM as a shell and as Python report it: the runner ended itself at its time limit."""
+
+_KINDS = {"memory": "EK607", "library": "EK606"}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorShape:
+    """The first input or output, as the runtime on the device sees it."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sensors:
+    """Before and after the runs: sensor -> degrees Celsius, and kHz of each core."""
+
+    temperature_before_c: Mapping[str, float]
+    temperature_after_c: Mapping[str, float]
+    frequency_before_khz: tuple[int, ...]
+    frequency_after_khz: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerResult:
+    """One run of a runner.
+
+    Args:
+        runner: "c" or "python".
+        runtime: "litert", "tflite-runtime" or "onnxruntime".
+        delegate: "XNNPACK", "none", "CPUExecutionProvider", or "unknown".
+        partitions, undelegated: None where the runtime does not tell.
+        outputs_sha256: of the first output of all images, back to back, as stored.
+        load_ms: opening the library and the model; first_ms: the cold inference.
+        runs_ms: each timed inference, after `warmup` others.
+        clock_jumped: whether the device's wall clock was set meanwhile; times are monotonic and do not suffer.
+    """
+
+    runner: str
+    runtime: str
+    runtime_version: str
+    machine: str
+    delegate: str
+    partitions: int | None
+    undelegated: int | None
+    model_sha256: str
+    input: TensorShape
+    output: TensorShape
+    images: int
+    outputs_bytes: int
+    outputs_sha256: str
+    threads: int
+    cpu_mask: str
+    warmup: int
+    load_ms: float
+    first_ms: float
+    runs_ms: tuple[float, ...] = field(repr=False)
+    peak_rss_kb: int
+    sensors: Sensors
+    clock_jumped: bool
+
+
+def read_result(done: Completed, where: str, timeout_s: float = 0) -> RunnerResult:
+    """The runner's result, or the error that it, the shell or the kernel reported.
+
+    Raises:
+        EdgekitError: EK603, EK605, EK606, EK607, EK610 as reported; EK608 for anything that is no result.
+    """
+    lines = [line for line in done.stdout.decode("utf-8", "replace").splitlines() if line.startswith("{")]
+    document = _parse(lines[-1], where) if lines else None
+    if document is not None and "error" in document:
+        raise _reported(document["error"], where)
+    if done.exit_code in ALARM:
+        raise expired(timeout_s, where)
+    if done.exit_code != 0:
+        text = done.stderr.decode("utf-8", "replace")
+        raise failure(code_for(text, done.exit_code), done.message, where)
+    if document is None:
+        raise untrusted("the runner printed no result", where)
+    try:
+        return _result(_Fields(document))
+    except (KeyError, TypeError, ValueError) as error:
+        raise untrusted(f"the runner's result is not one: {error}", where) from error
+
+
+def _parse(line: str, where: str) -> dict[str, Any]:
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise untrusted(f"the runner's result is no JSON: {error}", where) from error
+    if not isinstance(document, dict):
+        raise untrusted("the runner's result is no JSON object", where)
+    return document
+
+
+def _reported(error: object, where: str) -> EdgekitError:
+    kind, message = (str(error.get(key, "")) for key in ("kind", "message")) if isinstance(error, dict) else ("", "")
+    if kind == "hash":
+        return untrusted(f"the file on the device is not the one that was sent: {message}", where)
+    code = _KINDS.get(kind) or code_for(message, 0)
+    return failure(code, f"{kind}: {message}", where)
+
+
+class _Fields:
+    """Typed access to untrusted JSON; KeyError, TypeError or ValueError names the field."""
+
+    def __init__(self, document: Any) -> None:
+        if not isinstance(document, dict):
+            raise TypeError("an object was expected")
+        self._document = document
+
+    def text(self, key: str, limit: int = 64) -> str:
+        value = self._document[key]
+        if not isinstance(value, str) or len(value) > limit:
+            raise TypeError(key)
+        return printable(value, limit)
+
+    def whole(self, key: str, low: int, high: int) -> int:
+        return whole(self._document[key], key, low, high)
+
+    def count(self, key: str) -> int | None:
+        return None if self._document[key] is None else self.whole(key, 0, MAX_RUNS)
+
+    def real(self, key: str) -> float:
+        return real(self._document[key], key)
+
+    def sha256(self, key: str) -> str:
+        if not _SHA256.fullmatch(self.text(key)):
+            raise ValueError(key)
+        return str(self._document[key])
+
+    def items(self, key: str, limit: int) -> list[Any]:
+        value = self._document[key]
+        if not isinstance(value, list) or len(value) > limit:
+            raise TypeError(key)
+        return value
+
+    def inner(self, key: str) -> "_Fields":
+        return _Fields(self._document[key])
+
+    def mapping(self, key: str) -> dict[str, float]:
+        value = self._document[key]
+        if not isinstance(value, dict) or len(value) > MAX_ITEMS:
+            raise TypeError(key)
+        return {printable(name, 64): real(number, key) for name, number in value.items()}
+
+
+def whole(value: object, key: str, low: int, high: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"{key} = {value!r:.40}")
+    return value
+
+
+def real(value: object, key: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or abs(value) > MAX_MS:
+        raise ValueError(f"{key} = {value!r:.40}")
+    return float(value)
+
+
+def _result(fields: _Fields) -> RunnerResult:
+    fields.whole("format", FORMAT, FORMAT)
+    runs_ms = tuple(real(value, "runs_ms") for value in fields.items("runs_ms", MAX_RUNS))
+    if any(value < 0 for value in runs_ms):
+        raise ValueError("runs_ms")
+    return RunnerResult(
+        runner=fields.text("runner"),
+        runtime=fields.text("runtime"),
+        runtime_version=fields.text("runtime_version"),
+        machine=fields.text("machine"),
+        delegate=fields.text("delegate"),
+        partitions=fields.count("partitions"),
+        undelegated=fields.count("undelegated"),
+        model_sha256=fields.sha256("model_sha256"),
+        input=_tensor(fields.inner("input")),
+        output=_tensor(fields.inner("output")),
+        images=fields.whole("images", 1, MAX_RUNS),
+        outputs_bytes=fields.whole("outputs_bytes", 1, 1 << 40),
+        outputs_sha256=fields.sha256("outputs_sha256"),
+        threads=fields.whole("threads", 1, 4096),
+        cpu_mask=fields.text("cpu_mask"),
+        warmup=fields.whole("warmup", 0, MAX_RUNS),
+        load_ms=fields.real("load_ms"),
+        first_ms=fields.real("first_ms"),
+        runs_ms=runs_ms,
+        peak_rss_kb=fields.whole("peak_rss_kb", 0, 1 << 40),
+        sensors=_sensors(fields.inner("temperature_c"), fields.inner("frequency_khz")),
+        clock_jumped=abs(fields.real("wall_s") - fields.real("monotonic_s")) > CLOCK_JUMP_S,
+    )
+
+
+def _tensor(fields: _Fields) -> TensorShape:
+    shape = tuple(whole(length, "shape", 1, 1 << 31) for length in fields.items("shape", 8))
+    return TensorShape(fields.text("dtype"), shape, fields.whole("size_bytes", 1, 1 << 40))
+
+
+def _sensors(temperature: _Fields, frequency: _Fields) -> Sensors:
+    khz = [
+        tuple(whole(v, "frequency_khz", 0, 1 << 40) for v in frequency.items(key, MAX_ITEMS))
+        for key in ("before", "after")
+    ]
+    return Sensors(temperature.mapping("before"), temperature.mapping("after"), khz[0], khz[1])

@@ -1,0 +1,138 @@
+"""Running a model file on a device: runner and file put there, started, its result read, its outputs fetched."""
+
+import hashlib
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgekit.devices.device import Address, Device, drivers
+from edgekit.devices.faults import untrusted
+from edgekit.devices.lock import locked
+from edgekit.devices.result import RunnerResult, read_result
+from edgekit.devices.settings import find
+from edgekit.devices.toolchain import LIBRARIES, LOADER, RuntimeKind, runner_folder, runtime_version
+
+GRACE_S = 15.0
+"""The runner ends itself at its time limit; this much later the host ends it, where it could not."""
+
+PYTHON_RUNNER = Path(__file__).with_name("runner.py")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What to run, and how.
+
+    Args:
+        sha256: of the model file; the runner checks it on the device.
+        inputs: images as the file stores them, back to back.
+        runs, min_time_s: at least so many timed inferences of the first image, and at least so long.
+        cpu_mask: cores that may be used, bit 0 is the first; 0: any.
+        mark: tell the instruction counter of the emulated device where each timed inference starts.
+    """
+
+    runtime: RuntimeKind
+    model: Path
+    sha256: str
+    inputs: bytes = field(repr=False)
+    runs: int = 0
+    warmup: int = 0
+    min_time_s: float = 0.0
+    threads: int = 1
+    cpu_mask: int = 0
+    mark: bool = False
+    timeout_s: int = 600
+
+
+@contextmanager
+def open_device(name: str, *, exclusive: bool | None = None) -> Iterator[Device]:
+    """The device that the user calls `name`, held while the block runs.
+
+    Args:
+        exclusive: hold its lock, as measuring needs; None: where the driver says so.
+
+    Raises:
+        EdgekitError: EK101, EK106, EK601, EK604 or EK609.
+    """
+    address = find(name)
+    driver = drivers.get(address.scheme)
+    with ExitStack() as stack:
+        if driver.exclusive if exclusive is None else exclusive:
+            stack.enter_context(locked(address.uri, address.name))
+        yield stack.enter_context(driver.open(address))
+
+
+def install_runner(device: Device, runtime: RuntimeKind) -> tuple[str, ...]:
+    """Put the runner there unless it is there already; the argv that starts it."""
+    if device.runner == "python":
+        return (*_install_python(device), "--runtime", runtime)
+    folder = runner_folder(runtime)
+    if not device.exists(folder.name):
+        device.push(folder, folder.name)
+    lib = f"{folder.name}/lib"
+    start = (f"{lib}/{LOADER}", "--library-path", lib, f"{folder.name}/runner")
+    library = f"{lib}/{LIBRARIES[runtime].file}"
+    return (*start, "--runtime", runtime, "--runtime-version", runtime_version(runtime), "--library", library)
+
+
+def _install_python(device: Device) -> tuple[str, ...]:
+    name = f"runner-{hashlib.sha256(PYTHON_RUNNER.read_bytes()).hexdigest()[:12]}.py"
+    if not device.exists(name):
+        device.push(PYTHON_RUNNER, name)
+    return (*python_of(device.address), name)
+
+
+def python_of(address: Address) -> tuple[str, ...]:
+    """The device's Python: this one for `local`, unless devices.toml names another."""
+    if address.scheme == "local" and address.python == "python3":
+        return (sys.executable,)
+    return (address.python,)
+
+
+def run_model(device: Device, request: RunRequest) -> tuple[RunnerResult, bytes]:
+    """Run a model file on the device.
+
+    Returns:
+        The runner's result, and the first output of every image as stored, back to back.
+
+    Raises:
+        EdgekitError: EK60x; EK608 when the outputs do not have the hash that the runner gave, or it ran another file.
+    """
+    runner = install_runner(device, request.runtime)
+    work = f"work-{secrets.token_hex(6)}"
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
+        sent, fetched = Path(folder) / "work", Path(folder) / "outputs"
+        sent.mkdir()
+        (sent / "model").write_bytes(request.model.read_bytes())
+        (sent / "inputs").write_bytes(request.inputs)
+        try:
+            device.push(sent, work)
+            done = device.run([*runner, *_options(request, work)], request.timeout_s + GRACE_S)
+            result = read_result(done, device.address.name, request.timeout_s)
+            device.pull(f"{work}/outputs", fetched, result.outputs_bytes)
+        finally:
+            device.remove(work)
+        outputs = fetched.read_bytes()
+    if hashlib.sha256(outputs).hexdigest() != result.outputs_sha256 or result.model_sha256 != request.sha256:
+        raise untrusted("outputs or model have another hash than the runner said", device.address.name)
+    return result, outputs
+
+
+def _options(request: RunRequest, work: str) -> list[str]:
+    named = {
+        "model": f"{work}/model",
+        "sha256": request.sha256,
+        "inputs": f"{work}/inputs",
+        "outputs": f"{work}/outputs",
+        "runs": request.runs,
+        "warmup": request.warmup,
+        "min-time-s": request.min_time_s,
+        "threads": request.threads,
+        "cpu-mask": f"{request.cpu_mask:x}",
+        "timeout-s": request.timeout_s,
+    }
+    words = [word for key, value in named.items() for word in (f"--{key}", str(value))]
+    return [*words, "--mark"] if request.mark else words

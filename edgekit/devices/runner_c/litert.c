@@ -1,0 +1,155 @@
+/* LiteRT (libLiteRt.so), through its C API. The library ships no headers: what is used is declared here. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runner.h"
+
+typedef void *Handle;
+typedef int (*Function)();
+
+/* LiteRtRankedTensorType: the element type is a TfLiteType. */
+typedef struct {
+    int element_type;
+    struct {
+        unsigned rank : 7;
+        unsigned has_strides : 1;
+        int32_t shape[MAX_RANK];
+        uint32_t strides[MAX_RANK];
+    } layout;
+} RankedType;
+
+/* ProfiledEventData of litert_profiler_event.h. */
+typedef struct {
+    const char *tag;
+    int type;
+    uint64_t start_us, elapsed_us;
+    size_t memory[6];
+    uint64_t metadata[2];
+    int source;
+} Event;
+
+enum { CPU_ACCELERATOR = 1, LOCK_READ = 0, LOCK_WRITE = 1, OPERATOR = 2, DELEGATED_OPERATOR = 8, MAX_EVENTS = 65536 };
+
+static Handle library, environment, model, compiled, input, output;
+static Function run_compiled;
+
+#define CALL(name, ...) check(name, ((Function)symbol(library, name))(__VA_ARGS__))
+
+static void check(const char *name, int status) {
+    if (status) fail(strstr(name, "Run") ? "run" : "model", "%s: status %d", name, status);
+}
+
+static const char *dtype_name(int type) {
+    switch (type) {
+    case 1: return "float32";
+    case 2: return "int32";
+    case 3: return "uint8";
+    case 4: return "int64";
+    case 7: return "int16";
+    case 9: return "int8";
+    case 10: return "float16";
+    default: fail("model", "element type %d is not known", type);
+    }
+}
+
+static Tensor describe(const RankedType *type, size_t size_bytes) {
+    Tensor tensor = {dtype_name(type->element_type), type->layout.rank, {0}, size_bytes};
+    if (type->layout.rank > MAX_RANK) fail("model", "rank %d", type->layout.rank);
+    for (int i = 0; i < tensor.rank; i++) tensor.shape[i] = type->layout.shape[i];
+    return tensor;
+}
+
+static void add_option(Handle options, const char *group, const char *toml) {
+    Handle opaque;
+    CALL("LiteRtCreateOpaqueOptions", group, strdup(toml), free, &opaque);
+    CALL("LiteRtAddOpaqueOptions", options, opaque);
+}
+
+static Handle compile(const Request *request, int profiled) {
+    Handle options, made;
+    char threads[40];
+    snprintf(threads, sizeof threads, "num_threads = %ld\n", request->threads);
+    CALL("LiteRtCreateOptions", &options);
+    CALL("LiteRtSetOptionsHardwareAccelerators", options, CPU_ACCELERATOR);
+    add_option(options, "xnnpack", threads);
+    if (profiled) add_option(options, "runtime_options_string", "enable_profiling = true\n");
+    CALL("LiteRtCreateCompiledModel", environment, model, options, &made);
+    return made;
+}
+
+/* A buffer for the first input or output, and what it holds. */
+static Handle make_buffer(Handle tensor, Handle requirements, Tensor *description) {
+    RankedType type = {0};
+    Handle buffer;
+    size_t size_bytes;
+    CALL("LiteRtGetRankedTensorType", tensor, &type);
+    CALL("LiteRtCreateManagedTensorBufferFromRequirements", environment, &type, requirements, &buffer);
+    CALL("LiteRtGetTensorBufferPackedSize", buffer, &size_bytes);
+    *description = describe(&type, size_bytes);
+    return buffer;
+}
+
+static void load(const Request *request) {
+    Handle graph, tensor, requirements;
+    library = open_library(request->library);
+    snprintf(litert.version, sizeof litert.version, "%s", request->runtime_version);
+    CALL("LiteRtCreateEnvironment", 0, NULL, &environment);
+    CALL("LiteRtCreateModelFromFile", environment, request->model, &model);
+    compiled = compile(request, 0);
+    CALL("LiteRtGetModelSubgraph", model, (size_t)0, &graph);
+    CALL("LiteRtGetSubgraphInput", graph, (size_t)0, &tensor);
+    CALL("LiteRtGetCompiledModelInputBufferRequirements", compiled, (size_t)0, (size_t)0, &requirements);
+    input = make_buffer(tensor, requirements, &litert.in);
+    CALL("LiteRtGetSubgraphOutput", graph, (size_t)0, &tensor);
+    CALL("LiteRtGetCompiledModelOutputBufferRequirements", compiled, (size_t)0, (size_t)0, &requirements);
+    output = make_buffer(tensor, requirements, &litert.out);
+    run_compiled = (Function)symbol(library, "LiteRtRunCompiledModel");
+}
+
+static void write_input(const void *data) {
+    void *memory;
+    CALL("LiteRtLockTensorBuffer", input, &memory, LOCK_WRITE);
+    memcpy(memory, data, litert.in.size_bytes);
+    CALL("LiteRtUnlockTensorBuffer", input);
+}
+
+static void run(void) {
+    check("LiteRtRunCompiledModel", run_compiled(compiled, (size_t)0, (size_t)1, &input, (size_t)1, &output));
+}
+
+static void read_output(void *data) {
+    void *memory;
+    CALL("LiteRtLockTensorBuffer", output, &memory, LOCK_READ);
+    memcpy(data, memory, litert.out.size_bytes);
+    CALL("LiteRtUnlockTensorBuffer", output);
+}
+
+/* One profiled run of a second compilation. Nodes outside of XNNPACK leave an event each; a partition leaves one event per
+   operator that XNNPACK made of it, so it is an unbroken row of those: TFLite alternates between inside and outside. */
+static Delegation delegation(const Request *request) {
+    Delegation found = {"none", 0, 0};
+    Handle profiled = compile(request, 1), profiler;
+    int count = 0, inside = 0;
+    CALL("LiteRtCompiledModelGetProfiler", profiled, &profiler);
+    CALL("LiteRtStartProfiler", profiler);
+    check("LiteRtRunCompiledModel", run_compiled(profiled, (size_t)0, (size_t)1, &input, (size_t)1, &output));
+    CALL("LiteRtStopProfiler", profiler);
+    CALL("LiteRtGetNumProfilerEvents", profiler, &count);
+    if (count <= 0 || count > MAX_EVENTS) return (Delegation){"unknown", -1, -1};
+    Event *events = allocate((size_t)count * sizeof *events);
+    CALL("LiteRtGetProfilerEvents", profiler, count, events);
+    for (int i = 0; i < count; i++) {
+        if (events[i].type == DELEGATED_OPERATOR) {
+            found.partitions += !inside;
+            inside = 1;
+        } else if (events[i].type == OPERATOR) {
+            found.undelegated++;
+            inside = 0;
+        }
+    }
+    if (found.partitions) found.delegate = "XNNPACK";
+    free(events);
+    return found;
+}
+
+Runtime litert = {"litert", "", {0}, {0}, load, write_input, run, read_output, delegation};
