@@ -103,6 +103,39 @@ class Runner(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """A place where a model file can be cut in two: behind one of its operators.
+
+    Args:
+        index: position among the file's cuts.
+        operator: its kind ("CONV_2D"); `tensor` the name of what it gives.
+        output: as the file stores it.
+        sources: indices of the cuts that it is computed from.
+        reads_input: whether it reads the file's input itself.
+    """
+
+    index: int
+    operator: str
+    tensor: str
+    output: TensorInfo
+    sources: tuple[int, ...]
+    reads_input: bool = False
+
+
+class Layers(Protocol):
+    """A model file taken apart."""
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """In the order of the file; the last one is its first output."""
+        ...
+
+    def until(self, cut: Cut) -> bytes:
+        """The file that ends there: same operators, same weights, the cut's tensor as its only output."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Hop:
     """Parity of one step of the pipeline: how far `name` moved the outputs away from `reference`.
 

@@ -212,6 +212,7 @@ class Target:
         run: `run(model file path) -> Runner`, see edgekit.artifact.
         delegation: `delegation(Emitted) -> Delegation`, how the accelerated kernels cut the file; None where a runtime
             has no such thing.
+        layers: `layers(bytes of a file) -> Layers`, where it can be cut, see edgekit.artifact.
         min_runtime: the oldest runtime version that loads the file.
     """
 
@@ -223,6 +224,7 @@ class Target:
     emit: Callable[..., Any] = field(repr=False)
     run: Callable[..., Any] = field(repr=False)
     delegation: Callable[..., Any] | None = field(default=None, repr=False)
+    layers: Callable[..., Any] | None = field(default=None, repr=False)
     min_runtime: str = ""
 
 

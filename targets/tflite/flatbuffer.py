@@ -45,6 +45,25 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]  # the generated mod
         return int(schema.BufferEnd(builder))
 
 
+def pack_model(model: Any) -> bytes:
+    """The bytes of a schema.ModelT whose buffers are BufferT or aligned ones."""
+    model.buffers = [_aligned(buffer) for buffer in model.buffers]
+    size = sum(len(b.data) + 64 for b in model.buffers if b.data is not None)
+    graph = model.subgraphs[0]
+    builder = flatbuffers.Builder(size + 512 * (len(graph.tensors) + len(graph.operators)) + 4096)
+    builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _aligned(buffer: Any) -> _AlignedBuffer:
+    if isinstance(buffer, _AlignedBuffer):
+        return buffer
+    aligned = _AlignedBuffer()
+    if buffer.data is not None and len(buffer.data):
+        aligned.data = np.asarray(buffer.data, np.uint8)
+    return aligned
+
+
 class FlatbufferWriter:
     """Collects tensors, buffers and operators of the one subgraph, then packs them."""
 
@@ -116,10 +135,7 @@ class FlatbufferWriter:
         model.subgraphs = [self._subgraph(inputs, outputs)]
         model.metadata = [self._metadata("min_runtime_version", self.min_runtime)]
         model.buffers = self._buffers
-        size = sum(len(b.data) + 64 for b in self._buffers if b.data is not None)
-        builder = flatbuffers.Builder(size + 512 * (len(self._tensors) + len(self._operators)) + 4096)
-        builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
-        return bytes(builder.Output())
+        return pack_model(model)
 
     def _subgraph(self, inputs: list[int], outputs: list[int]) -> Any:
         subgraph = schema.SubGraphT()
