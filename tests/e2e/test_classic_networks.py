@@ -1,4 +1,4 @@
-"""AlexNet, VGG, SqueezeNet, GoogLeNet, Inception v3: one XNNPACK partition in float and in int8, nothing transposed."""
+"""AlexNet, VGG, SqueezeNet, GoogLeNet, Inception v3 at full size: one XNNPACK partition, nothing transposed."""
 
 import pytest
 from settled import Settled
@@ -6,11 +6,10 @@ from settled import Settled
 from edgekit.registry import models
 from edgekit.targets.tflite.delegate import delegation
 
-TARGETS = ("tflite-fp32", "tflite-int8")
-SMALL = {"squeezenet1_0": 64, "squeezenet1_1": 64, "googlenet": 64}
-"""Sizes at which pools round up and down to different maps."""
+pytestmark = pytest.mark.slow
 
-LARGE = {
+TARGETS = ("tflite-fp32", "tflite-int8")
+SIZES = {
     "squeezenet1_0": 224,
     "squeezenet1_1": 227,
     "googlenet": 224,
@@ -29,18 +28,11 @@ def assert_delegated(name, size):
     return emitted
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_the_delegate_takes_the_whole_file(name):
-    assert_delegated(name, SMALL[name])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("name", SIZES)
 def test_the_delegate_takes_the_whole_file_at_full_size(name):
-    assert_delegated(name, LARGE[name])
+    assert_delegated(name, SIZES[name])
 
 
-@pytest.mark.slow
 def test_the_first_linear_layer_of_vgg_shrinks_with_its_map():
     emitted = assert_delegated("vgg11_bn", 64)
     # 2x2 pixels instead of 7x7 for each of 4096 hidden units: 45 of 49 parts of 25088 inputs go.

@@ -31,6 +31,15 @@ def test_a_quantized_graph_is_ek204():
     assert "already quantized: 2 nodes" in error.what
 
 
+def test_a_graph_that_onnx_cannot_convert_is_ek204():
+    g = Graph()
+    model = g.model(g.conv(g.input(1, 3, 4, 4), 3, 4), opset=11)
+    model.ir_version = 3  # in which every constant must be an input too
+    error = refusal(model)
+    assert error.code == "EK204"
+    assert "cannot be converted from opset 11" in error.what
+
+
 def test_a_shape_that_depends_on_the_data_is_ek204_with_a_row_per_node():
     g = Graph()
     found = g.op("NonZero", g.input(1, 4))
