@@ -11,13 +11,18 @@ State = dict[str, Tensor]
 SAME_ORDER: tuple[tuple[str, frozenset[str]], ...] = (
     ("MobileNet V2 and V3, EfficientNet", frozenset(("features.0.0.weight", "conv_stem.weight"))),
     ("MobileNet V1", frozenset(("conv_stem.weight", "features.init_block.conv.weight"))),
+    (
+        "EfficientNet and Lite, TensorFlow's padding and epsilon in both",
+        frozenset(("conv_stem.weight", "_conv_stem.weight")),
+    ),
     ("CIFAR ResNet, option A shortcuts", frozenset(("fc.weight", "linear.weight"))),
 )
 """Pairs of layouts with the same tensors in the same order, by a key that only that layout has.
 
-torchvision `features.0.0` and timm `conv_stem`; pytorchcv `features.init_block`; `linear` as the head of the widely
-used CIFAR ResNets. Shapes alone are never enough: ResNet v1 and v1.5, or SENet's two forms, agree in every shape and
-compute different things, and such pairs must not be listed here.
+torchvision `features.0.0` and timm `conv_stem`; pytorchcv `features.init_block`; `_conv_stem` of efficientnet_pytorch,
+which only ports of TensorFlow's weights have; `linear` as the head of the widely used CIFAR ResNets. Shapes alone are
+never enough: ResNet v1 and v1.5, or SENet's two forms, agree in every shape and compute different things, and such
+pairs must not be listed here.
 """
 
 DOTTED_DENSE_LAYER = re.compile(r"(\.denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
