@@ -1,6 +1,8 @@
 """Settled networks, and the images that they know, made once per session."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from safetensors.torch import save_file
 from settled import settle, smooth_images
 from small import CLASSES, SMALL
 
+from edgekit.cli import main
 from edgekit.registry import models
 from edgekit.source.images import ImageFolder
 from edgekit.source.zoo import reference_preprocess
@@ -44,3 +47,33 @@ def settled_weights(photographs: Path, tmp_path_factory: pytest.TempPathFactory)
         return made[name]
 
     return make
+
+
+@pytest.fixture
+def settled_arguments(settled_weights, photographs: Path):
+    """A function: model name -> what `edgekit export` is told for its small, settled form."""
+
+    def arguments(name: str) -> list[str]:
+        options, size = SMALL[name]
+        given = {
+            "num-classes": CLASSES,
+            "weights": settled_weights(name),
+            "input-size": size,
+            "calibration": photographs,
+        }
+        named = [("model-arg", f"{key}={value}") for key, value in options.items()]
+        return [word for key, value in (*given.items(), *named) for word in (f"--{key}", str(value))]
+
+    return arguments
+
+
+@pytest.fixture
+def export_settled(settled_arguments, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """A function: export a small, settled model -> (exit code, the JSON document)."""
+
+    def run(name: str, *targets: str) -> tuple[int, dict[str, Any]]:
+        wanted = [word for target in targets for word in ("--target", target)]
+        code = main(["export", name, *settled_arguments(name), *wanted, "--quiet", "--json", "--out", str(tmp_path)])
+        return code, json.loads(capsys.readouterr().out)
+
+    return run
