@@ -149,6 +149,17 @@ def head(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
     return linear(g, draw, Value(pooled, x.shape[:2]), values)
 
 
+def spread_head(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
+    """VGG's: a map is averaged to a fixed size, by a matrix over its pixels, before it is flattened."""
+    _, channels, height, width = x.shape
+    pixels = height * width
+    wanted = pixels + draw(st.sampled_from([-1, 0, 3])) if pixels > 1 else pixels
+    lines = g.op("Reshape", x.name, g.integers(1, channels, pixels))
+    spread = g.op("MatMul", lines, g.weights(pixels, wanted))
+    size = channels * wanted
+    return linear(g, draw, Value(g.op("Reshape", spread, g.integers(1, size)), (1, size)), values)
+
+
 # -- any shape -------------------------------------------------------------------------------------------------------
 
 
@@ -250,7 +261,7 @@ def reshape(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
 
 
 MAP_STEPS = [block, block, block, conv, conv, batch_norm, per_channel, pad, pool, mean, concat]
-MAP_STEPS += [squeeze_and_excite, head, crop]
+MAP_STEPS += [squeeze_and_excite, head, spread_head, crop]
 ROW_STEPS = [linear, linear, linear]
 ANY_STEPS = [by_number, same_shape, neutral, bounded, activation, activation, layer_norm, softmax, transpose, halves]
 ANY_STEPS += [reshape]

@@ -57,7 +57,7 @@ def test_the_passes_keep_the_outputs_in_any_order(model, random):
 def test_the_random_graphs_give_every_pass_something_to_do():
     met = set()
 
-    @settings(fixed, max_examples=150)
+    @settings(fixed, max_examples=400)
     @given(random_graphs())
     def search(model):
         met.update(each.__name__ for each in SIMPLIFY if each(model))
