@@ -65,6 +65,7 @@ class Emitted:
         operators: name of the file's operator -> count.
         nodes: the file's operators in order.
         min_runtime: oldest runtime that loads this file.
+        beside: further files of the bundle, by name.
     """
 
     data: bytes
@@ -73,6 +74,7 @@ class Emitted:
     operators: dict[str, int]
     nodes: tuple[EmittedNode, ...] = ()
     min_runtime: str = ""
+    beside: dict[str, bytes] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

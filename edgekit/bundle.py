@@ -28,6 +28,7 @@ from edgekit.source.preprocess import resampling
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold: the archive's bytes depend on its content alone
 CONTRACT, GOLDEN, LABELS, MANIFEST = "contract.json", "golden.npz", "labels.txt", "manifest.json"
 GOLDEN_FOLDER, GOLDEN_TENSORS = "golden", "golden/tensors.npz"
+UNREPEATABLE = {"model.ort"}  # ONNX Runtime writes its tables in the order of a hash map: other bytes in each process
 REPORT = "report.html"  # holds timings, so it differs from run to run and is not among the hashed files
 
 
@@ -88,8 +89,12 @@ def write_bundle(folder: Path, artifact: Artifact, manifest: dict[str, Any], rep
     if artifact.contract.labels:
         files[LABELS] = ("\n".join(artifact.contract.labels) + "\n").encode()
     files |= _golden_files(artifact.golden_images)
+    files |= {name: data for name, data in artifact.emitted.beside.items() if name not in UNREPEATABLE}
     hashes = {name: {"sha256": sha256(data), "size_bytes": len(data)} for name, data in files.items()}
-    _write(folder, {**files, MANIFEST: as_json({**manifest, "files": hashes}), REPORT: report.encode()})
+    unhashed = {name: data for name, data in artifact.emitted.beside.items() if name in UNREPEATABLE}
+    sizes = {name: {"size_bytes": len(data)} for name, data in unhashed.items()}
+    complete = {**manifest, "files": hashes, "unhashed_files": sizes}
+    _write(folder, {**files, **unhashed, MANIFEST: as_json(complete), REPORT: report.encode()})
     shutil.rmtree(failure_folder(folder), ignore_errors=True)
 
 

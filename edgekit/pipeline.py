@@ -55,7 +55,7 @@ def export(recipe: Recipe, progress: Progress | None = None) -> Run:
         compare_graphs(run, source)
     for target in chosen:
         with run.stage(f"emit {target.name}"):
-            emitted = target.emit(graph_for(run, target), target, EmitOptions(io=recipe.io))
+            emitted = emitted_file(run, source, target)
         with run.stage(f"verify {target.name}"):
             run.artifacts[target.name] = verified(run, source, target, emitted)
     with run.stage("write bundles"):
@@ -202,11 +202,21 @@ def compare_graphs(run: Run, source: Source) -> None:
             run.quantized_outputs[scheme] = GraphRunner(graph)(images)
 
 
+def emitted_file(run: Run, source: Source, target: Target) -> Emitted:
+    """The file, with what describes it and what belongs beside it."""
+    emitted: Emitted = target.emit(graph_for(run, target), target, EmitOptions(io=run.recipe.io))
+    if target.finish is None:
+        return emitted
+    finished: Emitted = target.finish(emitted, make_contract(run.feed, emitted, source.labels), source.name)
+    return finished
+
+
 def verified(run: Run, source: Source, target: Target, emitted: Emitted) -> Artifact:
     """Run the file on the parity inputs and put it next to every stage before it."""
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
         file = Path(folder) / f"model.{target.format}"
-        file.write_bytes(emitted.data)
+        for name, data in {file.name: emitted.data, **emitted.beside}.items():
+            (file.parent / name).write_bytes(data)
         runner = target.run(file)
         outputs = runner(run.parity_images)
         on_device = device_hop(run, target, emitted, file, outputs)

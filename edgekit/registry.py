@@ -213,6 +213,7 @@ class Target:
         delegation: `delegation(Emitted) -> Delegation`, how the accelerated kernels cut the file; None where a runtime
             has no such thing.
         layers: `layers(bytes of a file) -> Layers`, where it can be cut, see edgekit.artifact.
+        finish: `finish(Emitted, Contract, model name) -> Emitted`, adds what describes the file or lies beside it.
         min_runtime: the oldest runtime version that loads the file.
     """
 
@@ -225,6 +226,7 @@ class Target:
     run: Callable[..., Any] = field(repr=False)
     delegation: Callable[..., Any] | None = field(default=None, repr=False)
     layers: Callable[..., Any] | None = field(default=None, repr=False)
+    finish: Callable[..., Any] | None = field(default=None, repr=False)
     min_runtime: str = ""
 
 

@@ -25,6 +25,7 @@ def target_document(run: Run, name: str) -> dict[str, Any]:
         "bundle": str(run.bundles[name]) if name in run.bundles else None,
         "failed": str(run.failures[name]) if name in run.failures else None,
         "size_bytes": len(artifact.emitted.data),
+        "beside": {file: len(data) for file, data in artifact.emitted.beside.items()},
         "inputs": [asdict(tensor) for tensor in artifact.emitted.inputs],
         "outputs": [asdict(tensor) for tensor in artifact.emitted.outputs],
         "operators": artifact.emitted.operators,

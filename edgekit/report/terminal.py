@@ -63,18 +63,23 @@ def hop_cells(hop: Hop, target: str) -> tuple[str, ...]:
 
 
 def _file_lines(run: Run, name: str, artifact: Artifact) -> list[str]:
-    size = f"{len(artifact.emitted.data) / 1e6:.2f} MB"
+    size = _size(len(artifact.emitted.data))
     io = f"{described(artifact.emitted.inputs)} in, {described(artifact.emitted.outputs)} out"
     lines = [f"[bold]{name}[/bold]  {size}, {io}{_delegated(artifact)}"]
     if artifact.delegation:
         lines += [
             f"  not delegated: {n.operator} {n.module}: {n.reason}; {n.fix}" for n in artifact.delegation.undelegated
         ]
+    lines += [f"  {file}  {_size(len(data))}" for file, data in artifact.emitted.beside.items()]
     if name in run.bundles:
         lines.append(f"  {run.bundles[name]}")
     else:
         lines.append(f"  [red]no bundle: a gate failed[/red]; numbers in {run.failures[name]}")
     return lines
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 10_000 else f"{size_bytes} bytes"
 
 
 def described(tensors: Sequence[TensorInfo]) -> str:

@@ -3,6 +3,7 @@
 from edgekit.registry import QuantScheme, Target, Tolerance, targets
 from edgekit.targets.onnxruntime.emit import MIN_RUNTIME, emit
 from edgekit.targets.onnxruntime.layers import layers
+from edgekit.targets.onnxruntime.mobile import add_mobile_files
 from edgekit.targets.onnxruntime.run import run
 
 _TARGETS = (
@@ -29,6 +30,6 @@ _TARGETS = (
 for _name, _summary, _scheme, _tolerance in _TARGETS:
     targets.add(
         _name,
-        Target(_name, "onnx", _summary, _scheme, _tolerance, emit, run, layers=layers, min_runtime=MIN_RUNTIME),
+        Target(_name, "onnx", _summary, _scheme, _tolerance, emit, run, None, layers, add_mobile_files, MIN_RUNTIME),
         __name__,
     )

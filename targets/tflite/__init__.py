@@ -4,6 +4,7 @@ from edgekit.registry import QuantScheme, Target, Tolerance, targets
 from edgekit.targets.tflite.delegate import delegation
 from edgekit.targets.tflite.emit import emit
 from edgekit.targets.tflite.layers import layers
+from edgekit.targets.tflite.metadata import add_metadata
 from edgekit.targets.tflite.run import run
 
 # Integer gates are floors below which a file is broken, not targets of quality: the report shows the figures.
@@ -34,6 +35,6 @@ _TARGETS = (
 
 for _name, _summary, _scheme, _tolerance in _TARGETS:
     _target = Target(
-        _name, "tflite", _summary, _scheme, _tolerance, emit, run, delegation, layers, min_runtime="1.14.0"
+        _name, "tflite", _summary, _scheme, _tolerance, emit, run, delegation, layers, add_metadata, "1.14.0"
     )
     targets.add(_name, _target, __name__)

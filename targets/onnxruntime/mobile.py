@@ -1,0 +1,102 @@
+"""For a phone's own build of ONNX Runtime: the file in ORT format, and the operators that such a build must have.
+
+A minimal build reads .ort files alone and holds the kernels that a configuration names; it is a fraction of the size of
+the published library. Source: onnxruntime.ai/docs/performance/model-optimizations/ort-format-models.html.
+"""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from edgekit.artifact import Contract, Emitted
+from edgekit.errors import EdgekitError
+from edgekit.session import REFUSALS, refused
+
+ORT_FILE, OPERATORS_FILE = "model.ort", "required_operators.config"
+MAX_ERROR = 1e-5  # of the outputs' range; the fusions that the file was written with add in another order
+NOT_ON_ARM = ["NchwcTransformer"]  # its layout is x86's
+
+
+def add_mobile_files(emitted: Emitted, contract: Contract, name: str) -> Emitted:
+    """The same file with model.ort and required_operators.config beside it.
+
+    Raises:
+        EdgekitError: EK703 when the runtime cannot write the format, or what it wrote computes something else.
+    """
+    if emitted.beside:  # weights that one file cannot hold, and the ORT format ends at 2 GB as well
+        return emitted
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
+        source = Path(folder) / "model.onnx"
+        for file, data in {source.name: emitted.data, **emitted.beside}.items():
+            (source.parent / file).write_bytes(data)
+        converted = _optimized(source, Path(folder) / ORT_FILE, "ORT")
+        fused = _optimized(source, Path(folder) / "fused.onnx", "ONNX")
+        _check_same(source, converted, name)
+        operators = required_operators(onnx.load(fused))
+        made = {ORT_FILE: converted.read_bytes(), OPERATORS_FILE: operators.encode()}
+        return replace(emitted, beside={**emitted.beside, **made})
+
+
+def _optimized(source: Path, target: Path, kind: str) -> Path:
+    """Write the graph as the runtime fuses it for any CPU; "extended" keeps out what only this machine's has."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # it warns about each constant that it folds
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(target)
+    options.add_session_config_entry("session.save_model_format", kind)
+    _session(source, options)
+    return target
+
+
+def _session(file: Path, options: ort.SessionOptions) -> ort.InferenceSession:
+    try:
+        chosen: dict[str, Any] = {"providers": ["CPUExecutionProvider"], "disabled_optimizers": NOT_ON_ARM}
+        return ort.InferenceSession(str(file), options, **chosen)
+    except REFUSALS as error:
+        raise refused(error, file.name) from error
+
+
+def _check_same(source: Path, converted: Path, name: str) -> None:
+    """Both files on one image of noise."""
+    found = []
+    for file in (source, converted):
+        options = ort.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = 1
+        session = _session(file, options)
+        (first, *_) = session.get_inputs()
+        dtype = np.dtype({"tensor(float)": "float32", "tensor(int8)": "int8", "tensor(uint8)": "uint8"}[first.type])
+        noise = np.random.default_rng(0).normal(size=first.shape)
+        fed = (noise if dtype.kind == "f" else noise * 40).astype(dtype)
+        found.append(np.asarray(session.run(None, {first.name: fed})[0], np.float32))
+    wanted, got = found
+    error = float(np.abs(got - wanted).max())
+    if not error <= MAX_ERROR * max(float(np.ptp(wanted)), 1e-6):
+        raise EdgekitError(
+            "EK703",
+            what=f"the file in ORT format computes something else: {error:.2g} off",
+            where=name,
+            fix="report this with the model and: edgekit doctor",
+        )
+
+
+def required_operators(model: onnx.ModelProto) -> str:
+    """The lines that ONNX Runtime's build takes as --include_ops_by_config: domain;version;operators."""
+    versions = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
+    found: dict[tuple[str, int], set[str]] = {}
+    for node in model.graph.node:
+        domain = node.domain or "ai.onnx"
+        found.setdefault((domain, _since(node.op_type, domain, versions[domain])), set()).add(node.op_type)
+    return "".join(f"{domain};{since};{','.join(sorted(ops))}\n" for (domain, since), ops in sorted(found.items()))
+
+
+def _since(operator: str, domain: str, version: int) -> int:
+    """The version in which the operator was last changed; kernels are registered under it."""
+    if domain != "ai.onnx":
+        return version  # ONNX Runtime's own domains have one version
+    return int(onnx.defs.get_schema(operator, version, "").since_version)
