@@ -1,11 +1,15 @@
 """Opening an ONNX Runtime session: the same options and the same words of refusal for every graph and file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+import onnx_ir as ir
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as status
 
 from edgekit.errors import EdgekitError
+from edgekit.external_data import Beside, put_beside
 
 # What the runtime raises on a graph or a file that it cannot load or run; they share no base class but Exception.
 REFUSALS: tuple[type[Exception], ...] = (
@@ -29,16 +33,39 @@ def open_session(model: bytes | Path, where: str, *, threads: int = 1, **config:
     Raises:
         EdgekitError: EK703 with the runtime's reason.
     """
+    source = str(model) if isinstance(model, Path) else model
+    try:
+        return ort.InferenceSession(source, _options(threads, config), providers=["CPUExecutionProvider"])
+    except REFUSALS as error:
+        raise refused(error, where) from error
+
+
+def open_graph(model: ir.Model, where: str, *, threads: int = 1, **config: str) -> ort.InferenceSession:
+    """The same for a graph in memory, of any size: its weights are handed over as they lie, and not serialized."""
+    try:
+        return _GraphSession(put_beside(model, "weights"), _options(threads, config))
+    except REFUSALS as error:
+        raise refused(error, where) from error
+
+
+class _GraphSession(ort.InferenceSession):  # type: ignore[misc]  # onnxruntime is untyped
+    """A session that keeps its weights alive: ONNX Runtime reads them where they lie."""
+
+    def __init__(self, beside: Beside, options: ort.SessionOptions) -> None:
+        arrays = [np.ascontiguousarray(array) for array in beside.tensors.values()]
+        self._weights = [ort.OrtValue.ortvalue_from_numpy(array) for array in arrays]
+        options.add_external_initializers(list(beside.tensors), self._weights)
+        graph = ir.to_proto(beside.model).SerializeToString()
+        super().__init__(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _options(threads: int, config: Mapping[str, str]) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     for key, value in config.items():
         options.add_session_config_entry(key.replace("_", ".", 1), value)
-    source = str(model) if isinstance(model, Path) else model
-    try:
-        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    except REFUSALS as error:
-        raise refused(error, where) from error
+    return options
 
 
 def refused(error: Exception, where: str) -> EdgekitError:

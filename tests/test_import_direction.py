@@ -33,7 +33,8 @@ ALLOWED = {
     "registry": {"errors"},
     "artifact": {"registry"},
     "recipe": {"errors", "registry"},
-    "session": {"errors"},
+    "session": {"errors", "external_data"},
+    "external_data": set(),
     "environment": set(),
     "profile": set(),
     "models": {"registry"},
@@ -43,7 +44,7 @@ ALLOWED = {
     "source": RECORDS | {"environment"},  # where the cache is
     "verify": RECORDS,
     "quant": RECORDS | {"source"},  # preprocessing, for distilled images
-    "targets": {"errors", "registry", "artifact", "session", "quant"},
+    "targets": {"errors", "registry", "artifact", "session", "external_data", "quant"},
     "devices": {"errors", "registry", "environment"},
     "train": RECORDS | {"source", "quant", "bundle"},
     "report": RECORDS | {"run", "manifest"},

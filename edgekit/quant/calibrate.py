@@ -21,7 +21,7 @@ from onnxruntime import InferenceSession
 from edgekit.errors import EdgekitError, Table
 from edgekit.quant.observers import ChannelObserver, HistogramObserver, MeanObserver, Range
 from edgekit.quant.plan import make_plan, name_of
-from edgekit.session import open_session
+from edgekit.session import open_graph
 
 FloatArray = NDArray[np.float32]
 
@@ -147,7 +147,7 @@ def observing_session(model: ir.Model, names: list[str]) -> InferenceSession:
     observed = model.clone()
     values = {value.name: value for value in all_values(observed)}
     observed.graph.outputs[:] = [values[name] for name in names]
-    return open_session(ir.to_proto(observed).SerializeToString(), "the graph to calibrate")
+    return open_graph(observed, "the graph to calibrate")
 
 
 def all_values(model: ir.Model) -> list[ir.Value]:

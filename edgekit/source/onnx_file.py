@@ -11,7 +11,7 @@ from onnx_ir.passes import common
 
 from edgekit.errors import EdgekitError
 from edgekit.recipe import Recipe
-from edgekit.session import REFUSALS, open_session
+from edgekit.session import REFUSALS, open_graph
 from edgekit.source import Progress, Source, bundle_name
 from edgekit.source.choices import Shape, chosen_size, class_count, preprocess_for, refuse_weight_options
 from edgekit.source.onnx_input import make_input_static
@@ -112,7 +112,7 @@ def run_on_zeros(graph: ir.Model, shape: Shape, path: Path) -> int | None:
         EK203 the graph cannot take this size, or uses operators that ONNX Runtime does not have.
     """
     try:
-        session = open_session(ir.to_proto(graph).SerializeToString(), str(path))
+        session = open_graph(graph, str(path))
         outputs = session.run(None, {session.get_inputs()[0].name: np.zeros(shape, np.float32)})
     except RUN_REFUSALS as error:
         reason = error.what if isinstance(error, EdgekitError) else str(error).splitlines()[0]

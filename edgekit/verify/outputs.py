@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgekit.artifact import FloatArray
-from edgekit.session import REFUSALS, open_session, refused
+from edgekit.session import REFUSALS, open_graph, refused
 
 
 class GraphRunner:
@@ -16,7 +16,7 @@ class GraphRunner:
     def __init__(self, model: ir.Model) -> None:
         self._name = model.graph.name or "graph"
         # Q/DQ nodes are computed as they stand; constant ones (weights) once instead of in each run.
-        self._session = open_session(ir.to_proto(model).SerializeToString(), self._name, session_disable_quant_qdq="1")
+        self._session = open_graph(model, self._name, session_disable_quant_qdq="1")
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
 
