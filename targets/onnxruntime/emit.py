@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from edgekit.artifact import EmitOptions, Emitted, EmittedNode, Layout, TensorInfo
 from edgekit.errors import EdgekitError
+from edgekit.external_data import is_too_large, put_beside
 from edgekit.registry import Target
 from edgekit.targets.onnxruntime.activations import set_io, store_as_uint8
 from edgekit.targets.onnxruntime.dynamic import quantize_products
@@ -15,6 +16,8 @@ from edgekit.targets.onnxruntime.dynamic import quantize_products
 IR_VERSION = 10
 MIN_RUNTIME = "1.18.0"  # the first with opset 21 and IR version 10
 PRODUCER = "edgekit"
+WEIGHTS_FILE = "model.onnx.data"
+"""Where the weights of a graph lie that cannot hold them itself, beside its file."""
 
 
 def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
@@ -38,6 +41,10 @@ def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
             set_io(graph, options.io)
     elif target.scheme.weight == "int8":
         graph = quantize_products(graph)
+    beside = {}
+    if is_too_large(graph):
+        apart = put_beside(graph, WEIGHTS_FILE)
+        graph, beside = apart.model, {WEIGHTS_FILE: apart.file()}
     nodes = tuple(EmittedNode(node.op_type, node.metadata_props.get("edgekit.module", "")) for node in graph.graph)
     return Emitted(
         data=serialize(graph),
@@ -46,6 +53,7 @@ def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
         operators=dict(sorted(Counter(node.operator for node in nodes).items())),
         nodes=nodes,
         min_runtime=MIN_RUNTIME,
+        beside=beside,
     )
 
 
@@ -60,8 +68,24 @@ def serialize(model: ir.Model) -> bytes:
     kept = [info for info in proto.graph.value_info if info.name not in constants]
     del proto.graph.value_info[:]
     proto.graph.value_info.extend(sorted(kept, key=lambda info: info.name))
-    onnx.checker.check_model(proto)
+    onnx.checker.check_model(_self_contained(proto))
     return bytes(proto.SerializeToString(deterministic=True))
+
+
+def _self_contained(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with inputs in the place of external data, which the checker would look for on the disk."""
+    external = [tensor for tensor in proto.graph.initializer if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    if not external:
+        return proto
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    kept = [tensor for tensor in copy.graph.initializer if tensor.data_location != onnx.TensorProto.EXTERNAL]
+    del copy.graph.initializer[:]
+    copy.graph.initializer.extend(kept)
+    copy.graph.input.extend(
+        onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims) for tensor in external
+    )
+    return copy
 
 
 def _describe(value: ir.Value) -> TensorInfo:
