@@ -321,6 +321,16 @@ def slice_(c: Context, out: Any, x: Any, dim: int, start: Any, end: Any, step: i
     return c.op("Slice", x, *(c.number(label, [value], "int64") for label, value in bounds.items()))
 
 
+@rule("narrow")
+def narrow(c: Context, out: Any, x: Any, dim: int, start: int, length: int) -> Any:
+    return RULES["slice"](c, out, x, dim, start, start + length, 1)
+
+
+@rule("index_select")
+def index_select(c: Context, out: Any, x: Any, dim: int, index: Any) -> Any:
+    return c.op("Gather", x, index, axis=int(dim) % out.ndim)
+
+
 @rule("pad", "constant_pad_nd")
 def pad(c: Context, out: Any, x: Any, amounts: Sequence[int], *mode_and_value: Any) -> Any:
     """ATen counts from the last axis, (begin, end) each; ONNX wants all begins, then all ends."""

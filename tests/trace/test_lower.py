@@ -82,6 +82,8 @@ LOWERED = {
     "channel shuffle": lambda x: x.view(1, 2, 4, 32, 32).transpose(1, 2).reshape(1, 8, 32, 32),
     "chunks and concat": lambda x: torch.cat(x.chunk(2, 1)[::-1], 1),
     "uneven split": lambda x: torch.split(x, [3, 5], 1)[1],
+    "narrowed": lambda x: x.narrow(1, 2, 3).narrow(2, 1, 4),
+    "rows of a table": lambda x: x + WEIGHTS.index_select(0, torch.tensor([3, 3, 1, 0, 0, 2, 4, 1])).unsqueeze(1),
     "slices": lambda x: x[:, 2:, ::2, 1:-1],
     "pad": lambda x: F.pad(x, (1, 0, 2, 1), value=0.5),
     "softmax over channels": lambda x: x.softmax(1),
