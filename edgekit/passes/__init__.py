@@ -36,6 +36,7 @@ from edgekit.passes.fuse_hard_swish import fuse_hard_swish
 from edgekit.passes.fuse_layer_norm import fuse_layer_norm
 from edgekit.passes.normal_form import finish, open_graph
 from edgekit.passes.prepend_normalization import prepend_normalization
+from edgekit.passes.route_channels import route_channels
 from edgekit.passes.run_onnxsim import run_onnxsim
 
 __all__ = ["FOR_INTEGERS", "SIMPLIFY", "Pass", "prepare_integer", "prepend_normalization", "simplify"]
@@ -64,6 +65,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     fuse_layer_norm,
     fold_affine,
     fold_input_affine,
+    route_channels,
     eliminate_common_subexpressions,
 )
 

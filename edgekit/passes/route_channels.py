@@ -42,7 +42,11 @@ def route_channels(model: ir.Model) -> bool:
     Skips:  a reader in groups, an addition, a graph output: it needs the order, so what brings the channels there
         stays, and their producers keep their order; inputs of more than MAX_PIECES runs, unless whole sources are at
         most MAX_SPARE times what is read (the others get zero weights).
-    Source: measured, as ratios in one run of ai-edge-litert 2.3.0, one thread, 224 pixels. (see below)
+    Measured: ShuffleNet V2 1.0 at 224 pixels, ai-edge-litert 2.3.0 on x86-64 with AVX2, one thread, CPU ms in one run:
+        as written 6.6 in float and 5.5 in int8 (45 TRANSPOSE), routed 5.9 and 5.5 (none). Pieces cost what their count
+        says, not their bytes: a unit at 28x28 pixels moves its channels in 43 us (float) or 37 us (int8) from four
+        pieces and 76 or 79 from seven; with its shuffle, in 115 or 37. Slices of one convolution were never slower
+        than one convolution for each.
     """
     changed = False
     while any(reorders(node) for node in model.graph) and _connect_readers(model):

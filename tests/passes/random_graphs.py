@@ -118,6 +118,19 @@ def concat(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
     return Value(joined, (1, x.shape[1] + other.shape[1], *x.shape[2:]))
 
 
+def shuffled_conv(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
+    """Channels out of their order, by a shuffle or a selection, maybe joined with others, then a convolution."""
+    batch, channels, *pixels = x.shape
+    if channels % 2 == 0 and draw(st.booleans()):
+        split = g.op("Reshape", x.name, g.integers(batch, 2, channels // 2, *pixels))
+        y = Value(g.op("Reshape", g.op("Transpose", split, perm=[0, 2, 1, 3, 4]), g.integers(*x.shape)), x.shape)
+    else:
+        chosen = draw(st.lists(st.integers(0, channels - 1), min_size=1, max_size=4))
+        y = Value(g.op("Gather", x.name, g.integers(*chosen), axis=1), (batch, len(chosen), *pixels))
+    y = concat(g, draw, y, values) if draw(st.booleans()) else y
+    return conv(g, draw, bounded(g, draw, y, values) if draw(st.booleans()) else y, values)
+
+
 # -- rows f32[1,N] ---------------------------------------------------------------------------------------------------
 
 
@@ -261,7 +274,7 @@ def reshape(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
 
 
 MAP_STEPS = [block, block, block, conv, conv, batch_norm, per_channel, pad, pool, mean, concat]
-MAP_STEPS += [squeeze_and_excite, head, spread_head, crop]
+MAP_STEPS += [squeeze_and_excite, head, spread_head, crop, shuffled_conv]
 ROW_STEPS = [linear, linear, linear]
 ANY_STEPS = [by_number, same_shape, neutral, bounded, activation, activation, layer_norm, softmax, transpose, halves]
 ANY_STEPS += [reshape]
