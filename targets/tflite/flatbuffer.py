@@ -9,10 +9,12 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from edgekit.artifact import EmittedNode
+from edgekit.errors import EdgekitError
 from edgekit.targets.tflite.builtins import BUILTINS, Version
 from edgekit.targets.tflite.graph import Quant
 
 FILE_IDENTIFIER = b"TFL3"
+MOST_BYTES = 2**31 - 1  # offsets in a flatbuffer are signed 32-bit numbers
 ALIGNMENT = 16  # the schema's force_align of Buffer.data; kernels load weights straight from the mapped file
 DESCRIPTION = "edgekit"
 
@@ -46,11 +48,23 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]  # the generated mod
 
 
 def pack_model(model: Any) -> bytes:
-    """The bytes of a schema.ModelT whose buffers are BufferT or aligned ones."""
+    """The bytes of a schema.ModelT whose buffers are BufferT or aligned ones.
+
+    Raises:
+        EdgekitError: EK303 when they are more than a flatbuffer holds.
+    """
     model.buffers = [_aligned(buffer) for buffer in model.buffers]
     size = sum(len(b.data) + 64 for b in model.buffers if b.data is not None)
     graph = model.subgraphs[0]
-    builder = flatbuffers.Builder(size + 512 * (len(graph.tensors) + len(graph.operators)) + 4096)
+    size += 512 * (len(graph.tensors) + len(graph.operators)) + 4096
+    if size > MOST_BYTES:
+        raise EdgekitError(
+            "EK303",
+            what=f"the .tflite file would have {size / 1e9:.1f} GB, its format holds 2",
+            where="the graph's weights",
+            fix="use tflite-fp16, tflite-dynamic or tflite-int8, or the ort targets, which have no such limit",
+        )
+    builder = flatbuffers.Builder(size)
     builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
     return bytes(builder.Output())
 

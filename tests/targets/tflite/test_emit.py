@@ -258,3 +258,10 @@ def test_operators_carry_the_lowest_version_that_has_the_kernel() -> None:
     ):
         versions = operator_versions(emit_for(target).data)
         assert tuple(versions[name] for name in names) == expected, target
+
+
+def test_a_file_that_a_flatbuffer_cannot_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = small_network()
+    monkeypatch.setattr("edgekit.targets.tflite.flatbuffer.MOST_BYTES", 1000)
+    with pytest.raises(EdgekitError, match=r"EK303 .*GB, its format holds 2.*tflite-int8"):
+        emit(ir.from_proto(onnx.shape_inference.infer_shapes(model)), targets.get("tflite-fp32"), EmitOptions())
