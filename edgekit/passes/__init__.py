@@ -30,6 +30,7 @@ from edgekit.passes.fold_crop import fold_crop
 from edgekit.passes.fold_input_affine import fold_input_affine
 from edgekit.passes.fold_matmul import fold_matmul
 from edgekit.passes.fold_pad import fold_pad
+from edgekit.passes.fuse_affine import fuse_affine
 from edgekit.passes.fuse_gelu import fuse_gelu
 from edgekit.passes.fuse_hard_sigmoid import fuse_hard_sigmoid
 from edgekit.passes.fuse_hard_swish import fuse_hard_swish
@@ -65,6 +66,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     fuse_layer_norm,
     fold_affine,
     fold_input_affine,
+    fuse_affine,
     route_channels,
     eliminate_common_subexpressions,
 )

@@ -122,7 +122,7 @@ def test_every_value_has_a_static_shape_and_a_type_and_the_shapes_are_right(cano
 
 def test_every_conv_states_its_attributes_and_has_a_bias(canonical):
     convolutions = [node for node in canonical.graph if node.op_type == "Conv"]
-    assert len(convolutions) == 3
+    assert len(convolutions) == 4  # three, and the norm that stands behind none of them
     for node in convolutions:
         assert attributes_of(node).keys() == {"kernel_shape", "strides", "pads", "dilations", "group"}
         assert array_of(node.inputs[2]).shape == array_of(node.inputs[1]).shape[:1]
