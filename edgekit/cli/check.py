@@ -20,8 +20,11 @@ from edgekit.cli.output import error_document, only_json_on_stdout, print_json, 
 from edgekit.errors import EdgekitError
 
 if TYPE_CHECKING:
+    from edgekit.bundle import Bundle
     from edgekit.device_parity import Outcome
     from edgekit.golden import GoldenResult
+    from edgekit.layerwise import Layerwise
+    from edgekit.run import Progress
 
 
 class Subset(StrEnum):
@@ -37,6 +40,9 @@ def verify_command(
     device: Annotated[
         list[str] | None, typer.Option(metavar="D", help="run them there too; repeatable; see: edgekit devices")
     ] = None,
+    layerwise: Annotated[
+        bool, typer.Option("--layerwise", help="find the first operator that differs on each device")
+    ] = False,
     timeout: Annotated[int, typer.Option(min=1, metavar="S", help="seconds that a device may take")] = 600,
     quiet: QuietFlag = False,
     as_json: JsonFlag = False,
@@ -55,9 +61,10 @@ def verify_command(
         raise_mismatch(result, str(bundle))
         with show_progress(quiet) as progress:
             outcomes = check_devices(read, device or [], timeout, progress)
+            searches = search_layers(read, outcomes, timeout, progress) if layerwise else []
     failure = first_failure(outcomes, str(bundle))
     if as_json:
-        print_json(verify_document(bundle, result, outcomes, failure))
+        print_json({**verify_document(bundle, result, outcomes, failure), **layerwise_document(searches)})
         if failure:
             raise typer.Exit(failure.exit_code)
         return
@@ -70,8 +77,56 @@ def verify_command(
     print(f"{bundle}: {result.images} golden vectors, {'bit-exact' if result.bit_exact else 'within the gate'}")
     for row in rows:
         print(f"{row.device}: {row.summary}")
+    show_layers(searches)
     if failure:
         raise failure
+
+
+def search_layers(
+    bundle: "Bundle", outcomes: "list[Outcome]", timeout_s: int, progress: "Progress"
+) -> "list[Layerwise]":
+    """The first operator that differs on every device that could be reached."""
+    from edgekit.layerwise import search
+
+    if not outcomes:
+        raise EdgekitError(
+            "EK106", what="--layerwise needs a device", where="--layerwise", fix="add --device, see: edgekit devices"
+        )
+    found = []
+    for name, outcome in outcomes:
+        if not isinstance(outcome, EdgekitError):
+            progress.start(f"operators on {name}")
+            found.append(search(bundle, name, timeout_s, progress.step))
+            progress.finish(f"operators on {name}")
+    return found
+
+
+def layerwise_document(searches: "list[Layerwise]") -> dict[str, Any]:
+    return {"layerwise": [search.document() for search in searches]} if searches else {}
+
+
+def show_layers(searches: "list[Layerwise]") -> None:
+    """What was tried on each device, and which operator is the first."""
+    from edgekit.report.terminal import print_table
+
+    columns = ("operator", "tensor", "different", "largest", "")
+    for search in searches:
+        rows = [
+            (
+                tried.cut.operator,
+                tried.cut.tensor,
+                f"{tried.different} of {tried.total}",
+                f"{tried.of_range:.1e} of range" if tried.steps is None else f"{tried.steps} steps",
+                "differs" if tried.matters else "equal",
+            )
+            for tried in search.tried
+        ]
+        if search.first is None:
+            print(f"{search.device}: no operator differs ({search.cuts} of them)")
+            continue
+        print_table(columns, rows, right=columns[2:4])
+        first = search.first.cut
+        print(f"{search.device}: the first operator that differs is {first.operator}, which gives {first.tensor}")
 
 
 def first_failure(outcomes: "list[Outcome]", where: str) -> EdgekitError | None:

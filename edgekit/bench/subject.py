@@ -1,0 +1,76 @@
+"""What is measured: the files of bundles, and a small fixed network that tells how fast the device itself is."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from edgekit.artifact import EmitOptions
+from edgekit.bundle import Bundle, sha256
+from edgekit.device_parity import runtime_of
+from edgekit.devices.toolchain import RuntimeKind
+from edgekit.registry import targets
+from edgekit.stored import to_stored
+
+CONTROL_SEED, CONTROL_CHANNELS, CONTROL_SIZE = 0, 32, 32
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model file and what it is fed.
+
+    Args:
+        name: for the user: the bundle's folder.
+        inputs: one image as the file stores it.
+    """
+
+    name: str
+    model: str
+    target: str
+    runtime: RuntimeKind
+    file: Path
+    sha256: str
+    inputs: bytes = field(repr=False)
+
+
+def subject_of(bundle: Bundle) -> Subject:
+    """The bundle's file with its first golden image."""
+    return Subject(
+        name=str(bundle.path),
+        model=str(bundle.manifest["model"]),
+        target=bundle.target,
+        runtime=runtime_of(targets.get(bundle.target)),
+        file=bundle.model_file,
+        sha256=sha256(bundle.model_file.read_bytes()),
+        inputs=to_stored(bundle.inputs[:1], bundle.input).tobytes(),
+    )
+
+
+def control_subject(runtime: RuntimeKind, folder: Path) -> Subject:
+    """The fixed network, written into `folder` for one runtime: about a tenth of a millisecond on a phone."""
+    target = targets.get({"tflite": "tflite-fp32", "onnxruntime": "ort-fp32"}[runtime])
+    data = target.emit(_control_graph(), target, EmitOptions()).data
+    file = folder / f"control.{target.format}"
+    file.write_bytes(data)
+    image = np.ones((1, CONTROL_CHANNELS, CONTROL_SIZE, CONTROL_SIZE), np.float32)
+    return Subject("control", "control", target.name, runtime, file, sha256(data), image.tobytes())
+
+
+def _control_graph() -> ir.Model:
+    """Two 3x3 convolutions with random weights: f32[1, 32, 32, 32] -> f32[1, 32, 32, 32]."""
+    random = np.random.default_rng(CONTROL_SEED)
+    shape = (CONTROL_CHANNELS, CONTROL_CHANNELS, 3, 3)
+    tensor = ir.TensorType(ir.DataType.FLOAT)
+    source = ir.Value(name="input", shape=ir.Shape((1, CONTROL_CHANNELS, CONTROL_SIZE, CONTROL_SIZE)), type=tensor)
+    value, nodes, constants = source, [], []
+    for index in range(2):
+        kernel = (random.standard_normal(shape) / 17).astype(np.float32)
+        weight = ir.Value(name=f"weight{index}", const_value=ir.tensor(kernel), shape=ir.Shape(shape), type=tensor)
+        node = ir.node("Conv", [value, weight], {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3]}, name=f"conv{index}")
+        value = node.outputs[0]
+        value.name, value.shape, value.type = f"value{index}", source.shape, tensor
+        nodes.append(node)
+        constants.append(weight)
+    graph = ir.Graph([source], [value], nodes=nodes, initializers=constants, opset_imports={"": 18}, name="control")
+    return ir.Model(graph, ir_version=10)
