@@ -18,6 +18,7 @@ from edgekit.passes.canonicalize_conv import canonicalize_conv
 from edgekit.passes.canonicalize_gemm import canonicalize_gemm
 from edgekit.passes.canonicalize_reduce_mean import canonicalize_reduce_mean
 from edgekit.passes.canonicalize_reshape import canonicalize_reshape
+from edgekit.passes.chain_concats import chain_concats
 from edgekit.passes.decompose_batch_norm import decompose_batch_norm
 from edgekit.passes.decompose_hard_sigmoid import decompose_hard_sigmoid
 from edgekit.passes.decompose_hard_swish import decompose_hard_swish
@@ -67,6 +68,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     fold_affine,
     fold_input_affine,
     fuse_affine,
+    chain_concats,
     route_channels,
     eliminate_common_subexpressions,
 )

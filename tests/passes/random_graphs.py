@@ -131,6 +131,27 @@ def shuffled_conv(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
     return conv(g, draw, bounded(g, draw, y, values) if draw(st.booleans()) else y, values)
 
 
+def dense_block(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
+    """Every layer reads all earlier results, joined anew."""
+    made = [x]
+    for _ in range(draw(st.integers(2, 3))):
+        joined = (
+            made[0]
+            if len(made) == 1
+            else Value(
+                g.op("Concat", *(value.name for value in made), axis=1),
+                (1, sum(value.shape[1] for value in made), *x.shape[2:]),
+            )
+        )
+        scaled = g.op(
+            "Add", g.op("Mul", joined.name, g.weights(joined.shape[1], 1, 1)), g.weights(joined.shape[1], 1, 1)
+        )
+        made.append(Value(g.conv(scaled, joined.shape[1], 2), (1, 2, *x.shape[2:])))
+    return Value(
+        g.op("Concat", *(value.name for value in made), axis=1), (1, x.shape[1] + 2 * len(made) - 2, *x.shape[2:])
+    )
+
+
 # -- rows f32[1,N] ---------------------------------------------------------------------------------------------------
 
 
@@ -274,7 +295,7 @@ def reshape(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
 
 
 MAP_STEPS = [block, block, block, conv, conv, batch_norm, per_channel, pad, pool, mean, concat]
-MAP_STEPS += [squeeze_and_excite, head, spread_head, crop, shuffled_conv]
+MAP_STEPS += [squeeze_and_excite, head, spread_head, crop, shuffled_conv, dense_block]
 ROW_STEPS = [linear, linear, linear]
 ANY_STEPS = [by_number, same_shape, neutral, bounded, activation, activation, layer_norm, softmax, transpose, halves]
 ANY_STEPS += [reshape]
