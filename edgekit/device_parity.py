@@ -22,7 +22,11 @@ from edgekit.stored import to_real, to_stored
 from edgekit.verify.parity import compare
 
 MAX_STEPS = 2
-"""int8 across runtimes, versions or kernels: rounding differs by single steps (measured: 2 at most)."""
+"""int8 across runtimes, versions or kernels: every operator may round by a step more or less."""
+
+MIN_SQNR_DB = 20.0
+"""Where those steps add up over a deep network: the difference stays below what quantization costs (19 dB on a
+MobileNetV3). Measured: tflite-runtime 2.14's own kernels on ARM against XNNPACK, 9 steps and 26 dB."""
 
 FLOAT_GATE = Tolerance(max_abs=1e-5)
 """float32 arithmetic in another order of additions; measured: 7e-7 of the range."""
@@ -165,7 +169,7 @@ def judge(name: str, subject: Subject, result: RunnerResult, actual: FloatArray)
         reference_name=f"{target.name} on the host",
         tolerance=float_gate(target),
     )
-    if actual.shape != subject.outputs.shape:
+    if not np.isfinite(hop.max_abs):  # outputs of another shape, or with a NaN in them
         return DeviceParity(name, result, hop, like, actual.size, None)
     different = int(np.count_nonzero(actual != subject.outputs))
     steps = None if subject.output.scale is None else round(hop.max_abs / subject.output.scale)
@@ -192,14 +196,16 @@ def float_gate(target: Target) -> Tolerance:
 
 
 def integer_gate(hop: Hop, different: int, total: int, like: bool, steps: int | None) -> Hop:
-    """Equal for like with like; within two steps otherwise, where the output has steps."""
+    """Equal for like with like; otherwise within two steps, or a difference that is small beside the outputs."""
     if like:
         return replace(hop, gate=f"bit-exact: {different} of {total} outputs differ", passed=different == 0)
     if steps is None:
         return hop
-    return replace(
-        hop, gate=f"{steps} {'<=' if steps <= MAX_STEPS else '>'} {MAX_STEPS} steps", passed=steps <= MAX_STEPS
-    )
+    if steps <= MAX_STEPS:
+        return replace(hop, gate=f"{steps} <= {MAX_STEPS} steps", passed=True)
+    relation = ">=" if hop.sqnr_db >= MIN_SQNR_DB else "<"
+    gate = f"{steps} steps, SQNR {hop.sqnr_db:.1f} dB {relation} {MIN_SQNR_DB:.1f} dB"
+    return replace(hop, gate=gate, passed=hop.sqnr_db >= MIN_SQNR_DB)
 
 
 def raise_differences(rows: list[DeviceParity], where: str) -> None:

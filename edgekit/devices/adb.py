@@ -98,11 +98,12 @@ class AdbDevice(ShellDevice):
             raise expired(TRANSFER_TIMEOUT_S, self.address.name) from error
         if done.exit_code == 0:
             return
-        text = done.stderr.decode("utf-8", "replace")
+        said = Completed(done.exit_code, b"", done.stdout + done.stderr)  # it complains on either
+        text = said.stderr.decode("utf-8", "replace")
         code = code_for(text, 0)
         if code == "EK610" and any(sign in text.lower() for sign in _GONE):
-            raise lost(done.message, self.address.name)
-        raise failure(code, done.message, self.address.name)
+            raise lost(said.message, self.address.name)
+        raise failure(code, said.message, self.address.name)
 
     def _call(self, *words: str) -> None:
         with suppress(Expired):

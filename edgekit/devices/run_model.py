@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgekit.devices.device import Address, Device, drivers
+from edgekit.devices.device import Device, drivers
+from edgekit.devices.emulated_python import python_folder, start
 from edgekit.devices.faults import untrusted
 from edgekit.devices.lock import locked
 from edgekit.devices.result import RunnerResult, read_result
@@ -82,11 +83,17 @@ def _install_python(device: Device) -> tuple[str, ...]:
     name = f"runner-{hashlib.sha256(PYTHON_RUNNER.read_bytes()).hexdigest()[:12]}.py"
     if not device.exists(name):
         device.push(PYTHON_RUNNER, name)
-    return (*python_of(device.address), name)
+    return (*_python_of(device), name)
 
 
-def python_of(address: Address) -> tuple[str, ...]:
-    """The device's Python: this one for `local`, unless devices.toml names another."""
+def _python_of(device: Device) -> tuple[str, ...]:
+    """How the device's Python is started: this one on `local`, one of its own on an emulated core."""
+    address = device.address
+    if address.scheme == "emulated":
+        folder = python_folder(address.packages)
+        if not device.exists(folder.name):
+            device.push(folder, folder.name)
+        return start(folder.name)
     if address.scheme == "local" and address.python == "python3":
         return (sys.executable,)
     return (address.python,)

@@ -36,7 +36,7 @@ class ShellDevice(ABC):
     def __init__(self, address: Address, folder: str) -> None:
         self.address = address
         self.folder = address.folder or folder
-        self._process_file = f"process-{secrets.token_hex(6)}"
+        self.process_file = f"process-{secrets.token_hex(6)}"
         self._rubbish: list[str] = []
 
     @property
@@ -110,10 +110,10 @@ class ShellDevice(ABC):
     def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
         """Run a program; its process id is kept there, so that it can be killed when it hangs or we lose it."""
         words = " ".join(shlex.quote(word) for word in argv)
-        start = f'sh -c \'echo $$ > "$0" && exec "$@"\' {self._process_file} {words}'
-        self.remove(self._process_file)
+        start = f'sh -c \'echo $$ > "$0" && exec "$@"\' {self.process_file} {words}'
+        self.remove(self.process_file)
         try:
-            return self.ask(f"{self.cd()} && {start}", timeout_s)
+            return self.ask(f"mkdir -p {self._quoted_folder()} && {self.cd()} && {start}", timeout_s)
         except EdgekitError as error:
             if error.code in ("EK602", "EK603", "EK608"):
                 self._kill()
@@ -123,7 +123,7 @@ class ShellDevice(ABC):
         """Leave no process behind, if the device still answers. Where it does not, the runner's own alarm ends it."""
         with suppress(EdgekitError):
             self.reconnect()
-            self.ask(f"{self.cd()} && kill -9 $(cat {self._process_file})")
+            self.ask(f"{self.cd()} && kill -9 $(cat {self.process_file})")
 
     def close(self) -> None:
         """Clean up as far as the device still answers; a fault that led here is not hidden by another."""

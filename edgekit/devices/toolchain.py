@@ -79,20 +79,32 @@ def runner_folder(kind: RuntimeKind) -> Path:
     Raises:
         EdgekitError: EK609 without the cross compiler or the wheel, EK702 when the cache cannot be written.
     """
-    compiler = shutil.which(COMPILER)
-    if compiler is None:
-        raise missing_tool(COMPILER, PACKAGE, "the C runner")
+    compiler = find_compiler()
     version = runtime_version(kind)
     folder = cache_dir().absolute() / "runners" / f"runner-{kind}-{_hash(compiler, kind, version)}"
     if not folder.is_dir():
         with writing(folder) as beside:
             (beside / "lib").mkdir()
             _compile(compiler, beside / "runner")
-            for name in SYSTEM_LIBRARIES:
-                shutil.copy(_compiler_file(compiler, name), beside / "lib" / name)
-            (beside / "lib" / LOADER).chmod(0o755)
+            copy_system_libraries(beside / "lib")
             _take_library(LIBRARIES[kind], version, beside / "lib")
     return folder
+
+
+def find_compiler() -> str:
+    """Path of the cross compiler, or EK609 with what to install."""
+    found = shutil.which(COMPILER)
+    if found is None:
+        raise missing_tool(COMPILER, PACKAGE, "the runner for aarch64")
+    return found
+
+
+def copy_system_libraries(folder: Path) -> None:
+    """The C and C++ libraries of the cross compiler, and the loader that starts programs with them."""
+    compiler = find_compiler()
+    for name in SYSTEM_LIBRARIES:
+        shutil.copy(_compiler_file(compiler, name), folder / name)
+    (folder / LOADER).chmod(0o755)
 
 
 @contextmanager
