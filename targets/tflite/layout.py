@@ -77,6 +77,19 @@ def reshape_perm(shape: Shape, perm: Perm, new_shape: Shape) -> Perm | None:
     return _insert_unit_axes(order, unit_axes)
 
 
+def regrouped_perm(shape: Shape, perm: Perm, new_shape: Shape) -> Perm | None:
+    """Layout to move x to, so that Reshape(x, new_shape) lies channels-last; None where that moves more than channels.
+
+    The end of a channel shuffle: [N, C/g, g, H, W], stored N, H, W, g, C/g, becomes [N, C, H, W]. Only the last two
+    axes are exchanged, and what reads the result finds it where it wants it.
+    """
+    wanted = reshape_perm(new_shape, channels_last(len(new_shape)), shape) if len(new_shape) == 4 else None
+    if wanted is None:
+        return None
+    outer = len(new_shape) - 1
+    return wanted if same_order(shape, perm[:outer], wanted[:outer]) else None
+
+
 def _reshape_groups(shape: Shape, new_shape: Shape) -> list[tuple[list[int], list[int]]] | None:
     """Smallest groups (input axes, output axes) of equal product, in ONNX order; axes of size 1 are left out."""
     if 0 in shape or prod(shape) != prod(new_shape):

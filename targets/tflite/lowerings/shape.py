@@ -11,6 +11,7 @@ from edgekit.targets.tflite.layout import (
     channels_last,
     identity,
     reduce_perm,
+    regrouped_perm,
     reshape_perm,
     stored_axis,
     stored_shape,
@@ -18,16 +19,23 @@ from edgekit.targets.tflite.layout import (
 )
 from edgekit.targets.tflite.lowerings._pieces import cut, join
 from edgekit.targets.tflite.lowerings._window import VALID
-from edgekit.targets.tflite.lowerings.convolution import sum_windows
+from edgekit.targets.tflite.lowerings.convolution import NHWC, sum_windows
 from edgekit.targets.tflite.rules import INTEGERS, lowering
 
 
 @lowering("Reshape", ("RESHAPE",), integer=INTEGERS, same_quant=True)
 def lower_reshape(em: Emitter, node: Node) -> None:
-    """A reshape of the data as it lies where its axes allow it; else the input is brought to ONNX order first."""
+    """A reshape of the data as it lies where its axes allow it; else the input is moved first.
+
+    To ONNX order, or only as far as channels-last needs it: a channel shuffle is one TRANSPOSE of its last two axes.
+    """
     source = node.input(0)
     perm = reshape_perm(source.shape, em.layout(source), node.output.shape)
     if perm is None:
+        regrouped = regrouped_perm(source.shape, em.layout(source), node.output.shape)
+        if regrouped is not None:
+            em.reshape(em.moved(source, regrouped), node.output, NHWC)
+            return
         source, perm = em.moved(source, identity(len(source.shape))), identity(len(node.output.shape))
     em.reshape(source, node.output, perm)
 

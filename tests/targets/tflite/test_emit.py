@@ -20,7 +20,8 @@ from edgekit.errors import EdgekitError
 from edgekit.registry import targets
 from edgekit.targets.tflite.delegate import delegation
 from edgekit.targets.tflite.emit import emit
-from edgekit.targets.tflite.graph import MODULE_KEY
+from edgekit.targets.tflite.graph import MODULE_KEY, Quant, Tensor
+from edgekit.targets.tflite.lowerings.convolution import is_dense_faster
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -265,3 +266,35 @@ def test_a_file_that_a_flatbuffer_cannot_hold_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr("edgekit.targets.tflite.flatbuffer.MOST_BYTES", 1000)
     with pytest.raises(EdgekitError, match=r"EK303 .*GB, its format holds 2.*tflite-int8"):
         emit(ir.from_proto(onnx.shape_inference.infer_shapes(model)), targets.get("tflite-fp32"), EmitOptions())
+
+
+# -- groups ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outputs", "inputs", "group", "quantized", "dense"),
+    [
+        (8, 8, 4, False, True),
+        (8, 8, 4, True, True),
+        (16, 2, 8, False, False),
+        (16, 2, 8, True, True),
+        (16, 16, 4, True, False),
+        (64, 4, 16, True, False),
+        (240, 20, 3, False, False),
+        (128, 4, 32, True, False),
+    ],
+)
+def test_groups_narrower_than_a_kernels_tile_are_written_dense(
+    outputs: int, inputs: int, group: int, quantized: bool, dense: bool
+) -> None:
+    quant = Quant(np.ones(outputs, np.float32), np.zeros(outputs, np.int64), 0) if quantized else None
+    weights = Tensor("w", (outputs, inputs, 3, 3), "int8" if quantized else "float32", quant)
+    assert is_dense_faster(weights, group) == dense
+
+
+def test_a_channel_shuffle_between_grouped_convolutions_is_one_transpose() -> None:
+    net = Net()
+    features = net.conv(net.input(1, 6, 4, 5), 6, 18, group=3)
+    grouped = net.op("Transpose", net.reshape(features, 1, 3, 6, 4, 5), perm=[0, 2, 1, 3, 4])
+    emitted = emit_proto(net.model(net.conv(net.reshape(grouped, 1, 18, 4, 5), 18, 18, 3, group=18)), "tflite-fp32")
+    assert emitted.operators["TRANSPOSE"] == 1

@@ -16,6 +16,7 @@ from edgekit.targets.tflite.layout import (
     channels_last,
     identity,
     reduce_perm,
+    regrouped_perm,
     reshape_perm,
     same_order,
     stored_axis,
@@ -94,6 +95,12 @@ def test_a_reshape_keeps_the_bytes_where_its_groups_lie_side_by_side(
     shape: Shape, perm: Perm, new_shape: Shape, expected: Perm | None
 ) -> None:
     assert reshape_perm(shape, perm, new_shape) == expected
+
+
+def test_the_end_of_a_channel_shuffle_exchanges_the_last_two_axes_only() -> None:
+    assert regrouped_perm((1, 4, 2, 5, 6), (0, 3, 4, 2, 1), (1, 8, 5, 6)) == (0, 3, 4, 1, 2)
+    assert regrouped_perm((1, 4, 2, 5, 6), identity(5), (1, 8, 5, 6)) is None
+    assert regrouped_perm((1, 4, 2, 5, 6), (0, 3, 4, 2, 1), (1, 240)) is None
 
 
 sizes = st.lists(st.sampled_from([1, 2, 3, 4]), min_size=1, max_size=4)
