@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgekit.registry import models
+
 pytestmark = pytest.mark.slow
 
 LIBRARIES = ("torch==2.14.1", "torchvision==0.29.1", "timm==1.0.31")
@@ -78,6 +80,53 @@ def test_timms_names_load_into_the_zoo(python, export, tmp_path):
     code, _, ours = export("mobilenet_v2", "--weights", str(file))
     assert code == 0
     assert np.allclose(theirs["reference"], ours["reference"], atol=1e-4)
+
+
+UNPROVEN_BY_GOLDEN = (
+    *("vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7"),
+    *(f"tf_efficientnet_{size}" for size in ("b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "l2")),
+    *("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "efficientnet_lite3", "efficientnet_lite4"),
+    *("seresnet50", "seresnet101", "seresnet152"),
+    *("legacy_seresnet50", "legacy_seresnet101", "legacy_seresnet152", "senet154"),
+)
+"""Models that golden vectors say nothing about: none are kept, or float32 cannot hold them."""
+
+COMPARE = """
+import gc, sys, timm, torch, torchvision
+from golden_vectors import entries, fill, golden_input
+from edgekit.registry import models
+
+library, theirs, ours, pixels = sys.argv[1:]
+image = golden_input(int(pixels)).double()
+build = {"torchvision": torchvision.models.get_model, "timm": timm.create_model}[library]
+reference = build(theirs)
+named = entries(reference)
+
+def logits(module):
+    with torch.inference_mode():
+        return fill(module, named).double()(image)[0]
+
+expected = logits(reference)
+del reference
+gc.collect()
+found = logits(models.get(ours).build())
+print(float((found - expected).abs().max() / expected.std()))
+"""
+LARGEST_PIXELS = 300
+THEIR_NAMES = {"legacy_seresnet152": "timm/legacy_seresnet152"}
+THEIR_NAMES |= {f"efficientnet_lite{size}": f"timm/tf_efficientnet_lite{size}" for size in range(5)}
+
+
+@pytest.mark.parametrize("name", UNPROVEN_BY_GOLDEN)
+def test_the_zoo_equals_the_library_in_float64(name, python, repository):
+    spec = models.get(name)
+    library, theirs = THEIR_NAMES.get(name, spec.reference).split("/")
+    pixels = min(spec.input_shape[1], LARGEST_PIXELS)
+    command = [str(python), "-W", "ignore", "-c", COMPARE, library, theirs, name, str(pixels)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(repository / "tests" / "models")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 1e-6
 
 
 def test_official_weights_without_a_network_are_one_clear_error(export):
