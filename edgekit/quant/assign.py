@@ -4,18 +4,20 @@ import numpy as np
 import onnx_ir as ir
 
 from edgekit.errors import EdgekitError
-from edgekit.quant.clipping import clip_range
+from edgekit.quant.clipping import Criterion, clip_range
 from edgekit.quant.observers import Range
 from edgekit.quant.parameters import FIXED, ActivationType, QParams, choose_int8, choose_int16
 from edgekit.quant.plan import Plan
 
 
-def assign(model: ir.Model, plan: Plan, ranges: dict[str, Range], dtype: ActivationType) -> dict[str, QParams]:
+def assign(
+    model: ir.Model, plan: Plan, ranges: dict[str, Range], dtype: ActivationType, criterion: Criterion = "mse"
+) -> dict[str, QParams]:
     """Parameters of every value of the plan.
 
     Args:
         ranges: what `calibrate` returned for this graph.
-        dtype: int8 is asymmetric over the range of least error, int16 symmetric over all that was seen.
+        dtype: int8 is asymmetric over the range that `criterion` finds best, int16 symmetric over all that was seen.
 
     Returns:
         Value name -> QParams; the members of a group have the same.
@@ -29,15 +31,15 @@ def assign(model: ir.Model, plan: Plan, ranges: dict[str, Range], dtype: Activat
         if operator is not None:
             groups[group] = FIXED[operator, dtype]
         else:
-            groups[group] = choose(merge(model, ranges, sources), dtype)
+            groups[group] = choose(merge(model, ranges, sources), dtype, criterion)
     return {name: groups[plan.group[name]] for name in plan.values}
 
 
-def choose(observed: Range, dtype: ActivationType) -> QParams:
+def choose(observed: Range, dtype: ActivationType, criterion: Criterion = "mse") -> QParams:
     """The parameters of one group."""
     if dtype == "int16":
         return choose_int16(observed.min, observed.max)
-    return choose_int8(*clip_range(observed))
+    return choose_int8(*clip_range(observed, criterion))
 
 
 def merge(model: ir.Model, ranges: dict[str, Range], names: tuple[str, ...]) -> Range:

@@ -31,3 +31,28 @@ def correct_bias(
     shift = np.einsum("goi,gi->go", per_group, input_mean.reshape(groups, -1)).reshape(-1)
     corrected: NDArray[np.float32] = (bias - shift).astype(np.float32)
     return corrected
+
+
+# Share of the errors at each end that does not enter an empirical mean. Late layers have activations thirty times
+# their deviation; where those saturate the error is large, and a bias that makes up for it is wrong everywhere else:
+# without trimming MobileNetV2 falls from 20.8 to 12.9 dB, with it it rises to 21.4.
+TRIMMED = 0.02
+# Elements per channel that are sorted for that.
+MOST_ERRORS = 8192
+
+
+def mean_error(reference: NDArray[np.float32], actual: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """What is to be added to each channel of `actual` so that its (trimmed) mean is that of `reference`, f32[C].
+
+    Empirical bias correction (Nagel et al. 2019, section 4.2, appendix D): the operands of `actual` are what the
+    integer layers before it deliver, so that errors made there are corrected too.
+
+    Args:
+        reference, actual: f32[n, ...] with channels on `axis`.
+    """
+    error = np.moveaxis(reference - actual, axis, 0)
+    rows = error.reshape(len(error), -1)
+    rows = np.sort(rows[:, :: max(1, rows.shape[1] // MOST_ERRORS)], axis=1)
+    cut = int(TRIMMED * rows.shape[1])
+    mean: NDArray[np.float32] = rows[:, cut : rows.shape[1] - cut].mean(axis=1, dtype=np.float64).astype(np.float32)
+    return mean

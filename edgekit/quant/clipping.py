@@ -83,21 +83,20 @@ def cut_tails(histogram: Histogram, low: float, high: float) -> tuple[float, flo
     """The bounds between which all but TAIL of the elements lie, at either end."""
     share = np.cumsum(histogram.counts) / histogram.counts.sum()
     edges = histogram.centers + histogram.width / 2
-    first, last = np.searchsorted(share, TAIL), np.searchsorted(share, 1 - TAIL)
+    first, last = (int(np.searchsorted(share, cut)) for cut in (TAIL, 1 - TAIL))
     below = float(edges[min(first, BINS - 1)] - histogram.width)
     return max(low, min(below, 0.0)), min(high, max(float(edges[min(last, BINS - 1)]), 0.0))
 
 
 def keep_information(histogram: Histogram, low: float, high: float) -> tuple[float, float]:
     """The bounds of least divergence KL(elements | what 256 levels keep of them), the upper one chosen first."""
-    highs = [divergence(histogram, low, high * shrink) for shrink in SHRINK]
-    chosen = high * float(SHRINK[int(np.argmin(highs))])
-    lows = [divergence(histogram, low * shrink, chosen) for shrink in SHRINK]
-    return low * float(SHRINK[int(np.argmin(lows))]), chosen
+    factors: list[float] = SHRINK.tolist()
+    chosen = high * min(factors, key=lambda factor: divergence(histogram, low, high * factor))
+    return low * min(factors, key=lambda factor: divergence(histogram, low * factor, chosen)), chosen
 
 
 def divergence(histogram: Histogram, low: float, high: float) -> float:
-    """KL(P | Q) in nats: P are the counts with the tails moved into the end bins, Q spreads each level over its bins."""
+    """KL(P | Q) in nats: P counts the elements, tails moved into the end bins; Q spreads each level over its bins."""
     edge = [int(np.clip(np.rint(bound / histogram.width) + BINS // 2, 0, BINS)) for bound in (low, high)]
     inside = histogram.counts[edge[0] : edge[1]].astype(np.float64)
     if len(inside) < LEVELS or not inside.any():

@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 Role = Literal["linear", "arithmetic", "own", "fixed", "same", "reads"]
 
@@ -39,6 +40,12 @@ class QuantRule:
 
 def is_constant(value: ir.Value | None) -> bool:
     return value is not None and value.const_value is not None
+
+
+def constant_of(value: ir.Value) -> NDArray[np.float32]:
+    """A constant's numbers as float32."""
+    assert value.const_value is not None
+    return np.asarray(value.const_value.numpy(), np.float32)
 
 
 def has_constant_weight(node: ir.Node) -> bool:

@@ -3,10 +3,12 @@
 Derived from the graph alone, so calibration and the QDQ writer see the same plan without passing it around.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from edgekit.quant.float_islands import float_islands
 from edgekit.quant.operators import ACTIVATIONS, FUSES_ACTIVATION, QuantRule, data_inputs, find_rule, is_constant
 
 
@@ -58,13 +60,17 @@ class Groups:
         self._parent[self.find(second)] = self.find(first)
 
 
-def make_plan(model: ir.Model) -> Plan:
+def make_plan(model: ir.Model, keep_float: Collection[str] = ()) -> Plan:
     """Decide what of a float graph is quantized.
+
+    Args:
+        keep_float: names of nodes that stay in float32; an activation fused behind one of them stays with it.
 
     A node is quantized when its operator has a rule that accepts it. Its operands and results are then values with
     parameters, except the result of a linear or arithmetic node whose only reader is a Relu or Clip.
     """
-    rules = {name_of(node): rule for node in model.graph if (rule := find_rule(node)) is not None}
+    left = {*keep_float, *fused_behind(model, keep_float), *float_islands(model)}
+    rules = {n: rule for node in model.graph if (n := name_of(node)) not in left and (rule := find_rule(node))}
     nodes = [(node, rules[name_of(node)]) for node in model.graph if node.name in rules]
     fused = {name_of(node.outputs[0]) for node, _ in nodes if fuses_with_next(node, rules)}
     values: dict[str, None] = {}
@@ -103,6 +109,13 @@ def fuses_with_next(node: ir.Node, rules: dict[str, QuantRule]) -> bool:
         return False
     readers = [reader for reader, _ in node.outputs[0].uses()]
     return len(readers) == 1 and readers[0].op_type in ACTIVATIONS and readers[0].name in rules
+
+
+def fused_behind(model: ir.Model, names: Collection[str]) -> set[str]:
+    """Names of the activations that are fused behind the named nodes."""
+    rules = {name_of(node): rule for node in model.graph if (rule := find_rule(node)) is not None}
+    chosen = [node for node in model.graph if node.name in names and fuses_with_next(node, rules)]
+    return {name_of(reader) for node in chosen for reader, _ in node.outputs[0].uses()}
 
 
 Nodes = list[tuple[ir.Node, QuantRule]]

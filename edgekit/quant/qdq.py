@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from edgekit.errors import EdgekitError
 from edgekit.quant.assign import assign
-from edgekit.quant.bias_correction import correct_bias
+from edgekit.quant.layers import StoredLayer, constant_layers, store_layers
 from edgekit.quant.observers import Range
-from edgekit.quant.operators import QuantRule, data_inputs, is_constant
+from edgekit.quant.operators import QuantRule, constant_of, data_inputs, is_constant
 from edgekit.quant.parameters import ActivationType, QParams, choose_constant
 from edgekit.quant.plan import Plan, make_plan, name_of
-from edgekit.quant.weights import quantize_bias, quantize_weight
+from edgekit.quant.weights import quantize_bias
 from edgekit.registry import QuantScheme
 
 MODULE = "edgekit.module"
@@ -47,9 +47,20 @@ def quantize(model: ir.Model, ranges: dict[str, Range], scheme: QuantScheme) -> 
         raise EdgekitError("EK204", what="the graph is quantized already", where="quantize", fix="give a float model")
     plan = make_plan(copy)
     params = assign(copy, plan, ranges, scheme.activation)
-    means = {name: seen.channel_mean for name, seen in ranges.items() if seen.channel_mean is not None}
-    Writer(copy, plan, params, means, scheme.activation).write()
-    return copy
+    layers = store_layers(constant_layers(copy, plan), params, ranges)
+    return write_pairs(copy, plan, params, layers, scheme.activation)
+
+
+def write_pairs(
+    model: ir.Model,
+    plan: Plan,
+    params: dict[str, QParams],
+    layers: dict[str, StoredLayer],
+    dtype: ActivationType,
+) -> ir.Model:
+    """The QDQ form of a float graph whose parameters and integers are decided; the model is rewritten and returned."""
+    Writer(model, plan, params, layers, dtype).write()
+    return model
 
 
 class Writer:
@@ -57,7 +68,7 @@ class Writer:
 
     Args:
         params: of every value of the plan.
-        means: value name -> f64[C], for bias correction; a layer whose operand is not in it keeps its bias.
+        layers: the integers of every layer with constant weights.
         dtype: of constant operands.
     """
 
@@ -66,10 +77,10 @@ class Writer:
         model: ir.Model,
         plan: Plan,
         params: dict[str, QParams],
-        means: dict[str, NDArray[np.float64]],
+        layers: dict[str, StoredLayer],
         dtype: ActivationType,
     ) -> None:
-        self._graph, self._plan, self._params, self._means, self._dtype = model.graph, plan, params, means, dtype
+        self._graph, self._plan, self._params, self._layers, self._dtype = model.graph, plan, params, layers, dtype
 
     def write(self) -> None:
         for node in list(self._graph):
@@ -111,18 +122,14 @@ class Writer:
         weight, bias = node.inputs[1], node.inputs[2] if len(node.inputs) > 2 else None
         assert node.inputs[0] is not None
         assert weight is not None
-        input_scale = self._params[name_of(node.inputs[0])].scale
-        values = None if bias is None else constant_of(bias)
-        quantized = quantize_weight(constant_of(weight), axis, input_scale, values)
+        input_scale, layer = self._params[name_of(node.inputs[0])].scale, self._layers[name_of(node)]
         name = f"{weight.name}_{node.name}" if len(weight.uses()) > 1 else name_of(weight)
-        node.replace_input_with(1, self._store(name, quantized.stored, quantized.scale, 0, node, axis))
-        if bias is not None and values is not None:
-            mean = self._means.get(name_of(node.inputs[0]))
-            if mean is not None:
-                values = correct_bias(values, constant_of(weight), quantized, mean)
-            scale = (np.float32(input_scale) * quantized.scale).astype(np.float32)
+        stored = self._store(name, layer.weight.stored, layer.weight.scale, 0, node, axis)
+        node.replace_input_with(1, stored)
+        if bias is not None and layer.bias is not None:
+            scale = layer.bias_scale(input_scale)
             name = f"{bias.name}_{node.name}" if len(bias.uses()) > 1 else name_of(bias)
-            node.replace_input_with(2, self._store(name, quantize_bias(values, scale), scale, 0, node, 0))
+            node.replace_input_with(2, self._store(name, quantize_bias(layer.bias, scale), scale, 0, node, 0))
 
     def _requantize(self, node: ir.Node, index: int, value: ir.Value) -> ir.Value:
         """Another Q/DQ pair on one edge: the operand's own parameters are not those of its reader."""
@@ -208,8 +215,3 @@ class Writer:
         value.dtype, value.shape = ir.DataType.from_numpy(array.dtype), ir.Shape(array.shape)
         self._graph.register_initializer(value)
         return value
-
-
-def constant_of(value: ir.Value) -> NDArray[np.float32]:
-    assert value.const_value is not None
-    return np.asarray(value.const_value.numpy(), np.float32)

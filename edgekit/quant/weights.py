@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgekit.quant.parameters import MIN_SCALE
 
+LARGEST_STORED = 127
 # Half of int32: the accumulator adds the products to the bias.
 LARGEST_BIAS = 2.0**30
 
@@ -37,7 +38,16 @@ class QuantizedWeight:
 def quantize_weight(
     weight: NDArray[np.float32], axis: int, input_scale: float = 0.0, bias: NDArray[np.float32] | None = None
 ) -> QuantizedWeight:
-    """Quantize per output channel.
+    """Quantize per output channel, each weight to its nearest integer; the arguments are those of `weight_scale`."""
+    scale = weight_scale(weight, axis, input_scale, bias)
+    steps = np.rint(weight / along(scale, axis, weight.ndim))
+    return QuantizedWeight(np.clip(steps, -LARGEST_STORED, LARGEST_STORED).astype(np.int8), scale, axis)
+
+
+def weight_scale(
+    weight: NDArray[np.float32], axis: int, input_scale: float = 0.0, bias: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """f32[O]: the scale at which the largest weight of each output channel is stored as 127.
 
     Args:
         weight: f32 with O output channels on `axis`.
@@ -45,14 +55,12 @@ def quantize_weight(
             would not fit int32 gets a larger scale. Its weights hardly matter then, its bias does.
     """
     others = tuple(i for i in range(weight.ndim) if i != axis)
-    scale = np.abs(weight).max(axis=others).astype(np.float64) / 127
+    scale = np.abs(weight).max(axis=others).astype(np.float64) / LARGEST_STORED
     if bias is not None and input_scale > 0:
         scale = np.maximum(scale, np.abs(bias) / (LARGEST_BIAS * input_scale))
     # A dead channel stores zeros at any scale; one from the other channels keeps the ratios of the kernels sane.
     scale = np.where(scale > 0, scale, max(float(scale.max()), MIN_SCALE))
-    rounded = np.maximum(scale, MIN_SCALE**2).astype(np.float32)
-    stored = np.clip(np.rint(weight / along(rounded, axis, weight.ndim)), -127, 127).astype(np.int8)
-    return QuantizedWeight(stored, rounded, axis)
+    return np.maximum(scale, MIN_SCALE**2).astype(np.float32)
 
 
 def quantize_bias(bias: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.int32]:

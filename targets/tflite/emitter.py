@@ -7,6 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from edgekit.artifact import EmittedNode
+from edgekit.quant.weights import quantize_weight
 from edgekit.registry import QuantScheme
 from edgekit.targets.tflite.builtins import BUILTINS, Version
 from edgekit.targets.tflite.flatbuffer import FlatbufferWriter
@@ -172,7 +173,8 @@ class Emitter:
         if quant is None and self.scheme.weight == "float16" and data.size >= MIN_HALF_ELEMENTS:
             return self._half(name, data)
         if quant is None and dynamic and self.is_dynamic(data):
-            data, quant = _symmetric(data, axis)
+            found = quantize_weight(data, axis)
+            data, quant = found.stored, Quant(found.scale, np.zeros(found.scale.shape, np.int64), axis)
         return self.writer.tensor(name, data.shape, data.dtype.name, quant, np.ascontiguousarray(data))
 
     def is_dynamic(self, data: NDArray[Any]) -> bool:
@@ -279,12 +281,3 @@ def fused_activation(clamp: tuple[float, float], output: Tensor) -> int | None:
         return int(Activation.NONE)
     found = _FUSED.get((low, high))
     return None if found is None else int(found)
-
-
-def _symmetric(data: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], Quant]:
-    """int8 weights in [-127, 127], one scale per output channel."""
-    others = tuple(i for i in range(data.ndim) if i != axis)
-    peak = np.abs(data).max(axis=others).astype(np.float32)
-    scale = np.where(peak > 0, peak / np.float32(127), np.float32(1)).astype(np.float32)
-    quant = Quant(scale, np.zeros(scale.shape, np.int64), axis)
-    return quantize_array(data, quant, "int8"), quant

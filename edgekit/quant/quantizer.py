@@ -1,0 +1,146 @@
+"""Makes the QDQ graph of any method for one model. What several methods need is measured once."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgekit.quant.absorb_bias import absorb_bias
+from edgekit.quant.adaround import Moments, observe_moments, round_layers
+from edgekit.quant.assign import assign
+from edgekit.quant.bias_correction import mean_error
+from edgekit.quant.calibrate import calibrate
+from edgekit.quant.equalize import equalize
+from edgekit.quant.layers import StoredLayer, constant_layers, store_layers
+from edgekit.quant.method import Method
+from edgekit.quant.observers import Range
+from edgekit.quant.parameters import ActivationType, QParams
+from edgekit.quant.plan import Plan, make_plan
+from edgekit.quant.qdq import write_pairs
+from edgekit.quant.walk import Walker
+from edgekit.registry import QuantScheme
+
+FloatArray = NDArray[np.float32]
+Batches = Callable[[], Iterable[FloatArray]]
+Progress = Callable[[int], None]
+
+# Bytes that one feature map may take for all images of a walk: at most a few maps are alive, twice each.
+WALK_BYTES = 128 * 2**20
+MOST_WALKED = 64
+
+
+@dataclass(slots=True)
+class Calibrated:
+    """A float graph with what was observed on it.
+
+    Args:
+        moments: of its layers' operands; None until a method needs them.
+    """
+
+    model: ir.Model
+    ranges: dict[str, Range]
+    moments: dict[str, Moments] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """Everything that was decided for a graph; `walker` can compare it with the float graph layer by layer."""
+
+    model: ir.Model
+    plan: Plan
+    params: dict[str, QParams]
+    layers: dict[str, StoredLayer]
+    ranges: dict[str, Range]
+    dtype: ActivationType
+
+    def write(self) -> ir.Model:
+        """The QDQ graph, as a new model."""
+        return write_pairs(self.model.clone(), self.plan, self.params, self.layers, self.dtype)
+
+    @property
+    def walker(self) -> Walker:
+        return Walker(self.model, self.plan, self.params, self.layers, self.dtype)
+
+
+@dataclass(slots=True)
+class Quantizer:
+    """Quantizes one model again and again.
+
+    Args:
+        model: integer-ready float graph, as `prepare_integer` returns it; it is not changed.
+        batches: called once per pass over the calibration images; yields f32[n, C, H, W].
+        progress: called with the number of images observed, in each pass.
+        rounding_s: CPU seconds that AdaRound may take.
+    """
+
+    model: ir.Model
+    batches: Batches
+    progress: Progress | None = None
+    rounding_s: float = 600.0
+    _plain: Calibrated | None = field(default=None, repr=False)
+    _equalized: Calibrated | None = field(default=None, repr=False)
+
+    def quantize(self, method: Method, scheme: QuantScheme) -> Quantized:
+        """Decide every parameter and integer of the graph.
+
+        Raises:
+            EdgekitError: EK401 for no images, or a NaN or infinite value.
+        """
+        assert scheme.activation != "float32"
+        base = self.equalized() if method.equalize and scheme.activation == "int8" else self.plain()
+        plan = make_plan(base.model, method.keep_float)
+        params = assign(base.model, plan, base.ranges, scheme.activation, method.criterion)
+        layers = constant_layers(base.model, plan)
+        rounded = None
+        if method.rounding == "adaptive":
+            if base.moments is None:
+                base.moments = observe_moments(base.model, make_plan(base.model), self.batches())
+            scales = {layer.name: params[layer.operand].scale for layer in layers}
+            rounded = round_layers(layers, base.moments, scales, self.rounding_s)
+        stored = store_layers(layers, params, base.ranges, rounded, correct=method.bias != "none")
+        found = Quantized(base.model, plan, params, stored, base.ranges, scheme.activation)
+        return self._correct(found) if method.bias == "empirical" and scheme.activation == "int8" else found
+
+    def plain(self) -> Calibrated:
+        """The graph as it is, calibrated."""
+        if self._plain is None:
+            self._plain = Calibrated(self.model, calibrate(self.model, self.batches(), self.progress))
+        return self._plain
+
+    def equalized(self) -> Calibrated:
+        """The graph with equalized channels and absorbed biases, calibrated again; the plain one where none may."""
+        if self._equalized is None:
+            plain, model = self.plain(), self.model.clone()
+            changed = absorb_bias(model, plain.ranges)
+            changed = equalize(model, plain.ranges) or changed
+            self._equalized = Calibrated(model, calibrate(model, self.batches(), self.progress)) if changed else plain
+        return self._equalized
+
+    def walked_images(self) -> FloatArray:
+        """The first calibration images, as many as a walk may hold, f32[n, C, H, W]."""
+        sizes = [
+            int(np.prod([n for n in value.shape if isinstance(n, int)]))
+            for node in self.model.graph
+            for value in node.outputs
+            if value.shape is not None
+        ]
+        count = max(1, min(MOST_WALKED, WALK_BYTES // (4 * max(sizes, default=1))))
+        return np.stack(list(islice(chain.from_iterable(self.batches()), count)))
+
+    def _correct(self, found: Quantized) -> Quantized:
+        """The same with empirical bias correction, layer after layer."""
+        layers = dict(found.layers)
+
+        def correct(node: ir.Node, reference: FloatArray, actual: FloatArray) -> FloatArray:
+            shift = mean_error(reference, actual, 1 if node.op_type == "Conv" else -1)
+            layer = layers[str(node.name)]
+            assert layer.bias is not None
+            layers[str(node.name)] = replace(layer, bias=(layer.bias + shift).astype(np.float32))
+            return shift
+
+        for _ in found.walker.walk(self.walked_images(), correct):
+            pass
+        return replace(found, layers=layers)

@@ -1,0 +1,160 @@
+"""Every rung on a hard net: each quantizes it, and the dear ones lose less than the cheap ones."""
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from edgekit.quant.bias_correction import mean_error
+from edgekit.quant.method import QUALITY, RUNGS, Method, keeping
+from edgekit.quant.quantizer import Quantizer
+from edgekit.registry import QuantScheme
+
+INT8, INT16 = QuantScheme("int8", "int8"), QuantScheme("int8", "int16")
+RNG = np.random.default_rng(0)
+CHANNELS = 16
+SPREAD = (10.0 ** np.linspace(-1.5, 1.5, CHANNELS)).reshape(
+    -1, 1, 1, 1
+)  # factor 1000, as in MobileNet's depthwise layers
+
+# Depthwise channels of very different size, a HardSwish with tails, a gate that saturates, a residual addition.
+HARD = """
+    e = Conv(x, we, be)  r = Clip(e, zero, six)
+    d = Conv<group=16, pads=[1, 1, 1, 1]>(r, wd, bd)  s = Relu(d)
+    p = Conv(s, wp, bp)
+    o = Add(p, three)  c = Clip(o, zero, six)  h = Mul(p, c)
+    g = GlobalAveragePool(h)  q = Conv(g, wg, bg)  gate = Clip(q, zero, one)  m = Mul(h, gate)
+    t = Add(m, x)
+    f = Conv(t, wf, bf)  y = GlobalAveragePool(f)
+"""
+
+
+@pytest.fixture(scope="module")
+def hard(graph):
+    def w(*shape):
+        return RNG.normal(0, 1 / np.sqrt(np.prod(shape[1:])), shape)
+
+    return graph(
+        HARD,
+        we=SPREAD * w(CHANNELS, 4, 1, 1),
+        be=0.1 * SPREAD.reshape(-1),
+        wd=w(CHANNELS, 1, 3, 3) / np.minimum(SPREAD, 2),
+        bd=np.zeros(CHANNELS),
+        wp=w(4, CHANNELS, 1, 1),
+        bp=np.array([-3.0, 0.0, 4.0, 9.0]),
+        wg=5 * w(4, 4, 1, 1),
+        bg=np.array([-4.0, 0.5, 3.0, 0.2]),
+        wf=w(10, 4, 1, 1),
+        bf=np.zeros(10),
+        zero=np.float32(0),
+        six=np.float32(6),
+        one=np.float32(1),
+        three=np.full((1, 4, 1, 1), 3.0),
+    )
+
+
+@pytest.fixture(scope="module")
+def quantizer(hard, images):
+    return Quantizer(hard, lambda: iter([images[:16]]))
+
+
+def sqnr_db(expected, found):
+    return 10 * np.log10(np.square(expected).sum() / np.square(expected - found).sum())
+
+
+@pytest.fixture(scope="module")
+def reached(hard, quantizer, images, evaluate):
+    expected = evaluate(hard, images)
+    return {
+        (scheme.activation, rung): sqnr_db(expected, evaluate(quantizer.quantize(method, scheme).write(), images))
+        for scheme in (INT8, INT16)
+        for rung, method in RUNGS.items()
+    }
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("scheme", [INT8, INT16])
+def test_every_rung_gives_a_valid_graph(quantizer, rung, scheme):
+    onnx.checker.check_model(ir.to_proto(quantizer.quantize(RUNGS[rung], scheme).write()), full_check=True)
+
+
+def test_no_rung_breaks_a_hard_net(reached):
+    assert min(reached.values()) > 30
+    assert reached["int8", "mse"] > reached["int8", "min-max"]
+    assert reached["int16", "adaround"] > reached["int16", "mse"]
+
+
+def test_channels_that_differ_by_a_thousand_need_equalization(hard, images, evaluate):
+    depthwise = hard.clone()
+    depthwise.graph.outputs[:] = [value for node in depthwise.graph for value in node.outputs if value.name == "p"]
+    quantizer = Quantizer(depthwise, lambda: iter([images[:16]]))
+    expected = evaluate(depthwise, images)
+    found = {
+        rung: sqnr_db(expected, evaluate(quantizer.quantize(RUNGS[rung], INT8).write(), images))
+        for rung in ("mse", "equalized", "corrected")
+    }
+    assert found["equalized"] > found["mse"] + 0.5
+    assert found["corrected"] > found["mse"] + 0.5
+
+
+def test_qualities_are_rungs_in_order():
+    places = [list(RUNGS).index(rung) for rung in QUALITY.values()]
+    assert places == sorted(places)
+
+
+def test_the_graph_is_not_changed_and_two_runs_are_equal(hard, images):
+    before = ir.to_proto(hard).SerializeToString()
+    made = [
+        ir.to_proto(Quantizer(hard, lambda: iter([images])).quantize(RUNGS["corrected"], INT8).write())
+        for _ in range(2)
+    ]
+    assert made[0].SerializeToString() == made[1].SerializeToString()
+    assert ir.to_proto(hard).SerializeToString() == before
+
+
+def test_a_node_kept_in_float_has_no_pair_between_it_and_its_activation(hard, quantizer, images, evaluate):
+    name = next(node.name for node in hard.graph if node.outputs[0].name == "e")
+    found = quantizer.quantize(keeping(Method(), (name,)), INT8)
+    graph = found.write()
+    node = next(node for node in graph.graph if node.name == name)
+    assert node.inputs[1].const_value is not None
+    (activation,) = (reader for reader, _ in node.outputs[0].uses())
+    assert activation.op_type == "Clip"
+    assert "r" in found.params
+    assert "e" not in found.params
+    assert np.isfinite(evaluate(graph, images)).all()
+
+
+def test_everything_in_float_is_the_float_network(hard, quantizer, images, evaluate):
+    names = tuple(node.name for node in hard.graph)
+    graph = quantizer.quantize(keeping(Method(), names), INT8).write()
+    assert np.array_equal(evaluate(graph, images), evaluate(hard, images))
+
+
+def test_a_walk_computes_what_the_written_graph_does(quantizer, images, evaluate):
+    found = quantizer.quantize(RUNGS["corrected"], INT8)
+    steps = list(found.walker.walk(images, alone=True))
+    expected = evaluate(found.write(), images)
+    assert np.abs(steps[-1].stored[0] - expected).max() <= 2.5 * found.params["y"].scale
+    assert all(len(step.alone) == len(step.stored) for step in steps)
+
+
+def test_a_trimmed_mean_does_not_follow_a_few_outliers():
+    reference = np.full((4, 2, 50, 5), 1.0, np.float32)
+    actual = reference - np.array([0.5, 0.0], np.float32).reshape(1, 2, 1, 1)
+    actual[0, 1, 0, :] = -1000.0
+    assert mean_error(reference, actual, 1) == pytest.approx([0.5, 0.0], abs=1e-6)
+
+
+@pytest.mark.parametrize("scheme", [INT8, INT16])
+@pytest.mark.parametrize("rung", RUNGS)
+def test_a_constant_activation_has_a_scale_above_zero(graph, images, rung, scheme):
+    model = graph(
+        "a = Mul(x, zero) r = Relu(a) y = Conv(r, w, b)",
+        zero=np.zeros((4, 1, 1)),
+        w=np.ones((4, 4, 1, 1)),
+        b=np.ones(4),
+    )
+    found = Quantizer(model, lambda: iter([images])).quantize(RUNGS[rung], scheme)
+    assert all(np.isfinite(p.scale) and p.scale > 0 for p in found.params.values())
+    assert all((layer.weight.scale > 0).all() for layer in found.layers.values())
