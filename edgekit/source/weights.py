@@ -16,6 +16,7 @@ from edgekit.source.layouts import (
     rename_head,
     same_tensor,
 )
+from edgekit.source.swin_layout import rename_swin
 
 MAX_ROWS = 8
 """Rows of each kind in an error's table; a checkpoint of another model would fill screens."""
@@ -41,7 +42,7 @@ def load_weights(module: nn.Module, state: State, where: str) -> None:
         EK103 the tensors do not fit, with a table of missing, unexpected and wrong-shape keys; or they hold NaN.
     """
     wanted = _without_counters(module.state_dict())
-    given = rename_dense_layers(_without_counters(state))
+    given = rename_swin(wanted, rename_dense_layers(_without_counters(state)))
     wanted, given = _without_single_heads(wanted, given)
     given = drop_background(wanted, rename_head(wanted, given))
     epsilon = None
