@@ -31,11 +31,15 @@ _OPTIONS = {
 
 
 class SshDevice(ShellDevice):
-    """A board; one connection serves all commands (ControlMaster)."""
+    """A board; one connection serves all commands (ControlMaster).
 
-    def __init__(self, address: Address) -> None:
+    Args:
+        place: `user@host:port` where the URI does not say it itself.
+    """
+
+    def __init__(self, address: Address, place: str | None = None) -> None:
         super().__init__(address, FOLDER)
-        found = _PLACE.fullmatch(address.rest)
+        found = _PLACE.fullmatch(place or address.rest)
         if found is None:
             raise EdgekitError(
                 "EK106", what=f"{address.uri!r} is no address", where=address.name, fix="write ssh://user@host:port"

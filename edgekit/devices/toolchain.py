@@ -29,7 +29,7 @@ from edgekit.errors import EdgekitError
 RuntimeKind = Literal["tflite", "onnxruntime"]
 
 COMPILER = "aarch64-linux-gnu-gcc"
-PACKAGE = "gcc-aarch64-linux-gnu"
+PACKAGE = "gcc-aarch64-linux-gnu libc6-dev-arm64-cross libstdc++6-arm64-cross"
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
 LOADER = "ld-linux-aarch64.so.1"
 SYSTEM_LIBRARIES = (
@@ -187,7 +187,7 @@ def _output(*command: str) -> str:
             "EK609",
             what=f"the cross compiler failed: {(done.stderr.strip().splitlines() or ['no reason'])[0]}",
             where=command[0],
-            fix=f"apt-get install --reinstall {PACKAGE} libc6-dev-arm64-cross",
+            fix=f"apt-get install --reinstall {PACKAGE}",
         )
     return done.stdout
 

@@ -7,22 +7,20 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from board import Board, missing
+from loopback import free_port, wait_for_port
 
 import edgekit
 from edgekit.devices.toolchain import LIBRARIES, runner_folder
 from edgekit.errors import EdgekitError
 
 HERE = Path(__file__).parent
-START_TIMEOUT_S = 10.0
 
 
 def skip_without(*tools: str) -> None:
@@ -84,26 +82,6 @@ def board(emulation, tmp_path_factory) -> Iterator[Board]:
         pytest.skip(str(error))
     yield booted
     booted.power_off()
-
-
-def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    pytest.fail(f"nothing listens on port {port}")
-
-
-def free_port() -> int:
-    """A free port of loopback outside of 5554..5585, where adb looks for emulators of its own."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if not 5554 <= port <= 5585:
-            return port
 
 
 class Sshd:
