@@ -29,6 +29,7 @@ def make_manifest(run: Run, artifact: Artifact) -> dict[str, Any]:
         "target": artifact.target,
         "model_file": f"model.{target.format}",
         "min_runtime": artifact.emitted.min_runtime or target.min_runtime,
+        "android": [asdict(library) for library in target.android],
         "input_shape": list(run.source.input_shape),
         "scheme": asdict(target.scheme),
         "weights": {"name": file_name(run.source.weights), "sha256": run.source.weights_sha256},

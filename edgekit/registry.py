@@ -204,6 +204,27 @@ class Tolerance:
 
 
 @dataclass(frozen=True, slots=True)
+class AndroidLibrary:
+    """A Maven package that runs a target's files in an app.
+
+    Args:
+        runtime: which of the app's classes call it: "litert" or "onnxruntime".
+        coordinate: group:artifact:version.
+        loads: the newest `min_runtime` that this version satisfies.
+        min_sdk: the oldest Android API level that it supports.
+        page_size: what its 64-bit native libraries are aligned to, bytes.
+    """
+
+    name: str
+    runtime: Literal["litert", "onnxruntime"]
+    coordinate: str
+    loads: str
+    min_sdk: int
+    abis: tuple[str, ...] = ("arm64-v8a", "armeabi-v7a", "x86_64")
+    page_size: int = 16384
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A kind of file and what runs it.
 
@@ -215,6 +236,7 @@ class Target:
         layers: `layers(bytes of a file) -> Layers`, where it can be cut, see edgekit.artifact.
         finish: `finish(Emitted, Contract, model name) -> Emitted`, adds what describes the file or lies beside it.
         min_runtime: the oldest runtime version that loads the file.
+        android: what runs the file in an app, the best first.
     """
 
     name: str
@@ -228,6 +250,7 @@ class Target:
     layers: Callable[..., Any] | None = field(default=None, repr=False)
     finish: Callable[..., Any] | None = field(default=None, repr=False)
     min_runtime: str = ""
+    android: tuple[AndroidLibrary, ...] = ()
 
 
 targets: Registry[Target] = Registry("target", "edgekit.targets")

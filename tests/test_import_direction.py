@@ -45,7 +45,7 @@ ALLOWED = {
     "verify": RECORDS,
     "quant": RECORDS | {"source"},  # preprocessing, for distilled images
     "targets": {"errors", "registry", "artifact", "session", "external_data", "quant"},
-    "android": {"errors", "registry", "artifact", "bundle", "source"},
+    "android": {"errors", "registry", "artifact", "bundle", "source", "stored"},
     "devices": {"errors", "registry", "environment"},
     "bench": RECORDS | {"bundle", "devices", "device_parity", "environment", "stored"},
     "train": RECORDS | {"source", "quant", "bundle"},

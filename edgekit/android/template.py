@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from importlib.resources import files
 
-MARK = re.compile(r"@([A-Z][A-Z_]*)@")
+MARK = re.compile(r"@([A-Z][A-Z0-9_]*)@")
 
 
 def render(path: str, values: Mapping[str, str]) -> str:

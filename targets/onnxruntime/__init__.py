@@ -1,11 +1,14 @@
 """ONNX Runtime on CPU: the quantized graph as it is, in the form that its kernels run fastest."""
 
-from edgekit.registry import QuantScheme, Target, Tolerance, targets
+from edgekit.registry import AndroidLibrary, QuantScheme, Target, Tolerance, targets
 from edgekit.targets.onnxruntime.emit import MIN_RUNTIME, emit
 from edgekit.targets.onnxruntime.layers import layers
 from edgekit.targets.onnxruntime.mobile import add_mobile_files
 from edgekit.targets.onnxruntime.run import run
 
+ANDROID = (
+    AndroidLibrary("onnxruntime", "onnxruntime", "com.microsoft.onnxruntime:onnxruntime-android:1.29.0", "1.29.0", 24),
+)
 _TARGETS = (
     (
         "ort-fp32",
@@ -30,6 +33,19 @@ _TARGETS = (
 for _name, _summary, _scheme, _tolerance in _TARGETS:
     targets.add(
         _name,
-        Target(_name, "onnx", _summary, _scheme, _tolerance, emit, run, None, layers, add_mobile_files, MIN_RUNTIME),
+        Target(
+            _name,
+            "onnx",
+            _summary,
+            _scheme,
+            _tolerance,
+            emit,
+            run,
+            None,
+            layers,
+            add_mobile_files,
+            MIN_RUNTIME,
+            ANDROID,
+        ),
         __name__,
     )

@@ -28,18 +28,16 @@ def add_mobile_files(emitted: Emitted, contract: Contract, name: str) -> Emitted
     Raises:
         EdgekitError: EK703 when the runtime cannot write the format, or what it wrote computes something else.
     """
-    if emitted.beside:  # weights that one file cannot hold, and the ORT format ends at 2 GB as well
-        return emitted
+    if emitted.beside:
+        return emitted  # over 2 GB, with its weights beside it: more than the ORT format can hold
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
         source = Path(folder) / "model.onnx"
-        for file, data in {source.name: emitted.data, **emitted.beside}.items():
-            (source.parent / file).write_bytes(data)
+        source.write_bytes(emitted.data)
         converted = _optimized(source, Path(folder) / ORT_FILE, "ORT")
         fused = _optimized(source, Path(folder) / "fused.onnx", "ONNX")
         _check_same(source, converted, name)
         operators = required_operators(onnx.load(fused))
-        made = {ORT_FILE: converted.read_bytes(), OPERATORS_FILE: operators.encode()}
-        return replace(emitted, beside={**emitted.beside, **made})
+        return replace(emitted, beside={ORT_FILE: converted.read_bytes(), OPERATORS_FILE: operators.encode()})
 
 
 def _optimized(source: Path, target: Path, kind: str) -> Path:

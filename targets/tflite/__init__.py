@@ -1,6 +1,6 @@
 """TFLite: eight-bit and float files for ARM phones, written without TensorFlow."""
 
-from edgekit.registry import QuantScheme, Target, Tolerance, targets
+from edgekit.registry import AndroidLibrary, QuantScheme, Target, Tolerance, targets
 from edgekit.targets.tflite.delegate import delegation
 from edgekit.targets.tflite.emit import emit
 from edgekit.targets.tflite.layers import layers
@@ -10,6 +10,14 @@ from edgekit.targets.tflite.run import run
 # Integer gates are floors below which a file is broken, not targets of quality: the report shows the figures.
 INTEGER_GATE = Tolerance(min_sqnr_db=10.0, min_agreement=0.85)
 
+ANDROID = (
+    # The last line with the interpreter and its delegates; 2.x has it for the CPU alone.
+    AndroidLibrary("litert", "litert", "com.google.ai.edge.litert:litert:1.4.2", "2.17.0", 21),
+    # Its x86-64 library is aligned to 4 KB: no emulator with larger pages runs it.
+    AndroidLibrary(
+        "tensorflow-lite", "litert", "org.tensorflow:tensorflow-lite:2.17.0", "2.17.0", 21, ("arm64-v8a", "armeabi-v7a")
+    ),
+)
 _TARGETS = (
     ("tflite-fp32", "float32; the reference on a phone", QuantScheme("float32", "float32"), Tolerance(max_abs=1e-4)),
     (
@@ -35,6 +43,6 @@ _TARGETS = (
 
 for _name, _summary, _scheme, _tolerance in _TARGETS:
     _target = Target(
-        _name, "tflite", _summary, _scheme, _tolerance, emit, run, delegation, layers, add_metadata, "1.14.0"
+        _name, "tflite", _summary, _scheme, _tolerance, emit, run, delegation, layers, add_metadata, "1.14.0", ANDROID
     )
     targets.add(_name, _target, __name__)

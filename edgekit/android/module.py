@@ -1,0 +1,175 @@
+"""`edgekit android`: a Gradle library module that runs a bundle's file exactly as its contract says."""
+
+import keyword
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from edgekit.android.golden_files import image_files, module_files, tolerance
+from edgekit.android.marks import contract_marks, floating
+from edgekit.android.template import render
+from edgekit.bundle import CONTRACT, LABELS, Bundle, replacing
+from edgekit.errors import EdgekitError, did_you_mean
+
+Language = Literal["kotlin", "java"]
+PACKAGE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+COMPILE_SDK = 35
+SOURCES: dict[Language, tuple[str, ...]] = {
+    "kotlin": ("Contract", "Preprocessor", "Scores", "Classifier"),
+    "java": ("Contract", "InputContract", "TensorType", "Preprocessor", "Result", "Scores", "Classifier"),
+}
+SUFFIX: dict[Language, str] = {"kotlin": "kt", "java": "java"}
+RESERVED = {"class", "default", "interface", "new", "package", "switch", "this", "void", "fun", "object", "val", "when"}
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """What to write.
+
+    Args:
+        package: of the classes, and the module's namespace; made from the model's name where None.
+        library: name of the runtime's Maven package, where the bundle's manifest has several; None takes the first.
+        cpp: the preprocessing as C++ headers too, with a test, in cpp/.
+    """
+
+    bundle: Bundle
+    language: Language = "kotlin"
+    package: str | None = None
+    library: str | None = None
+    cpp: bool = False
+
+    @property
+    def name(self) -> str:
+        return identifier(self.bundle.manifest["model"])
+
+
+def write_module(module: Module, out: Path) -> list[str]:
+    """Write the module into `out`, in place of an older one; returns the files' paths in it.
+
+    Raises:
+        EdgekitError: EK302 for a file that an app cannot run this way, EK106 for an impossible package name, EK101 for
+            an unknown library, EK702 when it cannot be written or something else than a module is there.
+    """
+    files = dict(module_contents(module))
+    if out.is_dir() and any(out.iterdir()) and not (out / "consumer-rules.pro").is_file():
+        raise EdgekitError(
+            "EK702",
+            what="something else than an edgekit module is there",
+            where=str(out),
+            fix="choose another --out DIR",
+        )
+    with replacing(out) as folder:
+        for path, data in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(data)
+    return sorted(files)
+
+
+def module_contents(module: Module) -> Iterator[tuple[str, bytes]]:
+    """(path in the module, bytes) of every file."""
+    bundle, language = module.bundle, module.language
+    library = chosen_library(bundle, module.library)
+    package = module.package or f"edgekit.{module.name}"
+    check_package(package)
+    marks = {**contract_marks(bundle, module.name), **module_marks(module, library, package)}
+    sources = f"src/main/{language}/{package.replace('.', '/')}"
+    tests = sources.replace("src/main", "src/androidTest")
+    suffix = SUFFIX[language]
+    for name in SOURCES[language]:
+        yield f"{sources}/{name}.{suffix}", render(f"{language}/{name}.{suffix}", marks).encode()
+    runner = render(f"{language}/{library['runtime']}/ModelRunner.{suffix}", marks)
+    yield f"{sources}/ModelRunner.{suffix}", runner.encode()
+    yield f"{tests}/GoldenTest.{suffix}", render(f"{language}/GoldenTest.{suffix}", marks).encode()
+    yield "build.gradle.kts", render(f"gradle/build.{language}.gradle.kts", marks).encode()
+    yield "consumer-rules.pro", render(f"gradle/{library['runtime']}.pro", marks).encode()
+    yield "src/main/AndroidManifest.xml", render("gradle/AndroidManifest.xml", marks).encode()
+    facts = render("gradle/facts.md", marks)
+    yield "README.md", render(f"gradle/README.{language}.md", {**marks, "FACTS": facts.rstrip()}).encode()
+    for name in (bundle.model_file.name, CONTRACT, *([LABELS] if bundle.labels else [])):
+        yield f"src/main/assets/{module.name}/{name}", (bundle.path / name).read_bytes()
+    for name, data in module_files(bundle):
+        yield f"src/androidTest/assets/golden/{name}", data
+    if module.cpp:
+        yield from cpp_contents(bundle, marks)
+
+
+def cpp_contents(bundle: Bundle, marks: dict[str, str]) -> Iterator[tuple[str, bytes]]:
+    for name in ("preprocessor.h", "contract.h", "golden_test.cpp", "CMakeLists.txt"):
+        yield f"cpp/{name}", render(f"cpp/{name}", marks).encode()
+    for name, data in image_files(bundle):
+        yield f"cpp/golden/{name}", data
+
+
+def module_marks(module: Module, library: dict[str, Any], package: str) -> dict[str, str]:
+    """What the build files and the README say."""
+    bundle = module.bundle
+    file = bundle.manifest["files"][bundle.model_file.name]
+    allowed, reason = tolerance(bundle)
+    return {
+        "PACKAGE": package,
+        "MODULE": module.name,
+        "MODEL_NAME": bundle.manifest["model"],
+        "TARGET": bundle.target,
+        "LIBRARY": library["coordinate"],
+        "RUNTIME": "TensorFlow Lite" if library["runtime"] == "litert" else "ONNX Runtime",
+        "MIN_SDK": str(library["min_sdk"]),
+        "COMPILE_SDK": str(COMPILE_SDK),
+        "ABIS": ", ".join(f'"{abi}"' for abi in library["abis"]),
+        "ABI_LIST": ", ".join(library["abis"]),
+        "PAGE_KB": str(library["page_size"] // 1024),
+        "SIZE": f"{file['size_bytes'] / 1e6:.2f} MB",
+        "SHA256": file["sha256"],
+        "INPUT": f"{bundle.input.dtype} {'x'.join(map(str, bundle.input.shape))} ({bundle.input.layout})",
+        "OUTPUT": f"{bundle.output.dtype} {'x'.join(map(str, bundle.output.shape))}",
+        "TOLERANCE": floating(allowed),
+        "TOLERANCE_REASON": reason,
+    }
+
+
+def chosen_library(bundle: Bundle, name: str | None) -> dict[str, Any]:
+    """The runtime's record in the manifest, and that it is new enough for the file."""
+    known: list[dict[str, Any]] = bundle.manifest.get("android") or []
+    if not known:
+        raise EdgekitError(
+            "EK302",
+            what="the bundle's manifest names no Android library",
+            where=str(bundle.path),
+            fix="export it again with this version of edgekit",
+        )
+    names = [library["name"] for library in known]
+    if name is not None and name not in names:
+        fix = did_you_mean(name, names, f"choose one of: {', '.join(names)}")
+        raise EdgekitError("EK101", what=f"unknown library {name!r}", where="--library", fix=fix)
+    library = known[0] if name is None else known[names.index(name)]
+    needed = str(bundle.manifest["min_runtime"])
+    if version(library["loads"]) < version(needed):
+        raise EdgekitError(
+            "EK302",
+            what=f"{library['coordinate']} is too old: the file needs a runtime of {needed}",
+            where="--library",
+            fix=f"leave --library out: {known[0]['coordinate']}",
+        )
+    return library
+
+
+def version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
+
+
+def check_package(package: str) -> None:
+    parts = package.split(".")
+    if not PACKAGE.fullmatch(package) or any(part in RESERVED or keyword.iskeyword(part) for part in parts):
+        raise EdgekitError(
+            "EK106",
+            what=f"{package!r} is no package name",
+            where="--package",
+            fix="two or more lower-case words with dots between, for example com.example.model",
+        )
+
+
+def identifier(name: str) -> str:
+    """`timm:mobilenetv3_small_100` -> mobilenetv3_small_100; a name that Gradle and Java both take."""
+    plain = re.sub(r"[^a-z0-9_]+", "_", name.rpartition(":")[2].lower()).strip("_")
+    return plain if plain[:1].isalpha() else f"model_{plain}".rstrip("_")

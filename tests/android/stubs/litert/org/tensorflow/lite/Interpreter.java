@@ -1,0 +1,50 @@
+package org.tensorflow.lite;
+
+import edgekit.bridge.Bridge;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Map;
+
+public final class Interpreter implements AutoCloseable {
+    public static class Options {
+        public Options setNumThreads(int numThreads) {
+            return this;
+        }
+
+        public Options setUseXNNPACK(boolean useXNNPACK) {
+            return this;
+        }
+
+        public Options addDelegate(Delegate delegate) {
+            return this;
+        }
+    }
+
+    private final Bridge bridge;
+
+    public Interpreter(ByteBuffer byteBuffer, Options options) {
+        if (!byteBuffer.isDirect() || byteBuffer.order() != ByteOrder.nativeOrder()) {
+            throw new IllegalArgumentException(
+                    "Model ByteBuffer should be either a MappedByteBuffer of the model file, or a direct ByteBuffer"
+                            + " using ByteOrder.nativeOrder() which contains bytes of model content.");
+        }
+        byte[] model = new byte[byteBuffer.remaining()];
+        byteBuffer.duplicate().get(model);
+        bridge = new Bridge(model, ".tflite");
+    }
+
+    public Tensor getOutputTensor(int outputIndex) {
+        return () -> bridge.outputBytes;
+    }
+
+    public void runForMultipleInputsOutputs(Object[] inputs, Map<Integer, Object> outputs) {
+        byte[] input = new byte[((ByteBuffer) inputs[0]).remaining()];
+        ((ByteBuffer) inputs[0]).duplicate().get(input);
+        ((ByteBuffer) outputs.get(0)).put(bridge.run(input));
+    }
+
+    @Override
+    public void close() {
+        bridge.close();
+    }
+}
