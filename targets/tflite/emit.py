@@ -12,6 +12,7 @@ from edgekit.registry import QuantScheme, Target
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.flatbuffer import FlatbufferWriter
 from edgekit.targets.tflite.fold_flatten import fold_flattens
+from edgekit.targets.tflite.fold_gather import fold_gathers
 from edgekit.targets.tflite.fold_hard_sigmoid import fold_hard_sigmoids
 from edgekit.targets.tflite.fuse import fuse_clamps
 from edgekit.targets.tflite.graph import Graph, Node, Quant, Tensor, read_graph
@@ -61,6 +62,7 @@ def lowerable(model: ir.Model) -> Graph:
     fuse_clamps(graph)
     absorb_qdq(graph, _has_integer_kernel)
     fold_hard_sigmoids(graph)
+    fold_gathers(graph)
     fold_flattens(graph)
     return graph
 
