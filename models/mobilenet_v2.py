@@ -10,6 +10,7 @@ from edgekit.models._blocks import (
     make_divisible,
     relu6,
 )
+from edgekit.models._timm import timm_weights
 from edgekit.models._torchvision import torchvision_weights
 from edgekit.registry import register_model
 
@@ -91,6 +92,7 @@ class MobileNetV2(nn.Module):
         torchvision_weights(
             "MobileNet_V2_Weights.IMAGENET1K_V1", "mobilenet_v2-b0353104.pth", 71.878, name="imagenet-v1"
         ),
+        timm_weights("mobilenetv2_100.ra_in1k", "mobilenetv2_100_ra-b33bc2c4.pth", 72.91, name="timm"),
     ),
 )
 def mobilenet_v2(num_classes: int = 1000, width: float = 1.0) -> nn.Module:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from edgekit.models._blocks import (
+    Activation,
     ConvNormAct,
     Norm,
     SqueezeExcite,
@@ -16,6 +17,7 @@ from edgekit.models._blocks import (
     make_divisible,
     relu,
 )
+from edgekit.models._timm import timm_weights
 from edgekit.models._torchvision import torchvision_weights
 from edgekit.registry import Preprocess, Weights, register_model
 
@@ -69,6 +71,9 @@ SMALL = _rows("""
     5 576  96 SE HS 1
 """)
 STEM = 16
+LARGE_HEAD, SMALL_HEAD = 1280, 1024
+"""Width of the hidden fully connected layer at width 1."""
+
 FIXED_STEM_BELOW = 0.75
 """Narrower networks keep the stem of width 1."""
 
@@ -115,6 +120,7 @@ class MobileNetV3(nn.Module):
         last: channels of the last convolution.
         head: width of the hidden fully connected layer.
         stem: channels after the first convolution.
+        activation: of stem, last convolution and head.
         eps, momentum: of every BatchNorm; torchvision's checkpoints were trained with 1e-3 and 0.01.
     """
 
@@ -126,6 +132,7 @@ class MobileNetV3(nn.Module):
         num_classes: int,
         *,
         stem: int = STEM,
+        activation: Activation = hard_swish,
         eps: float = 1e-3,
         momentum: float = 0.01,
         dropout: float = 0.2,
@@ -134,14 +141,14 @@ class MobileNetV3(nn.Module):
         norm = batch_norm(eps, momentum)
         inputs = (stem, *(row.outputs for row in rows))
         self.features = nn.Sequential(
-            ConvNormAct(3, stem, 3, norm=norm, activation=hard_swish, stride=2),
+            ConvNormAct(3, stem, 3, norm=norm, activation=activation, stride=2),
             *(Bottleneck(channels, row, norm) for channels, row in zip(inputs, rows, strict=False)),
-            ConvNormAct(inputs[-1], last, 1, norm=norm, activation=hard_swish),
+            ConvNormAct(inputs[-1], last, 1, norm=norm, activation=activation),
         )
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Sequential(
             nn.Linear(last, head),
-            nn.Hardswish(inplace=True),
+            activation(),
             nn.Dropout(dropout, inplace=True),
             nn.Linear(head, num_classes),
         )
@@ -164,13 +171,22 @@ def scale_rows(rows: tuple[Row, ...], stem: int, width: float) -> Iterator[Row]:
         before, inputs = row.outputs, outputs
 
 
-def build(rows: tuple[Row, ...], head: int, num_classes: int, width: float) -> MobileNetV3:
+def stem_width(width: float) -> int:
+    return STEM if width < FIXED_STEM_BELOW else make_divisible(STEM * width)
+
+
+def minimalistic(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """Rows without squeeze-excite, hard-swish and 5x5 kernels. Source: the authors' README in TF-slim."""
+    return tuple(replace(row, kernel=3, squeeze_excite=False, hard_swish=False) for row in rows)
+
+
+def build(rows: tuple[Row, ...], head: int, num_classes: int, width: float, minimal: bool) -> MobileNetV3:
     """The network of `rows` at `width`; the hidden layer of its head never gets narrower than at width 1."""
     check_positive(width=width)
-    stem = STEM if width < FIXED_STEM_BELOW else make_divisible(STEM * width)
-    last = make_divisible(6 * rows[-1].outputs * width)
-    scaled = tuple(scale_rows(rows, stem, width))
-    return MobileNetV3(scaled, last, make_divisible(head * max(1.0, width)), num_classes, stem=stem)
+    stem, last = stem_width(width), make_divisible(6 * rows[-1].outputs * width)
+    scaled = tuple(scale_rows(minimalistic(rows) if minimal else rows, stem, width))
+    hidden, activation = make_divisible(head * max(1.0, width)), relu if minimal else hard_swish
+    return MobileNetV3(scaled, last, hidden, num_classes, stem=stem, activation=activation)
 
 
 @register_model(
@@ -185,15 +201,17 @@ def build(rows: tuple[Row, ...], head: int, num_classes: int, width: float) -> M
         torchvision_weights(
             "MobileNet_V3_Large_Weights.IMAGENET1K_V1", "mobilenet_v3_large-8738ca79.pth", 74.042, name="imagenet-v1"
         ),
+        timm_weights("mobilenetv3_large_100.ra_in1k", "mobilenetv3_large_100_ra-f55367f5.pth", 75.784, name="timm"),
     ),
 )
-def mobilenet_v3_large(num_classes: int = 1000, width: float = 1.0) -> nn.Module:
+def mobilenet_v3_large(num_classes: int = 1000, width: float = 1.0, minimal: bool = False) -> nn.Module:
     """MobileNet V3 Large.
 
     Args:
         width: multiplier of the channels, above 0; the paper's are 0.35, 0.5, 0.75, 1 and 1.25.
+        minimal: the minimalistic form, without squeeze-excite, hard-swish and 5x5 kernels.
     """
-    return build(LARGE, 1280, num_classes, width)
+    return build(LARGE, LARGE_HEAD, num_classes, width, minimal)
 
 
 BUNDLED = Weights(
@@ -218,12 +236,14 @@ BUNDLED = Weights(
     weights=(
         BUNDLED,
         torchvision_weights("MobileNet_V3_Small_Weights.IMAGENET1K_V1", "mobilenet_v3_small-047dcff4.pth", 67.668),
+        timm_weights("mobilenetv3_small_100.lamb_in1k", "mobilenetv3_small_100_lamb-266a294c.pth", 67.636, name="timm"),
     ),
 )
-def mobilenet_v3_small(num_classes: int = 1000, width: float = 1.0) -> nn.Module:
+def mobilenet_v3_small(num_classes: int = 1000, width: float = 1.0, minimal: bool = False) -> nn.Module:
     """MobileNet V3 Small.
 
     Args:
         width: multiplier of the channels, above 0; the paper's are 0.35, 0.5, 0.75, 1 and 1.25.
+        minimal: the minimalistic form, without squeeze-excite, hard-swish and 5x5 kernels.
     """
-    return build(SMALL, 1024, num_classes, width)
+    return build(SMALL, SMALL_HEAD, num_classes, width, minimal)

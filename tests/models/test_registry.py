@@ -93,6 +93,13 @@ NOT_IN_GOLDEN |= {
     for size in ("b1", "b2", "b3", "b4", "b5", "b6", "b8", "l2")
 }
 NOT_IN_GOLDEN |= {f"efficientnet_lite{size}": "compared with a trained network instead" for size in range(5)}
+NOT_IN_GOLDEN |= dict.fromkeys(
+    (
+        *("mobilenetv2_050", "mobilenetv3_small_050", "mobilenetv3_small_075"),
+        *("tf_mobilenetv3_large_075", "tf_mobilenetv3_small_075", "tf_mobilenetv3_small_minimal_100"),
+    ),
+    "width without golden vectors",
+)
 NOT_IN_GOLDEN["seresnet152"] = "depth without golden vectors"
 """Models whose reference golden.json does not hold, and why.
 
