@@ -65,7 +65,8 @@ class SamePadConv2d(nn.Conv2d):
             _same_padding(size, kernel, stride)
             for size, kernel, stride in zip(x.shape[2:], self.kernel_size, self.stride, strict=True)
         )
-        return super().forward(F.pad(x, (*columns, *rows)))
+        padded = F.pad(x, (*columns, *rows))
+        return F.conv2d(padded, self.weight, self.bias, self.stride, groups=self.groups)
 
 
 def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -104,7 +105,9 @@ class Residual(nn.Sequential):
         self.added, self.drop = added, drop
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = super().forward(x)
+        y = x
+        for layer in self:
+            y = layer(y)
         return x + stochastic_depth(y, self.drop, self.training) if self.added else y
 
 

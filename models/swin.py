@@ -187,7 +187,7 @@ class PatchMerging(nn.Module):
         x = pad_to_multiple(x, 2)
         batch, height, width, channels = x.shape
         x = x.view(batch * height // 2, 2, width // 2, 2, channels).permute(0, 2, 3, 1, 4)
-        tokens = self.reduction(self.norm(x.reshape(-1, 4 * channels)))
+        tokens: Tensor = self.reduction(self.norm(x.reshape(-1, 4 * channels)))
         return tokens.view(batch, height // 2, width // 2, 2 * channels)
 
 

@@ -27,7 +27,7 @@ from edgekit.models._efficientnet import (
     scale_rows,
 )
 from edgekit.models._inverted import TENSORFLOW_EPS, InvertedResidualNet, Row, Stages, Style
-from edgekit.models._timm import INCEPTION, timm_weights
+from edgekit.models._timm import IMAGENET_MEAN, IMAGENET_STD, INCEPTION, timm_weights
 from edgekit.registry import Weights, register_model
 
 STYLE = Style(same_padding=True, eps=TENSORFLOW_EPS, squeezed_activation=silu)
@@ -68,7 +68,7 @@ def port(network: str, training: str, digits: str, top1: float, scaling: Scaling
     Args:
         digits: the first of its SHA-256.
     """
-    mean = {"mean": INCEPTION, "std": INCEPTION} if training == "ap" else {}
+    inception = training == "ap"
     return timm_weights(
         f"tf_efficientnet_{network}.{training}_in1k".replace("._", "."),
         f"tf_efficientnet_{network}_{training.removesuffix('_jft')}-{digits}.pth".replace("_-", "-"),
@@ -76,7 +76,8 @@ def port(network: str, training: str, digits: str, top1: float, scaling: Scaling
         name=TRAINING[training],
         size=scaling.pixels,
         crop_pct=crop_pct,
-        **mean,
+        mean=INCEPTION if inception else IMAGENET_MEAN,
+        std=INCEPTION if inception else IMAGENET_STD,
     )
 
 
