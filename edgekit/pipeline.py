@@ -260,6 +260,7 @@ def device_hop(run: Run, target: Target, emitted: Emitted, file: Path, outputs: 
         emitted.outputs[0],
         run.parity_images[:GOLDEN_IMAGES],
         outputs[:GOLDEN_IMAGES],
+        next(iter(run.outputs.values()))[:GOLDEN_IMAGES],
     )
     with run.stage(f"{target.name} on {run.recipe.device}"), open_device(run.recipe.device) as device:
         return check_device(device, subject, DEVICE_TIMEOUT_S).hop

@@ -19,8 +19,10 @@ FLOAT = TensorInfo("y", (1, 100), "float32", "NC")
 HOST = (SCALE * np.random.default_rng(0).integers(-100, 100, (4, 100))).astype(np.float32)
 
 
-def subject(target, output):
-    return Subject(targets.get(target), None, "0" * 64, output, output, HOST, HOST)
+def subject(target, output, reference=None):
+    return Subject(
+        targets.get(target), None, "0" * 64, output, output, HOST, HOST, HOST if reference is None else reference
+    )
 
 
 def result(**changes):
@@ -82,6 +84,14 @@ def test_more_steps_must_be_small_beside_the_outputs():
     assert few.gate == f"9 steps, SQNR {few.sqnr_db:.1f} dB >= {MIN_SQNR_DB:.1f} dB"
     noise = np.random.default_rng(1).integers(-20, 20, HOST.shape) * np.float32(SCALE)
     assert not judge("d", subject("tflite-int8", INT8), result(delegate="none"), HOST + noise).hop.passed
+
+
+def test_rounding_may_cost_what_quantization_costs():
+    noise = np.random.default_rng(1).integers(-20, 20, HOST.shape) * np.float32(SCALE)  # 14 dB
+    coarse = subject("tflite-int8", INT8, reference=HOST - 2 * noise)
+    assert judge("d", coarse, result(delegate="none"), HOST + noise).hop.passed
+    assert not judge("d", coarse, result(delegate="none"), HOST + 4 * noise).hop.passed
+    assert not judge("d", coarse, result(), HOST + noise).hop.passed
 
 
 def test_onnx_runtimes_integers_are_equal_too():
