@@ -45,6 +45,7 @@ CATALOGUE: dict[str, str] = {
     "EK502": "A bundle no longer gives its golden outputs.",
     "EK503": "A device gives other outputs than the host, by more than the gate allows.",
     "EK504": "A file is slower than its baseline, by more than --max-regression allows.",
+    "EK505": "No rung of quantization gives the accuracy that was asked for. All that were tried are listed.",
     "EK601": "A device cannot be reached: it is not there, switched off, or refuses the login.",
     "EK602": "The connection to a device was lost in the middle of something. Results from before are kept.",
     "EK603": "A program on a device did not end in time and was killed.",

@@ -29,12 +29,14 @@ class Inputs:
         sha256: of the folder or archive they came from, of the array where they were made.
         count: how many images.
         batches: called once per pass over them; yields f32[n, C, H, W], normalised.
+        folder: where they were read from; None for images that were made.
     """
 
     description: str
     sha256: str
     count: int
     batches: Callable[[], Iterator[FloatArray]] = field(repr=False)
+    folder: ImageFolder | None = field(default=None, repr=False)
 
     def load(self) -> FloatArray:
         """All of them at once, f32[count, C, H, W]."""
@@ -73,7 +75,7 @@ def _folder(location: str, samples: int, feed: Preprocess, description: str) -> 
 
 
 def _from_folder(folder: ImageFolder, feed: Preprocess, description: str) -> Inputs:
-    return Inputs(description, folder.sha256(), len(folder.names), lambda: iter(folder.batches(feed, BATCH)))
+    return Inputs(description, folder.sha256(), len(folder.names), lambda: iter(folder.batches(feed, BATCH)), folder)
 
 
 def _from_array(images: FloatArray, description: str) -> Inputs:

@@ -11,6 +11,7 @@ from typing import Any
 from edgekit.artifact import Artifact, Delegation, Hop, ParityReport
 from edgekit.environment import versions
 from edgekit.passes import FOR_INTEGERS, SIMPLIFY
+from edgekit.quantization import quantization_document
 from edgekit.recipe import Recipe
 from edgekit.registry import targets
 from edgekit.run import Run
@@ -34,6 +35,7 @@ def make_manifest(run: Run, artifact: Artifact) -> dict[str, Any]:
         "scheme": asdict(target.scheme),
         "weights": {"name": file_name(run.source.weights), "sha256": run.source.weights_sha256},
         "calibration": calibration_document(run) if integers else None,
+        "quantization": quantization_document(run, artifact.target),
         "recipe": recipe_document(run.recipe),
         "passes": passes(run, integers),
         "seed": run.recipe.seed,
@@ -53,7 +55,7 @@ def passes(run: Run, integers: bool) -> list[str]:
 def recipe_document(recipe: Recipe) -> dict[str, Any]:
     """The recipe without what only this machine knows: files by name (their hashes stand elsewhere), and no `out`."""
     document = recipe.model_dump(mode="json", exclude={"out"})
-    for key in ("model", "weights", "calibration", "labels"):
+    for key in ("model", "weights", "calibration", "labels", "eval"):
         if document[key] is not None:
             document[key] = file_name(document[key])
     return document
@@ -71,6 +73,7 @@ def calibration_document(run: Run) -> dict[str, Any] | None:
         "images": run.calibration.count,
         "description": run.calibration.description,
         "sha256": run.calibration.sha256,
+        **({"names": list(run.calibration.folder.names)} if run.calibration.folder else {}),
     }
 
 

@@ -4,6 +4,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 
 from edgekit.artifact import Artifact, EmitOptions, Emitted, FloatArray, Hop
@@ -13,11 +14,15 @@ from edgekit.device_parity import Subject, check_device
 from edgekit.devices.run_model import open_device
 from edgekit.devices.settings import find
 from edgekit.errors import EdgekitError, Table
+from edgekit.evaluate import Selection, labelled_images
 from edgekit.golden_images import make_golden_images
 from edgekit.inputs import as_fed, calibration_inputs, parity_inputs
+from edgekit.ladder import BATCH, Judge, Ladder, demand_of, without
+from edgekit.lint import Look, lint
 from edgekit.manifest import make_manifest
 from edgekit.passes import prepare_integer, prepend_normalization, simplify
-from edgekit.quant import calibrate, quantize
+from edgekit.quant.diagnosis import diagnose
+from edgekit.quant.quantizer import Quantizer
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess, QuantScheme, Target, targets
 from edgekit.report.html import render
@@ -30,6 +35,9 @@ from edgekit.verify.outputs import GraphRunner
 
 DEVICE_TIMEOUT_S = 600
 """How long a device may take for the golden images; an emulated one is hundreds of times slower than this host."""
+
+DIAGNOSED_IMAGES = 4
+"""Images that float and integers are compared on layer by layer; each costs three runs of every node."""
 
 GOLDEN_IMAGES = 4  # kept in the bundle for `edgekit verify` and the app's own test: 2.4 MB at 224 pixels
 
@@ -53,6 +61,7 @@ def export(recipe: Recipe, progress: Progress | None = None) -> Run:
         run.quantized[scheme] = integer_graph(run, source, scheme)
     with run.stage("compare graphs"):
         compare_graphs(run, source)
+        diagnose_schemes(run)
     for target in chosen:
         with run.stage(f"emit {target.name}"):
             emitted = emitted_file(run, source, target)
@@ -151,12 +160,60 @@ def integer_graph(run: Run, source: Source, scheme: QuantScheme) -> ir.Model:
         check_activation(run.simplified, scheme, run.recipe.model)
         return run.simplified
     if run.calibration is None:
-        with run.stage("calibrate"):
-            run.calibration = calibration_inputs(run.recipe, source, run.feed, run.progress.step)
-            run.integer_ready = prepare_integer(run.simplified)
-            run.ranges = calibrate(run.integer_ready, run.calibration.batches())
+        calibrate(run, source)
+    target = next(t for t in map(targets.get, run.recipe.targets) if t.scheme == scheme)
     with run.stage(f"quantize {scheme.activation}"):
-        return quantize(run.integer_ready, run.ranges, scheme)
+        found, receipt = Ladder(run.recipe, run.quantizer, target, make_judge(run, source)).climb()
+        run.decided[scheme] = found
+        if receipt is not None:
+            run.receipts[scheme] = receipt
+        return found.write()
+
+
+def calibrate(run: Run, source: Source) -> None:
+    """Read the images once, look at them, and observe the float graph."""
+    with run.stage("calibrate"):
+        inputs = run.calibration = calibration_inputs(run.recipe, source, run.feed, run.progress.step)
+        look = Look(run.feed)
+
+        def step(images: int) -> None:
+            run.progress.step(images, inputs.count)
+
+        run.quantizer = Quantizer(prepare_integer(run.simplified), lambda: look.watch(inputs.batches()), step)
+        run.quantizer.plain()
+    run.warnings = lint(look, inputs, run.recipe, source)
+
+
+def make_judge(run: Run, source: Source) -> Judge | None:
+    """What rungs are measured on: labelled images, or the parity inputs where something was asked for without any."""
+    recipe, float_outputs = run.recipe, GraphRunner(run.simplified)
+    if recipe.eval is not None:
+        folder, labels = labelled_images(Selection(Path(recipe.eval), recipe.labels), source.labels)
+        used = run.calibration.folder if run.calibration is not None else None
+        kept = folder if used is None else without(folder, used)
+        chosen = set(kept.names)
+        labels = labels[[name in chosen for name in folder.names]]
+        if not len(kept):
+            raise EdgekitError(
+                "EK108",
+                what="every image for evaluation is a calibration image too",
+                where=recipe.eval,
+                fix="calibrate on fewer (--samples), or on another folder",
+            )
+        run.judged = kept
+        reference = np.concatenate([float_outputs(batch) for batch in kept.batches(run.feed, BATCH)])
+        return Judge(f"{len(kept)} labelled images", reference, kept, run.feed, labels)
+    if not demand_of(recipe):
+        return None
+    inputs = parity_inputs(recipe, source, run.feed, run.calibration)
+    images = inputs.load()
+    return Judge(f"{len(images)} {inputs.description}", float_outputs(images), images=images)
+
+
+def diagnose_schemes(run: Run) -> None:
+    """Float against integers, layer by layer, on the first parity inputs."""
+    for scheme, found in run.decided.items():
+        run.diagnoses[scheme] = diagnose(found, run.parity_images[:DIAGNOSED_IMAGES])
 
 
 def check_activation(graph: ir.Model, scheme: QuantScheme, where: str) -> None:

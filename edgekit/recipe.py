@@ -4,7 +4,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from edgekit.errors import EdgekitError
 from edgekit.registry import Preprocess
@@ -45,6 +54,11 @@ class Recipe(BaseModel):
         model_args: keyword arguments of the zoo builder, for example {"alpha": 0.5}.
         calibration: folder or zip of images, or "distill" for images made from the model's BatchNorm statistics.
         samples: how many calibration images, spread evenly over the sorted files.
+        quality: which rung of quantization: "fast", "balanced" or "best".
+        max_drop, min_sqnr, min_agreement: climb the rungs until at most so many points of accuracy are lost (on the
+            labelled images of `eval`), the SQNR of the outputs is at least so many dB, or so many percent of the images
+            keep their class.
+        eval: folder or zip of labelled images to measure rungs on; those that calibration used are left out.
         fold_normalization: take raw 0..255 pixels; mean and std become part of the graph.
         io: dtype of a quantized file's input and output.
     """
@@ -61,11 +75,22 @@ class Recipe(BaseModel):
     calibration: Annotated[str | None, BeforeValidator(path_as_text)] = None
     samples: int = Field(default=100, ge=1)
     labels: Path | None = None
+    quality: Literal["fast", "balanced", "best"] = "balanced"
+    max_drop: float | None = Field(default=None, ge=0)
+    min_sqnr: float | None = None
+    min_agreement: float | None = Field(default=None, ge=0, le=100)
+    eval: Annotated[str | None, BeforeValidator(path_as_text)] = None
     io: Literal["int8", "uint8", "float32"] | None = None
     fold_normalization: bool = False
     device: str = "local"
     out: Path = Path("build")
     seed: int = Field(default=0, ge=0, lt=2**63)
+
+    @model_validator(mode="after")
+    def _check_demand(self) -> "Recipe":
+        if self.max_drop is not None and self.eval is None:
+            raise ValueError("max_drop is measured on labelled images: name them with --eval DIR")
+        return self
 
     @field_validator("preprocess")
     @classmethod

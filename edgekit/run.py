@@ -13,10 +13,13 @@ import onnx_ir as ir
 
 from edgekit.artifact import Artifact, FloatArray
 from edgekit.inputs import Inputs
-from edgekit.quant import Range
+from edgekit.ladder import Receipt
+from edgekit.quant.diagnosis import Diagnosis
+from edgekit.quant.quantizer import Quantized, Quantizer
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess, QuantScheme
 from edgekit.source import Source
+from edgekit.source.images import ImageFolder
 
 
 class Progress(Protocol):
@@ -76,8 +79,11 @@ class Run:
     Args:
         feed: what the exported files are fed; raw pixels when normalisation is folded into the graph.
         traced: the float ONNX graph as exported or read, and `simplified` the canonical form of it.
-        integer_ready: the float graph rewritten for integer activations, and `ranges` what was observed on it;
-            `calibration` None means that no target asked for them.
+        quantizer: makes the QDQ graph of any method; `calibration` None means that no target asked for one.
+        warnings: what is suspicious about the calibration images, with the evidence.
+        decided: per scheme, the parameters and integers of the graph; `receipts` the rungs that were tried for it, and
+            `diagnoses` its layers against float.
+        judged: labelled images that rungs were measured on.
         quantized: the QDQ graph of each scheme that needs calibration.
         outputs: "torch", "onnx", "simplified" -> f32[n, classes] on `parity_images`, f32[n, C, H, W].
         artifacts, bundles, failures: per target name; `failures` names the folder with a failed gate's report.
@@ -90,8 +96,12 @@ class Run:
     traced: ir.Model = field(init=False, repr=False)
     simplified: ir.Model = field(init=False, repr=False)
     calibration: Inputs | None = None
-    integer_ready: ir.Model = field(init=False, repr=False)
-    ranges: dict[str, Range] = field(default_factory=dict, repr=False)
+    quantizer: Quantizer = field(init=False, repr=False)
+    warnings: tuple[str, ...] = ()
+    decided: dict[QuantScheme, Quantized] = field(default_factory=dict, repr=False)
+    receipts: dict[QuantScheme, Receipt] = field(default_factory=dict, repr=False)
+    diagnoses: dict[QuantScheme, Diagnosis] = field(default_factory=dict, repr=False)
+    judged: ImageFolder | None = field(default=None, repr=False)
     quantized: dict[QuantScheme, ir.Model] = field(default_factory=dict, repr=False)
     parity_inputs: Inputs = field(init=False, repr=False)
     parity_images: FloatArray = field(init=False, repr=False)

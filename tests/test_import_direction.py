@@ -20,10 +20,14 @@ LINE = {
     "golden",
     "golden_images",
     "inputs",
+    "ladder",
     "layerwise",
+    "lint",
     "manifest",
+    "quantization",
     "run",
     "stored",
+    "stored_diagnosis",
 }
 """What the pipeline is written in, beside the stages."""
 
@@ -49,7 +53,7 @@ ALLOWED = {
     "devices": {"errors", "registry", "environment"},
     "bench": RECORDS | {"bundle", "devices", "device_parity", "environment", "stored"},
     "train": RECORDS | {"source", "quant", "bundle"},
-    "report": RECORDS | {"run", "manifest", "bench"},
+    "report": RECORDS | {"run", "manifest", "bench", "ladder", "quant", "quantization"},
     **{part: RECORDS | LINE | STAGES - {"report"} for part in LINE - {"environment"}},
     "pipeline": RECORDS | LINE | STAGES,
     "cli": RECORDS | LINE | STAGES | {"pipeline", "train", "profile", "android", "bench"},

@@ -47,4 +47,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 # Importing a command module registers its commands on `app`; the order is the order of `edgekit --help`.
-from edgekit.cli import export, check, devices, bench, android, train, models, catalogue  # noqa: E402, F401, I001
+from edgekit.cli import export, check, diagnose, devices, bench, android, train, models, catalogue  # noqa: E402, F401, I001

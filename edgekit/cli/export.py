@@ -44,6 +44,21 @@ def export_command(
         typer.Option(metavar="DIR|distill", help="folder or zip of images, or images made from BatchNorm statistics"),
     ] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="calibration images  [default: 100]")] = None,
+    quality: Annotated[
+        str | None, typer.Option(metavar="Q", help="fast, balanced or best: how int8 is made  [default: balanced]")
+    ] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(min=0, metavar="POINTS", help="climb until no more accuracy is lost; with --eval")
+    ] = None,
+    min_sqnr: Annotated[
+        float | None, typer.Option(metavar="DB", help="climb until the outputs' SQNR is so high")
+    ] = None,
+    min_agreement: Annotated[
+        float | None, typer.Option(metavar="PERCENT", help="climb until so many images keep their class")
+    ] = None,
+    evaluation: Annotated[
+        str | None, typer.Option("--eval", metavar="DIR", help="labelled images to measure on; see: edgekit eval")
+    ] = None,
     labels: Annotated[Path | None, typer.Option(metavar="FILE", help="class names, one a line")] = None,
     io: Annotated[
         str | None, typer.Option(metavar="DTYPE", help="int8, uint8 or float32 input and output of integer files")
@@ -73,6 +88,11 @@ def export_command(
         "model_args": parse_model_args(model_arg),
         "calibration": calibration,
         "samples": samples,
+        "quality": quality,
+        "max_drop": max_drop,
+        "min_sqnr": min_sqnr,
+        "min_agreement": min_agreement,
+        "eval": evaluation,
         "labels": labels,
         "io": io,
         "fold_normalization": fold_normalization,

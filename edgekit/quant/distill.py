@@ -58,7 +58,7 @@ def distill(
     Raises:
         EdgekitError: EK402 when the module has no BatchNorm layer with statistics.
     """
-    layers = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d) and m.running_var is not None]
+    layers = statistics_layers(module)
     if not layers:
         raise EdgekitError(
             "EK402",
@@ -76,6 +76,40 @@ def distill(
                 progress(index * STEPS + step, batches * STEPS)
         made.append(round_to_pixels(images.detach(), preprocess))
     return np.concatenate(made)[:count]
+
+
+def statistics_layers(module: nn.Module) -> list[nn.BatchNorm2d]:
+    """The BatchNorm layers that remember statistics."""
+    return [m for m in module.modules() if isinstance(m, nn.BatchNorm2d) and m.running_var is not None]
+
+
+class Seen(Exception):
+    """Ends a forward pass whose rest nobody needs."""
+
+
+def early_distance(module: nn.Module, images: FloatArray, layers: int = 3) -> float:
+    """Mean distance of the first BatchNorm layers' inputs from their statistics, for images f32[n, C, H, W].
+
+    Tells a wrong channel order or normalisation, in a fraction of a forward pass.
+    """
+    chosen, distances = statistics_layers(module)[:layers], []
+
+    def observe(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(layer, nn.BatchNorm2d)
+        distances.append(float(layer_distance(layer, inputs[0])))
+        if len(distances) == len(chosen):
+            raise Seen
+
+    handles = [layer.register_forward_pre_hook(observe) for layer in chosen]
+    try:
+        with torch.inference_mode():
+            module(torch.from_numpy(images))
+    except Seen:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    return sum(distances) / len(distances)
 
 
 def smooth_noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

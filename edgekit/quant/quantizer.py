@@ -13,6 +13,7 @@ from edgekit.quant.adaround import Moments, observe_moments, round_layers
 from edgekit.quant.assign import assign
 from edgekit.quant.bias_correction import mean_error
 from edgekit.quant.calibrate import calibrate
+from edgekit.quant.clipping import Criterion
 from edgekit.quant.equalize import equalize
 from edgekit.quant.layers import StoredLayer, constant_layers, store_layers
 from edgekit.quant.method import Method
@@ -21,6 +22,7 @@ from edgekit.quant.parameters import ActivationType, QParams
 from edgekit.quant.plan import Plan, make_plan
 from edgekit.quant.qdq import write_pairs
 from edgekit.quant.walk import Walker
+from edgekit.quant.weights import QuantizedWeight
 from edgekit.registry import QuantScheme
 
 FloatArray = NDArray[np.float32]
@@ -38,11 +40,13 @@ class Calibrated:
 
     Args:
         moments: of its layers' operands; None until a method needs them.
+        rounded: weights that AdaRound found, per type of the activations.
     """
 
     model: ir.Model
     ranges: dict[str, Range]
     moments: dict[str, Moments] | None = None
+    rounded: dict[ActivationType, dict[str, QuantizedWeight]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +98,21 @@ class Quantizer:
         plan = make_plan(base.model, method.keep_float)
         params = assign(base.model, plan, base.ranges, scheme.activation, method.criterion)
         layers = constant_layers(base.model, plan)
-        rounded = None
-        if method.rounding == "adaptive":
-            if base.moments is None:
-                base.moments = observe_moments(base.model, make_plan(base.model), self.batches())
-            scales = {layer.name: params[layer.operand].scale for layer in layers}
-            rounded = round_layers(layers, base.moments, scales, self.rounding_s)
+        rounded = self._rounded(base, scheme.activation, method.criterion) if method.rounding == "adaptive" else None
         stored = store_layers(layers, params, base.ranges, rounded, correct=method.bias != "none")
         found = Quantized(base.model, plan, params, stored, base.ranges, scheme.activation)
         return self._correct(found) if method.bias == "empirical" and scheme.activation == "int8" else found
+
+    def _rounded(self, base: Calibrated, dtype: ActivationType, criterion: Criterion) -> dict[str, QuantizedWeight]:
+        """AdaRound of every layer, also of those that one method keeps in float: the next one may not."""
+        if dtype not in base.rounded:
+            plan = make_plan(base.model)
+            base.moments = base.moments or observe_moments(base.model, plan, self.batches())
+            params = assign(base.model, plan, base.ranges, dtype, criterion)
+            layers = constant_layers(base.model, plan)
+            scales = {layer.name: params[layer.operand].scale for layer in layers}
+            base.rounded[dtype] = round_layers(layers, base.moments, scales, self.rounding_s)
+        return base.rounded[dtype]
 
     def plain(self) -> Calibrated:
         """The graph as it is, calibrated."""

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edgekit.manifest import delegation_document, parity_document
+from edgekit.quantization import receipt_document
 from edgekit.run import Run
 
 
@@ -13,6 +14,8 @@ def run_document(run: Run) -> dict[str, Any]:
         "model": run.source.name,
         "input_shape": list(run.source.input_shape),
         "weights": run.source.weights,
+        "warnings": list(run.warnings),
+        "receipts": [receipt_document(receipt) for receipt in run.receipts.values()],
         "targets": [target_document(run, name) for name in run.artifacts],
         "stages": [asdict(cost) for cost in run.costs],
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from edgekit.artifact import Artifact, Hop, TensorInfo
 from edgekit.report import markup
+from edgekit.report.ladder import quantization_section
 from edgekit.report.style import CSS
 from edgekit.run import Run
 
@@ -19,6 +20,7 @@ def render(run: Run, artifact: Artifact, manifest: dict[str, Any]) -> str:
         _head(run, artifact),
         _parity(artifact),
         _contract(artifact),
+        quantization_section(run, artifact.target),
         _operators(artifact),
         _delegation(artifact),
         _provenance(manifest),

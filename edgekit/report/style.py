@@ -34,5 +34,8 @@ ol { padding-left: 1.4em; margin: 8px 0; } li { margin: 5px 0; }
 .track { background: var(--wash); border-radius: 4px; }
 .bar { background: var(--blue); border-radius: 4px; height: 14px; }
 .bar.bad { background: var(--bad); }
+.plot { width: 100%; min-width: 560px; font-size: 12px; } .plot text { fill: var(--dim); }
+.plot .grid { stroke: var(--line); } .plot .line { fill: none; stroke: var(--dim); stroke-width: 1.5; }
+.plot .dot { fill: var(--blue); } .plot .worst { fill: var(--bad); }
 footer { margin-top: 44px; color: var(--dim); font-size: .85rem; }
 """

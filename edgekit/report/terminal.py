@@ -4,9 +4,11 @@ import math
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edgekit.artifact import Artifact, Hop, TensorInfo
+from edgekit.ladder import RECEIPT_COLUMNS, Receipt, receipt_row
 from edgekit.run import Run
 
 
@@ -43,8 +45,28 @@ def print_summary(run: Run) -> None:
     console.print(table)
     parity = next(iter(run.artifacts.values())).parity
     console.print(f"[dim]compared on {parity.images} {parity.inputs}[/dim]\n")
+    for warning in run.warnings:
+        console.print(f"[yellow]warning[/yellow] {escape(warning)}", soft_wrap=True)
+    for receipt in run.receipts.values():
+        _print_receipt(console, receipt)
     for name, artifact in run.artifacts.items():
         console.print(*_file_lines(run, name, artifact), sep="\n", soft_wrap=True)
+
+
+def _print_receipt(console: Console, receipt: Receipt) -> None:
+    """The rungs that were tried, and what stays in float32."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in RECEIPT_COLUMNS:
+        table.add_column(column, justify="right" if column in RECEIPT_COLUMNS[1:-1] else "left")
+    for line in receipt.tried:
+        table.add_row(*receipt_row(line))
+    console.print(table)
+    asked = f"; asked for: {receipt.demand}" if receipt.demand != "none" else ""
+    console.print(f"[dim]rungs of {receipt.target} on {receipt.images}{asked}[/dim]", soft_wrap=True)
+    for kept in receipt.tried[-1].kept:
+        gain, module = f"{100 * kept.gain:.1f} % of the noise", escape(kept.module)
+        console.print(f"  float32: {kept.operator} {module}: {gain} for {kept.lost_us:.0f} us", soft_wrap=True)
+    console.print()
 
 
 def hop_cells(hop: Hop, target: str) -> tuple[str, ...]:

@@ -127,6 +127,11 @@ class ImageFolder:
                 digest.update(data)
         return digest.hexdigest()
 
+    def hashes(self) -> list[str]:
+        """SHA-256 of the bytes of each image, in order."""
+        with self._reader() as read:
+            return [hashlib.sha256(self._read(read, name)).hexdigest() for name in self.names]
+
     def _load(self, read: Reader, name: str, preprocess: Preprocess) -> FloatArray:
         data = self._read(read, name)
         try:

@@ -1,0 +1,57 @@
+"""What the manifest and `--json` say about a quantization: receipt, images, warnings, layers."""
+
+from dataclasses import asdict
+from typing import Any
+
+from edgekit.ladder import Receipt
+from edgekit.quant.diagnosis import Diagnosis, LayerError
+from edgekit.registry import QuantScheme, targets
+from edgekit.run import Run
+
+
+def receipt_document(receipt: Receipt) -> dict[str, Any]:
+    """A receipt as JSON."""
+    return asdict(receipt)
+
+
+def steady(receipt: Receipt) -> dict[str, Any]:
+    """A receipt for the manifest: without what differs from run to run."""
+    document = asdict(receipt)
+    for line in document["tried"]:
+        del line["p50_ms"], line["cpu_s"]
+    return document
+
+
+def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
+    """A diagnosis as JSON; figures are rounded to what they are worth."""
+
+    def row(layer: LayerError) -> dict[str, Any]:
+        return {key: round(v, 4) if isinstance(v, float) else v for key, v in asdict(layer).items()}
+
+    culprit = diagnosis.culprit
+    return {
+        "images": diagnosis.images,
+        "culprit": row(culprit) if culprit else None,
+        "advice": diagnosis.advice,
+        "layers": [row(layer) for layer in diagnosis.layers],
+    }
+
+
+def quantization_document(run: Run, target: str) -> dict[str, Any] | None:
+    """What the manifest says about a target's quantization; None where nothing was quantized here."""
+    scheme = scheme_of(target)
+    if scheme not in run.decided:
+        return None
+    receipt, judged = run.receipts.get(scheme), run.judged
+    layers = run.diagnoses.get(scheme)
+    return {
+        "quality": run.recipe.quality,
+        "receipt": steady(receipt) if receipt else None,
+        "evaluation": {"sha256": judged.sha256(), "names": list(judged.names)} if judged else None,
+        "warnings": list(run.warnings),
+        "diagnosis": diagnosis_document(layers) if layers else None,
+    }
+
+
+def scheme_of(target: str) -> QuantScheme:
+    return targets.get(target).scheme
