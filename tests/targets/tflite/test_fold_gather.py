@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 
 import numpy as np
+import onnx_ir as ir
 import pytest
+import torch
 from tflite_conformance.execute import distances, emit_proto, run_emitted, stored_inputs
 from tflite_conformance.net import Net
 from tflite_conformance.quantized import to_qdq
 
-from edgekit.artifact import Emitted
+from edgekit.artifact import EmitOptions, Emitted
+from edgekit.models.condensenet import condensenet74_c4_g4, convert
+from edgekit.passes import simplify
+from edgekit.registry import targets
 from edgekit.targets.tflite.delegate import delegation
+from edgekit.trace import trace
 
 CHANNELS, OUTPUTS, GROUPS = 8, 12, 2
 INDEX = (7, 1, 4, 6, 3, 0, 1, 7)
@@ -80,3 +86,19 @@ SKIPPED = {
 def test_what_stays_a_gather(name: str, dtype: str) -> None:
     net = Net()
     assert "GATHER" in emitted_as(net, SKIPPED[name](net), dtype).operators
+
+
+def test_a_network_that_has_condensed_is_one_partition_without_selections_and_shuffles() -> None:
+    torch.manual_seed(0)
+    network = condensenet74_c4_g4(num_classes=10, form="training", cifar_depth=50)
+    network(torch.randn(8, 3, 32, 32))  # statistics of its norms
+    network.condense(1.0)
+    model = simplify(trace(convert(network), (1, 3, 32, 32)))
+    assert sum(node.op_type == "Gather" for node in model.graph) == 24  # the classifier's is in its weights
+    target = targets.get("tflite-fp32")
+    emitted = target.emit(model, target, EmitOptions())
+    assert not {"GATHER", "TRANSPOSE"} & set(emitted.operators)
+    assert delegation(emitted).partitions == 1
+    feeds = {str(model.graph.inputs[0].name): np.random.default_rng(0).normal(size=(1, 3, 32, 32)).astype(np.float32)}
+    outputs = run_emitted(emitted, stored_inputs(emitted, feeds), True)
+    assert all(distance <= 1e-5 for _, distance in distances(emitted, outputs, ir.to_proto(model), feeds))
