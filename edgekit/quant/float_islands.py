@@ -16,32 +16,39 @@ import onnx_ir as ir
 
 from edgekit.quant.operators import find_rule, is_constant
 
+MOVES = frozenset({"Flatten", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
+"""A sum that is only moved on its way to a float node is rounded once, for the move, not at every sum before it."""
+
 
 def float_islands(model: ir.Model) -> set[str]:
     """Names of the nodes that have an integer kernel and are left in float.
 
     From the outputs backwards: whether a sum is read in float depends on what its readers do.
     """
-    found: set[str] = set()
+    islands: set[str] = set()
+    float_readers: set[str] = set()
     for node in reversed(list(model.graph)):
-        rule = find_rule(node)
-        if rule is not None and (_never_pays(node) or _is_read_in_float(node, rule.role, found)):
-            assert node.name is not None
-            found.add(node.name)
-    return found
+        assert node.name is not None
+        rule, in_float = find_rule(node), _is_read_in_float(node, float_readers)
+        if rule is None or (node.op_type in MOVES and in_float):
+            float_readers.add(node.name)
+        elif _never_pays(node) or (rule.role == "arithmetic" and in_float) or _is_attention(node, islands):
+            islands.add(node.name)
+            float_readers.add(node.name)
+    return islands
 
 
 def _never_pays(node: ir.Node) -> bool:
     return node.op_type == "Gelu" or (node.op_type == "MatMul" and not any(map(is_constant, node.inputs)))
 
 
-def _is_read_in_float(node: ir.Node, role: str, found: set[str]) -> bool:
-    """Whether a sum, product or Softmax goes to float nodes only; a Softmax at least to a MatMul that is one."""
-    if role != "arithmetic" and node.op_type != "Softmax":
-        return False
-    readers = [reader for reader, _ in node.outputs[0].uses()]
-    islands = [reader.name in found for reader in readers]
-    if node.op_type == "Softmax":
-        return any(islands)
-    in_float = [island or find_rule(reader) is None for reader, island in zip(readers, islands, strict=True)]
-    return bool(readers) and all(in_float) and not node.outputs[0].is_graph_output()
+def _is_attention(node: ir.Node, islands: set[str]) -> bool:
+    """Whether a node is a Softmax that weighs the values of an attention."""
+    return node.op_type == "Softmax" and any(reader.name in islands for reader, _ in node.outputs[0].uses())
+
+
+def _is_read_in_float(node: ir.Node, float_readers: set[str]) -> bool:
+    """Whether all that reads a node's results is in float; the graph's own output is not."""
+    readers = [reader for value in node.outputs for reader, _ in value.uses()]
+    inside = not any(value.is_graph_output() for value in node.outputs)
+    return inside and bool(readers) and all(reader.name in float_readers for reader in readers)
