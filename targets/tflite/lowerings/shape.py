@@ -52,7 +52,11 @@ def lower_identity(em: Emitter, node: Node) -> None:
 
 @lowering("Transpose", (), integer=INTEGERS, same_quant=True)
 def lower_transpose(em: Emitter, node: Node) -> None:
-    """Only the layout changes: nothing is written until a reader wants another one."""
+    """Only the layout changes: nothing is written until a reader wants another one.
+
+    In Swin that leaves what its windows need: per block one TRANSPOSE each for query, key and value, which cuts windows
+    and heads at once, and one that puts both back; one per merging of patches. 51 in Swin-T, all of them delegated.
+    """
     source = node.input(0)
     order = tuple(node.attrs.get("perm") or reversed(range(len(source.shape))))
     em.reshape(source, node.output, transpose_perm(em.layout(source), order))
