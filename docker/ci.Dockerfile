@@ -15,6 +15,7 @@ RUN apt-get update \
         git \
         junit4 \
         libc6-dev-arm64-cross \
+        libstdc++6-arm64-cross \
         make \
         npm \
         openjdk-17-jdk-headless \

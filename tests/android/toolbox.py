@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+import edgekit
+
 KOTLIN = ("kotlin-compiler", "2.4.20")
 """JetBrains' compiler as published on npm; its jar is the whole one, for the JVM too."""
 
@@ -84,6 +86,12 @@ def _fetched(package: tuple[str, str], unpack) -> Path:
             unpack(archive, unpacked)
         unpacked.rename(folder)
     return folder
+
+
+def templates() -> list[Path]:
+    """Kotlin and Java sources of the package."""
+    folder = Path(edgekit.__file__).parent / "android" / "templates"
+    return [path for suffix in ("kt", "java") for path in sorted(folder.rglob(f"*.{suffix}"))]
 
 
 def java(sources: list[Path], out: Path, *classpath: Path) -> None:

@@ -68,7 +68,7 @@ def local_indexes() -> list[str]:
 def bootstrap(root: Path, suite: str = "bookworm") -> None:
     """A minimal Debian, from the host's own mirror."""
     listed = "".join(Path("/", name).read_text() for name in SOURCES if Path("/", name).is_file())
-    mirror = re.findall(r"https?://\S+", listed)[:1]
+    mirror = re.findall(r"^(?:URIs:|deb\b.*?)\s*(https?://\S+)", listed, re.MULTILINE)[:1]
     command = ["debootstrap", "--variant=minbase", suite, str(root), *mirror]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20 * MINUTES)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
