@@ -83,10 +83,10 @@ def know_images(module: nn.Module, images: FloatArray) -> nn.Module:
     """Write a nearest-prototype classifier into the last layer: class i is the feature vector of image i.
 
     Logits are centred over the images. Those of a random classifier are nearly the same for all images: any file would
-    agree with it, or none.
+    agree with it, or none. A classifier without bias is blind to what all images share, which comes to the same.
     """
     layers = (layer for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
-    classifier = [layer for layer in layers if layer.bias is not None][-1]
+    classifier = [layer for layer in layers if layer.bias is not None or isinstance(layer, nn.Linear)][-1]
     seen: list[torch.Tensor] = []
     hook = classifier.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     with torch.no_grad():
@@ -100,9 +100,11 @@ def know_images(module: nn.Module, images: FloatArray) -> nn.Module:
         weight *= OTHER_CLASSES / (centred @ weight.T).std()
         known = min(len(weight), len(images))
         weight[:known] = (centred / centred.square().sum(1, keepdim=True))[:known]
+        if classifier.bias is not None:
+            classifier.bias.copy_(-(weight @ centre))
+        else:
+            weight -= torch.outer(weight @ centre, centre / centre.square().sum())
         classifier.weight.copy_(weight.reshape(classifier.weight.shape))
-        assert classifier.bias is not None
-        classifier.bias.copy_(-(weight @ centre))
     return module
 
 

@@ -90,17 +90,22 @@ class LearnedGroupConv(nn.Module):
 class IndexedGroupConv(nn.Module):
     """Selection of channels, norm, ReLU, grouped 1x1, shuffle: f32[N, inputs, H, W] -> f32[N, outputs, H, W].
 
+    A channel may be given to several groups, or to none. Until `take` or a checkpoint says which, the selection is a
+    random one: an ordered one would be no selection at all, which no condensed network has.
+
     Args:
-        selected: channels that the selection gives, G * inputs / C; one may be given to several groups, or to none.
+        groups: G.
+        factor: C; each group is given inputs / C channels.
     """
 
     index: Tensor
-    """i64[selected]: which input stands where, group by group."""
+    """i64[G * inputs / C]: which input stands where, group by group."""
 
-    def __init__(self, selected: int, outputs: int, groups: int) -> None:
+    def __init__(self, inputs: int, outputs: int, groups: int, factor: int) -> None:
         super().__init__()
-        self.groups = groups
-        self.register_buffer("index", torch.arange(selected))
+        self.groups, selected = groups, groups * (inputs // factor)
+        given = [torch.randperm(inputs)[: inputs // factor].sort().values for _ in range(groups)]
+        self.register_buffer("index", torch.cat(given))
         self.bn = batch_norm()(selected)
         self.activ = nn.ReLU(inplace=True)
         self.conv = nn.Conv2d(selected, outputs, 1, groups=groups, bias=False)

@@ -139,7 +139,7 @@ def _first_of(config: Config, form: Form) -> First:
     groups, factor = config.groups, config.factor
     if form == "training":
         return lambda inputs, outputs: LearnedGroupConv(inputs, outputs, groups, factor)
-    return lambda inputs, outputs: IndexedGroupConv(groups * (inputs // factor), outputs, groups)
+    return lambda inputs, outputs: IndexedGroupConv(inputs, outputs, groups, factor)
 
 
 def _layers(config: Config, first: First) -> Iterator[tuple[str, nn.Module]]:

@@ -163,7 +163,7 @@ def test_a_layer_converts_to_the_same_function(layer):
         for value in (*layer.norm.parameters(), layer.norm.running_mean):
             value.uniform_(0.5, 1.5)
     layer.eval().double().condense(1.0)
-    indexed = IndexedGroupConv(16, 24, 4).eval().double()
+    indexed = IndexedGroupConv(16, 24, 4, 4).eval().double()
     indexed.take(layer)
     x = torch.randn(2, 16, 5, 5, dtype=torch.float64)
     assert torch.allclose(indexed(x), layer(x), rtol=EXACT, atol=EXACT)
