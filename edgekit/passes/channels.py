@@ -33,6 +33,9 @@ PLAIN = frozenset(
 """Operators that act on every channel alike, without constants per channel."""
 
 
+MAX_GROUPS = 3
+"""Groups of a convolution whose channels are put together from runs: between two such layers it takes 3 * 3 of them."""
+
 ARITHMETIC = ("Mul", "Add", "Sub", "Div")
 
 
@@ -41,7 +44,7 @@ class Free(NamedTuple):
 
     Args:
         through: nodes that act on every channel alike, in the order of the graph; may be none.
-        linear: a Conv of one group, or a Gemm, with constant weights.
+        linear: a Conv or Gemm with constant weights; between groups, no channel can move.
     """
 
     through: tuple[ir.Node, ...]
@@ -127,9 +130,10 @@ def find_reader(consumer: ir.Node, value: ir.Value) -> Free | None:
     """What reads `value` through `consumer` in any order of channels; None where the order matters."""
     through: list[ir.Node] = []
     while consumer.inputs.count(value) == 1 and channels_of(value):
-        if is_free_linear(consumer):
-            return Free(tuple(through), consumer) if consumer.inputs[0] is value else None
-        if not treats_channels_alike(consumer) or not has_one_use(consumer.outputs[0]):
+        if not treats_channels_alike(consumer):
+            free = is_free_linear(consumer) and consumer.inputs[0] is value
+            return Free(tuple(through), consumer) if free else None
+        if not has_one_use(consumer.outputs[0]):
             return None
         through.append(consumer)
         value = consumer.outputs[0]
@@ -145,10 +149,9 @@ def find_writer(value: ir.Value) -> Free | None:
     through: list[ir.Node] = []
     node = value.producer()
     while node is not None:
-        if node.op_type == "Conv" and is_free_linear(node):
-            return Free(tuple(reversed(through)), node)
         if not treats_channels_alike(node):
-            return None
+            free = node.op_type == "Conv" and is_free_linear(node)
+            return Free(tuple(reversed(through)), node) if free else None
         through.append(node)
         data = _computed_input(node)
         node = data.producer() if data is not None and has_one_use(data) else None
@@ -162,14 +165,19 @@ def has_channel_constants(node: ir.Node) -> bool:
 
 
 def is_free_linear(node: ir.Node) -> bool:
-    """Whether every output of a Conv or Gemm reads every input channel, through constant weights."""
+    """Whether every output of a Conv or Gemm reads every input channel, of its group, through constant weights."""
     if node.op_type not in ("Conv", "Gemm") or node.domain or constant(node.inputs[1]) is None:
         return False
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     if node.op_type == "Gemm":
         flat = bias is None or (constant(bias) is not None and len(shape_of(bias) or ()) == 1)
         return flat and not int_attribute(node, "transA")
-    return int_attribute(node, "group", 1) == 1 and (bias is None or constant(bias) is not None)
+    return groups_of(node) <= MAX_GROUPS and (bias is None or constant(bias) is not None)
+
+
+def groups_of(linear: ir.Node) -> int:
+    """Groups of a Conv; any other layer is one."""
+    return int_attribute(linear, "group", 1) if linear.op_type == "Conv" else 1
 
 
 def treats_channels_alike(node: ir.Node) -> bool:
@@ -224,9 +232,17 @@ def reorder_outputs(linear: ir.Node, order: Indices) -> None:
 
 
 def reorder_inputs(linear: ir.Node, positions: Indices, size: int) -> None:
-    """Let a Conv or Gemm find input channel i at `positions[i]` of `size` channels; weights of one position add up."""
-    weights = constant(linear.inputs[1])
+    """Let a Conv or Gemm find input channel i at `positions[i]` of `size` channels; weights of one position add up.
+
+    A channel stays in its group.
+    """
+    weights, groups = constant(linear.inputs[1]), groups_of(linear)
     assert weights is not None
+    if groups > 1:
+        orders = np.argsort(positions.reshape(groups, -1), axis=1)
+        rows = [block[:, order] for block, order in zip(np.split(weights, groups), orders, strict=True)]
+        set_constant(linear, 1, np.concatenate(rows))
+        return
     axis = 0 if linear.op_type == "Gemm" and not int_attribute(linear, "transB") else 1
     columns = np.moveaxis(weights, axis, 0)
     moved = np.zeros((size, *columns.shape[1:]), weights.dtype)

@@ -1,6 +1,6 @@
 """Take channel shuffles and selections out of the graph: the weights around them know the order instead."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from edgekit.passes.channels import (
     channels_of,
     find_reader,
     find_writer,
+    groups_of,
     has_channel_constants,
     moved_channels,
     moving_nodes,
@@ -39,14 +40,16 @@ def route_channels(model: ir.Model) -> bool:
     network as written joins, shuffles and splits all of them in every unit.
 
     Shapes: W f32[O,I,kH,kW] or f32[O,I].
-    Skips:  a reader in groups, an addition, a graph output: it needs the order, so what brings the channels there
+    Groups: a convolution of up to MAX_GROUPS groups takes and makes any order inside of each. In ShuffleNet V1 the end
+        of a group goes to another one, so each group is put together from a run of every group before the shuffle.
+    Skips:  a reader in more groups, an addition, a graph output: it needs the order, so what brings the channels there
         stays, and their producers keep their order; inputs of more than MAX_PIECES runs, unless whole sources are at
         most MAX_SPARE times what is read (the others get zero weights).
     Measured: ShuffleNet V2 1.0 at 224 pixels, ai-edge-litert 2.3.0 on x86-64 with AVX2, one thread, CPU ms in one run:
         as written 6.6 in float and 5.5 in int8 (45 TRANSPOSE), routed 5.9 and 5.5 (none). Pieces cost what their count
         says, not their bytes: a unit at 28x28 pixels moves its channels in 43 us (float) or 37 us (int8) from four
-        pieces and 76 or 79 from seven; with its shuffle, in 115 or 37. Slices of one convolution were never slower
-        than one convolution for each.
+        pieces and 76 or 79 from seven; with its shuffle, in 115 or 37. ShuffleNet V1, one TRANSPOSE per shuffle /
+        routed: 2 groups 6.4 / 6.1 in float and 6.6 / 6.2 in int8, 3 groups 6.2 / 6.1 and 6.5 / 6.4.
     """
     changed = False
     while any(reorders(node) for node in model.graph) and _connect_readers(model):
@@ -151,8 +154,17 @@ def whole(source: ir.Value) -> Route:
 
 
 def _fits(reader: Free, route: Route) -> bool:
-    """A channel that is read twice may be given once, unless constants on the way tell the two apart."""
-    return len(set(route.channels)) == len(route.channels) or not any(map(has_channel_constants, reader.through))
+    """A channel that is read twice may be given once, unless groups or constants on the way tell the two apart."""
+    alike = groups_of(reader.linear) == 1 and not any(map(has_channel_constants, reader.through))
+    return alike or len(set(route.channels)) == len(route.channels)
+
+
+def blocks_of(need: Need) -> list[tuple[tuple[ir.Value, int], ...]]:
+    """What each group of the reader's layer reads."""
+    assert need.reader is not None
+    channels, groups = need.route.channels, groups_of(need.reader.linear)
+    size = len(channels) // groups
+    return [tuple(dict.fromkeys(channels[group * size : (group + 1) * size])) for group in range(groups)]
 
 
 def choose(needs: list[Need]) -> Plan:
@@ -173,35 +185,52 @@ def choose(needs: list[Need]) -> Plan:
 
 
 def wanted_orders(needs: list[Need]) -> dict[ir.Value, Indices]:
-    """The order of each source in which its readers find contiguous runs: by first reader, then by second."""
+    """The order of each source in which its readers find contiguous runs: by first reader, then by second.
+
+    A source that is made in groups keeps each channel in its group.
+    """
     readers: dict[ir.Value, dict[int, list[int]]] = {}
-    for number, need in enumerate(needs):
-        for source, channel in dict.fromkeys(need.route.channels):
+    blocks = [block for need in needs for block in blocks_of(need)]
+    for number, block in enumerate(blocks):
+        for source, channel in block:
             readers.setdefault(source, {}).setdefault(channel, []).append(number)
-    nobody = [len(needs)]
-    return {
-        source: np.array(sorted(range(channels_of(source)), key=lambda channel: (found.get(channel, nobody), channel)))
-        for source, found in readers.items()
-    }
+    orders = {}
+    for source, found in readers.items():
+        writer, size = find_writer(source), channels_of(source)
+        group = size // groups_of(writer.linear) if writer is not None else size
+        keys = [(channel // group, found.get(channel, [len(blocks)]), channel) for channel in range(size)]
+        orders[source] = np.array([channel for *_, channel in sorted(keys)])
+    return orders
 
 
 def put_together(need: Need, places: Places) -> tuple[Piece, ...] | None:
     """Runs that hold all channels of a need and no others; or whole sources; or None where both cost too much."""
-    wanted: dict[ir.Value, list[int]] = {}
-    for source, channel in dict.fromkeys(need.route.channels):
-        wanted.setdefault(source, []).append(place(source, channel, places))
-    runs = []
-    for source, stored in wanted.items():
-        ordered = np.sort(stored)
-        for run in np.split(ordered, np.flatnonzero(np.diff(ordered) != 1) + 1):
-            runs.append(Piece(source, int(run[0]), int(run[-1]) + 1))
+    blocks = blocks_of(need)
+    runs: list[Piece] = []
+    for run in (run for block in blocks for run in _runs(block, places)):
+        if runs and runs[-1].source is run.source and runs[-1].stop == run.start:
+            runs[-1] = runs[-1]._replace(stop=run.stop)
+        else:
+            runs.append(run)
     if len(runs) <= MAX_PIECES:
         return tuple(runs)
     assert need.reader is not None
-    spare = sum(map(channels_of, wanted)) > sum(map(len, wanted.values())) * MAX_SPARE
-    if spare or any(map(has_channel_constants, need.reader.through)) or len(wanted) > MAX_PIECES:
+    sources = tuple(dict.fromkeys(source for source, _ in need.route.channels))
+    spare = sum(map(channels_of, sources)) > len(set(need.route.channels)) * MAX_SPARE
+    if len(blocks) > 1 or spare or any(map(has_channel_constants, need.reader.through)) or len(sources) > MAX_PIECES:
         return None
-    return tuple(Piece(source, 0, channels_of(source)) for source in wanted)
+    return tuple(Piece(source, 0, channels_of(source)) for source in sources)
+
+
+def _runs(block: Iterable[tuple[ir.Value, int]], places: Places) -> Iterator[Piece]:
+    """The runs of neighbours in which the sources store these channels."""
+    wanted: dict[ir.Value, list[int]] = {}
+    for source, channel in block:
+        wanted.setdefault(source, []).append(place(source, channel, places))
+    for source, stored in wanted.items():
+        ordered = np.sort(stored)
+        for run in np.split(ordered, np.flatnonzero(np.diff(ordered) != 1) + 1):
+            yield Piece(source, int(run[0]), int(run[-1]) + 1)
 
 
 def place(source: ir.Value, channel: int, places: Places) -> int:

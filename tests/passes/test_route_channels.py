@@ -40,6 +40,22 @@ def test_channels_pass_through_what_treats_them_alike():
     assert not {"Transpose", "Gather", "Slice", "Concat"} & set(op_types(model))
 
 
+def test_between_groups_each_one_is_put_together_from_runs_of_all():
+    g = Graph()
+    y = shuffle(g, relu_conv(g, g.input(1, 6, 3, 3), 6, 18, group=3), 18, 3)
+    y = g.conv(y, 18, 18, 3, group=18, pads=[1] * 4)
+    model = applied(route_channels, g.model(g.conv(y, 18, 6, group=3)))
+    assert op_types(model) == ["Conv", "Relu", *["Slice"] * 9, "Concat", "Conv", "Conv"]
+    assert sum(stop - start for start, stop in slices(model)) == 18
+
+
+def test_in_front_of_groups_a_convolution_without_them_writes_what_they_read():
+    g = Graph()
+    y = shuffle(g, relu_conv(g, g.input(1, 4, 3, 3), 4, 12), 12, 3)
+    model = applied(route_channels, g.model(g.conv(y, 12, 6, group=3)))
+    assert op_types(model) == ["Conv", "Relu", "Conv"]
+
+
 def unit(g, x, half):
     """A ShuffleNet V2 unit over 2 * half channels."""
     kept, changed = g.several("Split", 2, x, axis=1, num_outputs=2)
@@ -96,7 +112,7 @@ def reorderable(g):
 
 
 SKIPPED = {
-    "a grouped convolution": lambda g: g.conv(shuffle(g, reorderable(g), 6, 2), 6, 4, group=2),
+    "many groups": lambda g: g.conv(shuffle(g, relu_conv(g, g.input(1, 3, 3, 3), 3, 8), 8, 2), 8, 4, group=4),
     "an addition": lambda g: g.op("Add", shuffle(g, reorderable(g), 6, 2), g.input(1, 6, 3, 3)),
     "a graph output": lambda g: shuffle(g, reorderable(g), 6, 2),
     "a softmax": lambda g: g.conv(g.op("Softmax", shuffle(g, reorderable(g), 6, 2), axis=1), 6, 2),
@@ -139,7 +155,7 @@ def channel_graphs(draw):
         x, c = values[-1] if draw(st.integers(0, 2)) else draw(st.sampled_from(values))
         match draw(st.sampled_from(["conv", "conv", "alike", "shuffle", "split", "join", "pick", "every", "add"])):
             case "conv":
-                group = draw(st.sampled_from([1, 1, 2, c])) if c % 2 == 0 else 1
+                group = draw(st.sampled_from([1, 1, 2, 2, c])) if c % 2 == 0 else 1
                 out = draw(st.sampled_from([4, 6])) if group < c else c
                 values.append((g.conv(x, c, out, group=group), out))
             case "alike":
