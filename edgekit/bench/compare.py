@@ -14,6 +14,10 @@ SIGNIFICANCE = 0.01
 """Chance of calling two equal benches different; five rounds against five can reach 0.004."""
 
 
+BEYOND_NOISE = 2.0
+"""A bench that is too noisy is slower all the same when even its fastest run takes so many times the baseline."""
+
+
 class Verdict(StrEnum):
     """What a comparison found."""
 
@@ -57,6 +61,8 @@ class Timing:
     Args:
         p50_ms, low_ms, high_ms: the median and its 95 % interval.
         rounds_ms: the median of each round.
+        min_ms: the fastest run.
+        noisy: whether the bench itself found its median doubtful.
         control_ms: the median time of a fixed network run in turn with the file: how fast the device itself was.
     """
 
@@ -64,6 +70,8 @@ class Timing:
     low_ms: float
     high_ms: float
     rounds_ms: tuple[float, ...]
+    min_ms: float
+    noisy: bool = False
     control_ms: float | None = None
 
     @property
@@ -82,6 +90,10 @@ def compare_timings(now: Timing, baseline: Timing, max_regression: float) -> Com
     half = math.hypot(now.log_half_width, baseline.log_half_width) + abs(math.log(shift))
     low, high = ratio * math.exp(-half), ratio * math.exp(half)
     found = Comparison(Verdict.same, f"{max_regression:.1%} allowed", ratio, low, high)
+    if now.noisy or baseline.noisy:
+        if now.min_ms > BEYOND_NOISE * baseline.high_ms:
+            return _because(found, Verdict.slower, f"even the fastest run takes {now.min_ms / baseline.high_ms:.1f}x")
+        return _because(found, Verdict.too_noisy, f"the {'bench' if now.noisy else 'baseline'} was too noisy")
     if low > 1 + max_regression:
         return _because(found, Verdict.slower, f"certainly, {max_regression:.1%} allowed")
     if high < 1 - max_regression:

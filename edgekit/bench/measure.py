@@ -67,7 +67,7 @@ class Bench:
         """Look at the device's state before measuring; an emulated one has none."""
         if not self.info.emulated:
             done = self.device.run(("sh", "-c", SCRIPT), PREFLIGHT_TIMEOUT_S)
-            self.findings = examine(done.stdout.decode("utf-8", "replace"), self.info)
+            self.findings = examine(done.stdout.decode("utf-8", "replace"), self.info, self.protocol.threads)
         return self.findings
 
     def run(self, subjects: Sequence[Subject], metric: Metric, advance: Advance = ignore) -> Iterator[Record]:
@@ -111,14 +111,15 @@ class Bench:
                 self._pause()
                 results.append(benchmark_model.run_tool(self.device, subject, self.protocol, binary, self.timeout_s))
                 advance(index + 1, self.protocol.rounds)
-            last = results[-1]
+            last, summary = results[-1], benchmark_model.summarize_rounds(results)
+            summary["noise"] = (*summary["noise"], *self._doubts())
             build = sha256(binary.read_bytes())[:12]  # it does not say its version
             yield self._record(
                 "latency",
                 subject,
                 RanBy(benchmark_model.NAME, "tflite", build, last.delegate, last.partitions),
                 protocol=asdict(self.protocol),
-                summary=benchmark_model.summarize_rounds(results),
+                summary=summary,
                 rounds=[{**asdict(result), "p50_ms": result.typical_ms} for result in results],
             )
 
@@ -163,7 +164,13 @@ class Bench:
             return True
         if self.protocol.sustained_s or self.is_mlperf or done >= MOST_ROUNDS * planned:
             return False
+        if self._doubts():
+            return False  # more rounds would not help
         return any(summarize([result.runs_ms for result in results]).too_noisy for results in rounds)
+
+    def _doubts(self) -> tuple[str, ...]:
+        """What was found before that makes any time doubtful."""
+        return tuple(finding.doubt for finding in self.findings if finding.doubt)
 
     def _request(self, subject: Subject, runs: int = 0, min_time_s: float = 0.0) -> RunRequest:
         return RunRequest(
@@ -183,6 +190,8 @@ class Bench:
         self, subject: Subject, results: Sequence[RunnerResult], control: Sequence[float], failure: EdgekitError | None
     ) -> Record:
         timings = [result.runs_ms for result in results]
+        summary = asdict(summarize(timings, may_drift=bool(self.protocol.sustained_s)))
+        summary["noise"] = (*summary["noise"], *self._doubts())
         extra: dict[str, Any] = {}
         if control:
             extra["control_ms"] = float(np.median(control))
@@ -197,7 +206,7 @@ class Bench:
             subject,
             ran_by(results[-1]),
             protocol=asdict(self.protocol),
-            summary=asdict(summarize(timings, may_drift=bool(self.protocol.sustained_s))),
+            summary=summary,
             rounds=[round_document(result) for result in results],
             extra=extra,
         )

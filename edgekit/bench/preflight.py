@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from edgekit.devices.device import DeviceInfo, printable
+from edgekit.devices.device import DeviceInfo
 
 STEADY_GOVERNORS = {"performance", "userspace"}
 MAX_BUSY_CORES = 0.25
@@ -25,6 +25,9 @@ section throttled; vcgencmd get_throttled 2>/dev/null
 true
 """
 TICKS_PER_SECOND = 100
+THROTTLING_STATUS = 2
+"""Android's "moderate": from there on it lowers frequencies where the user notices."""
+
 ANDROID_STATUS = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 
 
@@ -36,24 +39,30 @@ class Finding:
         what: "governor", "background load", "battery", "thermal".
         said: what the device said, in words.
         fix: what would make times steadier; empty where all is well.
+        doubt: why times measured now are not to be believed at all; empty where they may be.
     """
 
     what: str
     said: str
     fix: str = ""
+    doubt: str = ""
 
     @property
     def ok(self) -> bool:
         return not self.fix
 
 
-def examine(text: str, info: DeviceInfo) -> tuple[Finding, ...]:
-    """Findings from what SCRIPT printed and from what the device says about itself."""
+def examine(text: str, info: DeviceInfo, threads: int = 1) -> tuple[Finding, ...]:
+    """Findings from what SCRIPT printed and from what the device says about itself.
+
+    Args:
+        threads: how many cores the bench itself needs.
+    """
     parts = re.split(r"^== (\w+)$", text, flags=re.MULTILINE)
     sections = dict(zip(parts[1::2], parts[2::2], strict=False))
     found = (
         _governor(info),
-        _load(sections),
+        _load(sections, info.cores, threads),
         _battery(sections),
         _thermal_status(sections),
         _throttled(sections),
@@ -72,15 +81,17 @@ def _governor(info: DeviceInfo) -> Finding:
     return Finding("governor", names, f"{fix}adb shell cmd power set-fixed-performance-mode-enabled true")
 
 
-def _load(sections: dict[str, str]) -> Finding | None:
+def _load(sections: dict[str, str], cores: int, threads: int) -> Finding | None:
     busy = busy_cores(sections.get("stat", ""))
     if busy is None:
         match = re.match(r"\s*(\d{1,6}\.\d+)", sections.get("loadavg", ""))
         busy = float(match[1]) if match else None
     if busy is None:
         return None
-    fix = "stop what else runs there" if busy > MAX_BUSY_CORES else ""
-    return Finding("background load", f"{busy:.2f} cores busy", fix)
+    said, fix = f"{busy:.2f} cores busy", "stop what else runs there" if busy > MAX_BUSY_CORES else ""
+    # Half a core more than the bench needs must be free; a single core cannot have that.
+    crowded = busy > max(MAX_BUSY_CORES, cores - threads - 0.5)
+    return Finding("background load", said, fix, f"{busy:.1f} of {cores} cores were busy before" if crowded else "")
 
 
 def busy_cores(stat: str) -> float | None:
@@ -119,7 +130,8 @@ def _thermal_status(sections: dict[str, str]) -> Finding | None:
         return None
     level = int(match[1])
     said = ANDROID_STATUS[level] if level < len(ANDROID_STATUS) else str(level)
-    return Finding("thermal status", f"throttling: {said}", "let it cool down" if level else "")
+    doubt = f"the device throttles: {said}" if level >= THROTTLING_STATUS else ""
+    return Finding("thermal status", f"throttling: {said}", "let it cool down" if level else "", doubt)
 
 
 def _throttled(sections: dict[str, str]) -> Finding | None:
@@ -129,7 +141,7 @@ def _throttled(sections: dict[str, str]) -> Finding | None:
         return None
     now = int(match[1], 16) & 0xFFFF
     fix = "use the official power supply, cool it" if now else ""
-    return Finding("throttling", printable(f"0x{match[1]}"), fix)
+    return Finding("throttling", f"0x{match[1]}", fix, "the board throttles or has too little power" if now else "")
 
 
 def _temperature(info: DeviceInfo) -> Finding | None:

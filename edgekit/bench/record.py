@@ -75,7 +75,7 @@ def find_baseline(history: Sequence[Document], document: Document) -> tuple[Docu
     """The result to compare with, and why there is none.
 
     The same file (by hash) where the history has it, otherwise the newest of the same model and target: the file that
-    the new one replaces. An interrupted bench is no baseline.
+    the new one replaces. One that was too noisy only where there is no other; an interrupted one never.
     """
     named = ("format", "metric", "model", "target")
     same = [
@@ -90,7 +90,9 @@ def find_baseline(history: Sequence[Document], document: Document) -> tuple[Docu
     if not fitting:
         return None, "; ".join(_differences(same[-1], document, keys))
     identical = [old for old in fitting if old.get("sha256") == document["sha256"]]
-    return (identical or fitting)[-1], ""
+    chosen = identical or fitting
+    quiet = [old for old in chosen if not _look_up(old, "summary.noise")]
+    return (quiet or chosen)[-1], ""
 
 
 def _differences(old: Document, new: Document, keys: Sequence[str]) -> list[str]:
@@ -127,5 +129,7 @@ def timing(document: Document) -> Timing:
         float(summary["low_ms"]),
         float(summary["high_ms"]),
         tuple(float(part["p50_ms"]) for part in document["rounds"]),
+        float(summary["min_ms"]),
+        bool(summary["noise"]),
         None if control is None else float(control),
     )

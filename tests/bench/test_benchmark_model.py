@@ -13,7 +13,9 @@ import pytest
 from edgekit.bench.benchmark_model import arguments, parse_output, run_tool, summarize_rounds
 from edgekit.bench.measure import Bench
 from edgekit.bench.protocol import Protocol
+from edgekit.devices.local import LocalDevice
 from edgekit.devices.run_model import open_device
+from edgekit.devices.settings import find
 from edgekit.errors import EdgekitError
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -88,14 +90,12 @@ sys.stderr.write({NEW!r})
     return path
 
 
-def test_the_tool_is_pushed_run_and_taken_away_again(tool, subject):
-    protocol = Protocol(rounds=3)
-    with open_device("local") as device:
-        bench = Bench(device, protocol, tool=tool)
-        (record,) = bench.run([subject], "latency")
-        left = list(Path(device.folder).glob("work-*"))
+def test_the_tool_is_pushed_run_and_taken_away_again(tool, subject, tmp_path):
+    folder = tmp_path / "device"
+    with LocalDevice(replace(find("local"), folder=str(folder))) as device:
+        (record,) = Bench(device, Protocol(rounds=3), tool=tool).run([subject], "latency")
     document = record.document()
-    assert left == []
+    assert list(folder.iterdir()) == []
     assert document["ran_by"]["runner"] == "benchmark_model"
     assert len(document["ran_by"]["runtime_version"]) == 12
     assert (document["summary"]["p50_ms"], document["summary"]["runs"]) == (1239.807, 150)

@@ -18,7 +18,8 @@ def timing(seed, *, median=10.0, noise=0.01, between=0.004, count=5, control_ms=
         parts.append(median * shift * (1 + noise * random.gamma(1.0, 1.0, 60)))
     summary = summarize(parts)
     medians = tuple(float(np.median(part)) for part in parts)
-    return Timing(summary.p50_ms, summary.low_ms, summary.high_ms, medians, control_ms)
+    measured = summary.p50_ms, summary.low_ms, summary.high_ms, medians, summary.min_ms
+    return Timing(*measured, noisy=summary.too_noisy, control_ms=control_ms)
 
 
 def test_twenty_unchanged_benches_raise_no_alarm():
@@ -48,9 +49,18 @@ def test_one_percent_is_allowed():
     assert compare_timings(timing(1, median=10.1), timing(0), 0.03).verdict is Verdict.same
 
 
-def test_twice_as_slow_is_seen_through_any_noise():
-    noisy = timing(1, median=20, noise=0.2, between=0.05)
-    assert compare_timings(noisy, timing(0, noise=0.2, between=0.05), 0.03).verdict is Verdict.slower
+def test_a_noisy_bench_is_slower_when_even_its_fastest_run_is_far_off():
+    quiet, noisy = timing(0), timing(1, median=25, noise=0.2, between=0.05)
+    found = compare_timings(noisy, quiet, 0.03)
+    assert found.verdict is Verdict.slower
+    assert "even the fastest run takes 2." in found.reason
+    less = compare_timings(timing(1, median=15, noise=0.2, between=0.05), quiet, 0.03)
+    assert (less.verdict, less.reason) == (Verdict.too_noisy, "the bench was too noisy")
+
+
+def test_a_noisy_baseline_judges_nothing():
+    found = compare_timings(timing(1, median=8), timing(0, noise=0.2, between=0.05), 0.03)
+    assert (found.verdict, found.reason) == (Verdict.too_noisy, "the baseline was too noisy")
 
 
 def test_a_device_in_another_state_cannot_judge():

@@ -33,6 +33,14 @@ def test_background_load_is_measured_over_a_second():
     assert not said(BUSY)["background load"].ok
 
 
+def test_a_device_without_a_free_core_is_not_believed():
+    assert not said(BUSY)["background load"].doubt  # 1.7 of 4 cores
+    crowded = examine(BUSY, PI, threads=2)
+    assert [f.doubt for f in crowded if f.doubt] == ["1.7 of 4 cores were busy before"]
+    assert said(BUSY, replace(PI, cores=2))["background load"].doubt
+    assert not said(QUIET, replace(PI, cores=1))["background load"].doubt
+
+
 def test_where_the_kernel_hides_its_ticks_the_load_average_serves():
     assert said("== stat\n== loadavg\n3.90 2.95 1.68 4/900 1234\n")["background load"].said == "3.90 cores busy"
     assert "background load" not in said("== stat\n== loadavg\n")
@@ -49,9 +57,11 @@ def test_an_empty_battery_slows_a_phone_down():
 def test_throttling_is_told_in_the_systems_own_words():
     assert said("== thermalservice\nIsStatusOverride: false\nThermal Status: 0\n")["thermal status"].ok
     assert said("== thermalservice\nThermal Status: 2\n")["thermal status"].said == "throttling: moderate"
+    assert said("== thermalservice\nThermal Status: 2\n")["thermal status"].doubt
+    assert not said("== thermalservice\nThermal Status: 1\n")["thermal status"].doubt
     assert said("== thermalservice\nThermal Status: 9\n")["thermal status"].said == "throttling: 9"
     assert said("== throttled\nthrottled=0x50000\n")["throttling"].ok  # it was so once, and is not now
-    assert not said("== throttled\nthrottled=0x50005\n")["throttling"].ok
+    assert said("== throttled\nthrottled=0x50005\n")["throttling"].doubt
 
 
 def test_heat_is_told():

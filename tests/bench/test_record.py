@@ -52,6 +52,13 @@ def test_an_interrupted_bench_is_no_baseline():
     assert compare_with(history, latency(10), 0.03).verdict is Verdict.same
 
 
+def test_a_quiet_baseline_is_preferred_to_a_newer_noisy_one():
+    history = [latency(10), latency(12, spread=0.2)]
+    assert find_baseline(history, latency())[0] is history[0]
+    assert find_baseline(history[1:], latency())[0] is history[1]
+    assert compare_with(history[1:], latency(10), 0.03).verdict is Verdict.too_noisy
+
+
 @pytest.mark.parametrize("broken", [{"summary": {}}, {"rounds": [{}]}, {"summary": {"p50_ms": "fast"}}])
 def test_a_baseline_that_was_edited_by_hand_is_none(broken):
     found = compare_with([{**latency(), **broken}], latency(), 0.03)

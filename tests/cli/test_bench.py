@@ -39,7 +39,7 @@ def faster_baseline(path, factor):
     document = json.loads(path.read_text().splitlines()[-1])
     summary = document["summary"]
     middle = summary["p50_ms"] / factor
-    summary |= {"p50_ms": middle, "low_ms": middle, "high_ms": middle, "noise": []}
+    summary |= {"p50_ms": middle, "low_ms": middle, "high_ms": middle, "min_ms": middle, "noise": []}
     document["rounds"] = [{"p50_ms": middle}] * 5
     document["extra"] = {}
     baseline = path.with_name("baseline.jsonl")
@@ -82,11 +82,13 @@ def test_a_file_that_became_much_slower_fails_the_build(bundle, capsys, tmp_path
 
 
 def test_a_file_that_became_much_faster_passes(bundle, capsys, tmp_path):
+    """On a busy host it is too noisy to be called that."""
     assert main(["bench", bundle, *SHORT]) == 0
     baseline = faster_baseline(tmp_path / "build" / "bench.jsonl", factor=0.001)
     capsys.readouterr()
     code, document = bench_json(capsys, bundle, "--baseline", str(baseline))
-    assert (code, document["results"][0]["verdict"]) == (0, "faster")
+    noisy = bool(document["results"][0]["summary"]["noise"])
+    assert (code, document["results"][0]["verdict"]) == (0, "too noisy" if noisy else "faster")
 
 
 def test_no_baseline_passes_and_is_an_error_where_an_answer_is_asked_for(bundle, capsys, tmp_path):
