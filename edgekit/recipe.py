@@ -11,8 +11,8 @@ from pydantic import (
     Field,
     PositiveInt,
     ValidationError,
+    ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from edgekit.errors import EdgekitError
@@ -76,21 +76,22 @@ class Recipe(BaseModel):
     samples: int = Field(default=100, ge=1)
     labels: Path | None = None
     quality: Literal["fast", "balanced", "best"] = "balanced"
+    eval: Annotated[str | None, BeforeValidator(path_as_text)] = None
     max_drop: float | None = Field(default=None, ge=0)
     min_sqnr: float | None = None
     min_agreement: float | None = Field(default=None, ge=0, le=100)
-    eval: Annotated[str | None, BeforeValidator(path_as_text)] = None
     io: Literal["int8", "uint8", "float32"] | None = None
     fold_normalization: bool = False
     device: str = "local"
     out: Path = Path("build")
     seed: int = Field(default=0, ge=0, lt=2**63)
 
-    @model_validator(mode="after")
-    def _check_demand(self) -> "Recipe":
-        if self.max_drop is not None and self.eval is None:
-            raise ValueError("max_drop is measured on labelled images: name them with --eval DIR")
-        return self
+    @field_validator("max_drop")
+    @classmethod
+    def _check_max_drop(cls, max_drop: float | None, info: ValidationInfo) -> float | None:
+        if max_drop is not None and info.data.get("eval") is None:
+            raise ValueError("it is measured on labelled images: name them with --eval DIR")
+        return max_drop
 
     @field_validator("preprocess")
     @classmethod
