@@ -16,8 +16,8 @@ class Method:
 
     Args:
         criterion: how the range of an int8 activation is chosen; int16 keeps all that was seen.
-        equalize: cross-layer equalization and bias absorption, where they help and the activations are int8. With int16 ones the weights are
-            the only error, and equalization makes their rows uneven.
+        equalize: cross-layer equalization and bias absorption where they are measured to help, for int8 activations.
+            With int16 ones the weights are the only error, and equalization makes their rows uneven.
         rounding: of weights: each to its nearest integer, or together for the layer's output (adaround.py).
         bias: correction for the mean error of rounded weights, from the float network's means ("analytic") or from the
             stored operands that the layer really gets ("empirical").
