@@ -14,6 +14,9 @@ from edgekit.cli import main
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed: pip install -e '.[dev]'")
 
 
+LINTER = "zizmor==1.32.0"
+
+
 @pytest.fixture
 def action(repository: Path) -> Path:
     return repository / ".github" / "actions" / "edgekit"
@@ -118,6 +121,26 @@ def test_inputs_reach_the_script_as_environment_never_as_text(action):
     }
     assert given == set(document["inputs"])
     assert all(value.get("description") for value in document["inputs"].values())
+
+
+@pytest.fixture(scope="module")
+def zizmor(tmp_path_factory):
+    """A linter of workflows and actions, from its wheel."""
+    folder = tmp_path_factory.mktemp("zizmor")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), LINTER]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        pytest.skip(f"pip cannot install {LINTER}: {done.stderr.strip().splitlines()[-1:]}")
+    return folder / "bin" / "zizmor"
+
+
+def test_the_linter_of_workflows_finds_nothing(zizmor, action, repository, tmp_path):
+    """But that the example names versions instead of hashes, which an example may."""
+    (tmp_path / "zizmor.yml").write_text("rules:\n  unpinned-uses:\n    disable: true\n")
+    files = (action / "action.yml", repository / "docs" / "examples" / "on-device.yml")
+    command = [zizmor, "--offline", "--no-progress", "--config", tmp_path / "zizmor.yml", *files]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_variable_of_the_script_is_given(action):
