@@ -22,7 +22,11 @@ def steady(receipt: Receipt) -> dict[str, Any]:
     return document
 
 
-def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
+BEST = "operators in float32 (--min-sqnr, --min-agreement) or int16 activations (tflite-int16x8)"
+"""What helps where the best rung was taken already."""
+
+
+def diagnosis_document(diagnosis: Diagnosis, quality: str) -> dict[str, Any]:
     """A diagnosis as JSON; figures are rounded to what they are worth."""
 
     def row(layer: LayerError) -> dict[str, Any]:
@@ -32,7 +36,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
     return {
         "images": diagnosis.images,
         "culprit": row(culprit) if culprit else None,
-        "advice": diagnosis.advice,
+        "advice": BEST if quality == "best" else diagnosis.advice,
         "layers": [row(layer) for layer in diagnosis.layers],
     }
 
@@ -49,7 +53,7 @@ def quantization_document(run: Run, target: str) -> dict[str, Any] | None:
         "receipt": steady(receipt) if receipt else None,
         "evaluation": {"sha256": judged.sha256(), "names": list(judged.names)} if judged else None,
         "warnings": list(run.warnings),
-        "diagnosis": diagnosis_document(layers) if layers else None,
+        "diagnosis": diagnosis_document(layers, run.recipe.quality) if layers else None,
     }
 
 
