@@ -124,7 +124,7 @@ class NodeRunner:
     def __init__(self, node: ir.Node) -> None:
         given = {name_of(value): value for value in node.inputs if value is not None}
         self._outputs = [name_of(value) for value in node.outputs]
-        self._streams = [name for name, value in given.items() if not is_constant(value)]
+        self._streams = {name: first_axis(value) for name, value in given.items() if not is_constant(value)}
         self._constants = {
             name: constant_of(value)
             for name, value in given.items()
@@ -144,14 +144,22 @@ class NodeRunner:
     def __call__(self, values: Values) -> tuple[FloatArray, ...]:
         """The results, f32[n, ...] each, image by image."""
         constants = {name: values.get(name, own) for name, own in self._constants.items()}
-        streams = [values[name] for name in self._streams]
-        rows = [
-            self._session.run(
-                self._outputs, {**constants, **{n: s[i : i + 1] for n, s in zip(self._streams, streams, strict=True)}}
-            )
-            for i in range(len(streams[0]))
+        name, rows = next(iter(self._streams.items()))
+        results = [
+            self._session.run(self._outputs, {**constants, **self._image(values, index)})
+            for index in range(len(values[name]) // rows)
         ]
-        return tuple(np.concatenate(parts) for parts in zip(*rows, strict=True))
+        return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))
+
+    def _image(self, values: Values, index: int) -> Values:
+        """The streams of one image, whose first axis is 1, or its windows."""
+        return {name: values[name][index * rows : (index + 1) * rows] for name, rows in self._streams.items()}
+
+
+def first_axis(value: ir.Value) -> int:
+    """Rows of a value that belong to one image: 1, or as many as it has windows."""
+    assert value.shape is not None
+    return int(str(value.shape[0]))
 
 
 def round_trip(values: FloatArray, params: QParams) -> FloatArray:

@@ -36,4 +36,10 @@ SMALL = {
     "nasnet_mobile": Small(),
     "efficientnet_b0": Small(),
     "tf_efficientnet_b0": Small(),
+    "efficientnet_lite0": Small(),
+    "tf_mobilenetv3_small_minimal_100": Small(),
+    "swin_t": Small(),
 }
+
+TRANSPOSES = {"swin_t": 4 * 12 + 3}
+"""What windows cost, where they cost: four transpositions a block, one a patch merging."""

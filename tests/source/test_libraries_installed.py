@@ -118,13 +118,14 @@ THEIR_NAMES |= {f"efficientnet_lite{size}": f"timm/tf_efficientnet_lite{size}" f
 
 
 @pytest.mark.parametrize("name", UNPROVEN_BY_GOLDEN)
-def test_the_zoo_equals_the_library_in_float64(name, python, repository):
+def test_the_zoo_equals_the_library_in_float64(name, python, repository, tmp_path):
     spec = models.get(name)
     library, theirs = THEIR_NAMES.get(name, spec.reference).split("/")
     pixels = min(spec.input_shape[1], LARGEST_PIXELS)
     command = [str(python), "-W", "ignore", "-c", COMPARE, library, theirs, name, str(pixels)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(repository / "tests" / "models")}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
+    # Not in the checkout, whose folders would hide the installed package.
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=900)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 1e-6
 
