@@ -87,6 +87,7 @@ def test_a_mistyped_model_is_an_annotation_too(run):
     assert "::error title=edgekit export EK101::unknown model 'mobilenet_v9'" in said
 
 
+@pytest.mark.slow
 def test_a_slower_file_fails_against_the_baseline(run, tmp_path):
     code, said, _ = run(model="mobilenet_v3_small", **SHORT)
     assert code == 0, said

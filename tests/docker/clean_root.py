@@ -16,7 +16,9 @@ from pathlib import Path
 
 MINUTES = 60
 SOURCES = ("etc/apt/sources.list", "etc/apt/sources.list.d/debian.sources")
-FROM_HOST = (*SOURCES, "etc/pip.conf", "etc/resolv.conf", "etc/ssl/certs/ca-certificates.crt")
+CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+FROM_HOST = (*SOURCES, "etc/pip.conf", "etc/resolv.conf", CERTIFICATES)
+KEPT_CERTIFICATES = "host-certificates.crt"  # installing ca-certificates writes its own in the usual place
 NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--uts", "--ipc")
 
 
@@ -54,8 +56,9 @@ class Image:
 
 
 def package_settings() -> dict[str, str]:
-    """The host's settings of pip and proxies."""
-    return {key: value for key, value in os.environ.items() if re.fullmatch(r"(?i)(PIP|HTTPS?|NO)_.*", key)}
+    """The host's settings of pip and proxies, and its certificates."""
+    given = {key: value for key, value in os.environ.items() if re.fullmatch(r"(?i)(PIP|HTTPS?|NO)_.*", key)}
+    return {**given, "PIP_CERT": f"/{KEPT_CERTIFICATES}"}
 
 
 def local_indexes() -> list[str]:
@@ -82,6 +85,7 @@ def build(dockerfile: Path, context: Path, root: Path) -> Image:
         if source.is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, root / name)
+    shutil.copy(Path("/", CERTIFICATES), root / KEPT_CERTIFICATES)
     for config in Path("/etc/apt/apt.conf.d").glob("*artifact*"):
         shutil.copy(config, root / "etc/apt/apt.conf.d")
     for instruction, text in steps(dockerfile):
