@@ -107,7 +107,7 @@ def processor() -> tuple[str, list[str]]:
     lines = info.read_text().splitlines() if info.exists() else []
     fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     flags = fields.get("flags", "").split()
-    simd = [name for name in ("avx2", "avx512f", "avx512_vnni", "avx_vnni") if name in flags]
+    simd: list[str] = [name for name in ("avx2", "avx512f", "avx512_vnni", "avx_vnni") if name in flags]
     return fields.get("model name", platform.processor()), simd if simd[2:] else [*simd, "no VNNI"]
 
 
@@ -123,7 +123,7 @@ def main() -> None:
             known[name] = measure(models.get(name), options.images, Path(folder))
         measured = Measured(machine(), {key: known[key] for key in sorted(known)})
         record.write_text(json.dumps({"machine": measured.machine, "models": measured.models}, indent=1) + "\n")
-        (ROOT / "docs" / "zoo.md").write_text(zoo_markdown(measured))
+        (ROOT / "docs" / "zoo.md").write_text(zoo_markdown(measured, models.names()))
         console.print(name, f"{known[name]['cpu_s']} CPU s", "failed:", failed_targets(known[name]) or "none")
 
 

@@ -36,7 +36,7 @@ from edgekit.verify.outputs import GraphRunner
 DEVICE_TIMEOUT_S = 600
 """How long a device may take for the golden images; an emulated one is hundreds of times slower than this host."""
 
-DIAGNOSED_IMAGES = 4
+DIAGNOSED_IMAGES = 2
 """Images that float and integers are compared on layer by layer; each costs three runs of every node."""
 
 GOLDEN_IMAGES = 4  # kept in the bundle for `edgekit verify` and the app's own test: 2.4 MB at 224 pixels

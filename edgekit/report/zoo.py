@@ -1,6 +1,7 @@
 """What was measured of every zoo model: the record beside the models, and the table that is made of it."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -57,8 +58,8 @@ def load_measured() -> Measured:
     return Measured(document["machine"], document["models"])
 
 
-def zoo_markdown(measured: Measured) -> str:
-    """docs/zoo.md."""
+def zoo_markdown(measured: Measured, names: Iterable[str]) -> str:
+    """docs/zoo.md; `names` are all models, so that it says which were not measured."""
     rows = [_row(name, entry) for name, entry in sorted(measured.models.items())]
     lines = [HEADER.format(machine=measured.machine), _line(COLUMNS), "|" + "---|" * len(COLUMNS), *map(_line, rows)]
     reasons = [line for name, entry in sorted(measured.models.items()) for line in _undelegated(name, entry)]
@@ -68,6 +69,8 @@ def zoo_markdown(measured: Measured) -> str:
         "",
         *(reasons or ["Nothing: every file is one partition."]),
     ]
+    missing = sorted(set(names) - set(measured.models))
+    lines += ["", "## Not measured yet", "", ", ".join(missing) or "None: all models are in the table."]
     return "\n".join(lines) + "\n"
 
 
