@@ -11,6 +11,7 @@ RUN apt-get update \
         ca-certificates \
         cmake \
         g++ \
+        g++-aarch64-linux-gnu \
         gcc-aarch64-linux-gnu \
         git \
         junit4 \

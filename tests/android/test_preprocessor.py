@@ -62,14 +62,25 @@ def test_kotlin_gives_what_python_gives(cases, tmp_path):
     assert differing(command, cases, tmp_path) == []
 
 
+def compile_cpp(compiler, folder, *flags):
+    """The harness over the generated header, every warning an error."""
+    header = write(folder / "preprocessor.h", render("cpp/preprocessor.h", {}))
+    warnings = ("-Wall", "-Wextra", "-Wconversion", "-Wno-sign-conversion", "-pedantic", "-Werror")
+    source, binary = HARNESS / "harness.cpp", folder / "harness"
+    toolbox.run(compiler, "-std=c++17", *warnings, *flags, "-I", header.parent, source, "-o", binary)
+    return binary
+
+
 @pytest.mark.parametrize("flags", OPTIMISATION)
 def test_cpp_gives_what_python_gives(cases, tmp_path, flags):
     """However far the compiler goes: fused multiply-adds would change a last bit."""
-    header = write(tmp_path / "preprocessor.h", render("cpp/preprocessor.h", {}))
-    warnings = ("-Wall", "-Wextra", "-Wconversion", "-Wno-sign-conversion", "-pedantic", "-Werror")
-    compiler = toolbox.program("g++", "g++")
-    binary = tmp_path / "harness"
-    toolbox.run(
-        compiler, "-std=c++17", *warnings, *flags.split(), "-I", header.parent, HARNESS / "harness.cpp", "-o", binary
-    )
+    binary = compile_cpp(toolbox.program("g++", "g++"), tmp_path, *flags.split())
     assert differing((binary,), cases, tmp_path) == []
+
+
+def test_cpp_gives_the_same_on_arm(cases, tmp_path):
+    """Where every core fuses multiplication and addition, and gcc does so unasked."""
+    compiler = toolbox.program("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu")
+    emulator = toolbox.program("qemu-aarch64", "qemu-user")
+    binary = compile_cpp(compiler, tmp_path, "-O3", "-static")
+    assert differing((emulator, "-cpu", "cortex-a76", binary), cases, tmp_path) == []
