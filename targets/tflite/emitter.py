@@ -33,7 +33,7 @@ class Emitter:
         self._reshaped_by: dict[int, str] = {}
         self._requantized: dict[tuple[int, float, int], Tensor] = {}
         self._non_negative: set[int] = set()
-        self._keep: list[Tensor] = []  # tensors made here; ids stay unique only while they live
+        self._keep: list[Tensor] = []  # ids stay unique only while their tensors live
 
     def at(self, module: str, refusal: str = "") -> None:
         """The operators that follow come from `module`; `refusal` is why the delegate will not take them."""
@@ -50,6 +50,7 @@ class Emitter:
         index = self.writer.tensor(tensor.name, stored_shape(tensor.shape, perm), tensor.dtype, tensor.quant)
         self._layout[id(tensor)] = perm
         self._index[id(tensor), perm] = index
+        self._keep.append(tensor)
         return index
 
     def input(self, tensor: Tensor, perm: Perm | None = None) -> int:
