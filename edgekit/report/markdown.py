@@ -24,19 +24,26 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str
 
 
 def models_markdown(specs: Iterable[ModelSpec]) -> str:
-    """The zoo: one row per model."""
+    """The zoo: one row per family and paper; `edgekit models` has a row per model."""
+    families: dict[str, list[ModelSpec]] = {}
+    for spec in specs:
+        families.setdefault(spec.build.__module__, []).append(spec)
     rows = [
         (
-            f"`{spec.name}`",
-            "x".join(map(str, spec.input_shape[1:])),
-            f"{spec.params / 1e6:.2f} M",
-            f"{spec.macs / 1e6:,.0f} M",
-            ", ".join(weights.name for weights in spec.weights) or "FILE",
-            spec.paper,
+            ", ".join(f"`{spec.name}`" for spec in family),
+            _span([spec.params for spec in family]),
+            _span([spec.macs for spec in family]),
+            ", ".join(dict.fromkeys(spec.paper for spec in family)),
         )
-        for spec in specs
+        for family in families.values()
     ]
-    return markdown_table(("model", "input", "parameters", "MACs", "weights", "paper"), rows)
+    return markdown_table(("models", "parameters", "MACs", "paper"), rows)
+
+
+def _span(values: Sequence[int]) -> str:
+    """Smallest to largest, in millions."""
+    low, high = (f"{value / 1e6:,.{0 if value >= 1e9 else 1}f}" for value in (min(values), max(values)))
+    return f"{low} M" if low == high else f"{low} to {high} M"
 
 
 def targets_markdown(targets: Iterable[Target]) -> str:

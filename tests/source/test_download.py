@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from edgekit.errors import EdgekitError
 from edgekit.environment import cache_dir
+from edgekit.errors import EdgekitError
 from edgekit.source.download import CHUNK_BYTES, download
 
 BODY = bytes(range(256)) * 3000  # three chunks

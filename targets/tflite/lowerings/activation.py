@@ -59,7 +59,7 @@ def lower_hard_sigmoid(em: Emitter, node: Node) -> None:
 
 @lowering("Gelu", ("GELU",))
 def lower_gelu(em: Emitter, node: Node) -> None:
-    """In float even between integers: XNNPACK takes GELU in float only, and TFLite's int8 kernel would cut the graph."""
+    """In float even between integers: XNNPACK takes GELU in float only, TFLite's int8 kernel would cut the graph."""
     source = node.input(0)
     approximate = node.attrs.get("approximate", "none") == "tanh"
     em.write("GELU", [em.input(source)], node.output, em.layout(source), {"approximate": approximate})
