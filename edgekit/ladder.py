@@ -27,7 +27,7 @@ from edgekit.verify.parity import measure_agreement, measure_sqnr_db
 
 BATCH = 16
 RANKED_ON = 16  # calibration images that operators are ranked on: a graph per operator is run on them
-KEPT = (1, 2, 4, 8, 16)  # how many operators the rungs above the last one keep in float32
+KEPT = (1, 2, 4, 8, 16, 32)  # how many operators the rungs above the last one keep in float32
 
 
 @dataclass(frozen=True, slots=True)
