@@ -80,7 +80,6 @@ def test_every_rung_gives_a_valid_graph(quantizer, rung, scheme):
 
 def test_no_rung_breaks_a_hard_net(reached):
     assert min(reached.values()) > 30
-    assert reached["int8", "mse"] > reached["int8", "min-max"]
     assert reached["int16", "adaround"] > reached["int16", "mse"]
 
 
