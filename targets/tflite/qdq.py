@@ -100,7 +100,10 @@ def _integer_inputs(node: Node, producers: dict[int, Node]) -> list[Tensor | Non
     for index, tensor in enumerate(node.inputs):
         producer = producers.get(id(tensor)) if tensor is not None else None
         if producer is not None and producer.op == "DequantizeLinear":
-            found.append(producer.input(0))
+            stored = producer.input(0)
+            if stored.quant is not None and stored.quant.axis is not None:
+                return None  # no kernel reads activations with a scale per channel: the node after it says so
+            found.append(stored)
         elif (
             tensor is None
             or tensor.quant is not None
@@ -131,6 +134,8 @@ def _integer_output(tensor: Tensor, consumers: dict[int, list[Node]], results: s
     if not readers or id(tensor) in results or any(reader.op != "QuantizeLinear" for reader in readers):
         return None
     first = readers[0].output
+    if first.quant is not None and first.quant.axis is not None:
+        return None
     for reader in readers[1:]:
         if first.quant is None or reader.output.dtype != first.dtype or not first.quant.same_as(reader.output.quant):
             return None

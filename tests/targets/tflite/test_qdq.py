@@ -141,3 +141,26 @@ def test_two_readers_with_different_scales_keep_their_producer_in_float(tmp_path
     assert emitted.operators == {"DEQUANTIZE": 1, "QUANTIZE": 2, "RELU": 1}
     outputs = run_emitted(emitted, stored_inputs(emitted, net.feeds))
     assert all(distance <= 1 for _, distance in distances(emitted, outputs, inferred, net.feeds))
+
+
+def test_an_activation_with_a_scale_per_channel_is_refused_by_name(tmp_path):
+    # NNCF stores the operand of a depthwise convolution so by default (QuantizationParameters.per_channel).
+    model = quantized_by_onnxruntime(tmp_path, "int8", per_channel=True)
+    quantizer = next(n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] != "in0")
+    pair = [n for n in model.graph.node if n.input and n.input[0] in (quantizer.input[0], quantizer.output[0])]
+    channels = next(
+        int(info.type.tensor_type.shape.dim[1].dim_value)
+        for info in model.graph.value_info
+        if info.name == quantizer.input[0]
+    )
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    for old in quantizer.input[1:]:
+        wide = np.repeat(arrays[old].reshape(1), channels)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(wide, f"{old}_per_channel"))
+    for node in pair:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            node.input[1:] = [f"{name}_per_channel" for name in node.input[1:]]
+            node.attribute.append(onnx.helper.make_attribute("axis", 1))
+    with pytest.raises(EdgekitError, match="EK301") as raised:
+        emit_proto(model, "tflite-int8")
+    assert any("per-channel activations" in row[3] for row in raised.value.table.rows)
