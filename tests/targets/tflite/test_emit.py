@@ -233,7 +233,7 @@ def test_int16_is_reported_as_not_delegated_at_all() -> None:
 
 def grouped() -> onnx.ModelProto:
     net = Net()
-    return net.model(net.conv(net.input(1, 4, 6, 6), 4, 4, 3, group=2))
+    return net.model(net.conv(net.input(1, 64, 6, 6), 64, 64, 3, group=2))  # wide enough not to be dense
 
 
 def test_the_oldest_runtime_follows_from_the_operators_and_stands_in_the_file() -> None:
