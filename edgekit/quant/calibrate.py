@@ -105,8 +105,7 @@ class ValueObserver:
 
     def observe(self, feature_map: FloatArray) -> bool:
         """Take in the value for one image; False when an element is NaN or infinite."""
-        self._bounds.observe(feature_map)
-        if not np.isfinite(self._bounds.result()).all():  # type: ignore[arg-type]
+        if not self._bounds.observe(feature_map):
             return False
         if self._channel_axis is not None:
             self._mean.observe(feature_map, self._channel_axis)

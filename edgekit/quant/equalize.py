@@ -44,18 +44,20 @@ PASSES = frozenset({"Relu", "LeakyRelu", "MaxPool", "GlobalMaxPool", "AveragePoo
 FREE, SHARED = 0.75, 0.3
 
 
-def equalize(model: ir.Model, ranges: dict[str, Range]) -> bool:
-    """Equalize a float graph in place; False where no channel may change.
+def equalize(model: ir.Model, ranges: dict[str, Range]) -> float:
+    """Equalize a float graph in place.
 
     Args:
         ranges: what `calibrate` returned for this graph; it has to be calibrated again afterwards.
+
+    Returns:
+        The share of the observed channels that changed.
     """
     channels = follow_channels(model)
     factors = choose_factors(model, channels, ranges)
-    if not (factors != 1.0).any():
-        return False
+    seen = [channels.roots(name) for name in ranges if name in channels.ids]
     apply_factors(model, channels, factors)
-    return True
+    return float(np.mean(factors[np.concatenate(seen)] != 1.0)) if seen else 0.0
 
 
 @dataclass(slots=True)

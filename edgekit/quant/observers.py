@@ -95,20 +95,26 @@ class ChannelObserver:
     """Keeps the smallest and the largest element of each channel (axis 1)."""
 
     def __init__(self) -> None:
-        self._bounds: NDArray[np.float64] | None = None
+        self._low = self._high = np.empty(0, np.float32)
 
-    def observe(self, feature_map: NDArray[np.float32]) -> None:
-        """Take in one image's feature map, f32[1, C, ...]; a vector without channels is one channel."""
+    def observe(self, feature_map: NDArray[np.float32]) -> bool:
+        """Take in one image's feature map, f32[1, C, ...]; a vector without channels is one channel.
+
+        Returns:
+            Whether all elements so far were finite.
+        """
         channels = feature_map.shape[1] if feature_map.ndim > 1 else 1
         rows = feature_map.reshape(channels, -1)
         low, high = rows.min(axis=1), rows.max(axis=1)
-        if self._bounds is not None:
-            low, high = np.minimum(low, self._bounds[0]), np.maximum(high, self._bounds[1])
-        self._bounds = np.stack([low, high]).astype(np.float64)
+        if self._low.size:
+            np.minimum(low, self._low, out=low)
+            np.maximum(high, self._high, out=high)
+        self._low, self._high = low, high
+        return bool(np.isfinite(low).all() and np.isfinite(high).all())
 
     def result(self) -> NDArray[np.float64] | None:
         """f64[2, C], or None before the first image. A NaN stays."""
-        return self._bounds
+        return np.stack([self._low, self._high]).astype(np.float64) if self._low.size else None
 
 
 class MeanObserver:

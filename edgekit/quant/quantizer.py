@@ -34,6 +34,9 @@ Progress = Callable[[int], None]
 # Bytes that one feature map may take for all images of a walk: at most a few maps are alive, twice each.
 WALK_BYTES = 128 * 2**20
 MOST_WALKED = 64
+# Share of the observed channels that equalization must change: the graph is calibrated once more for it, which a
+# MobileNetV3, most of whose channels meet a HardSwish, would pay for in vain.
+LEAST_EQUALIZED = 0.15
 # Images on which a correction must prove itself: what it was fitted to always gains.
 COMPARED_ON = 24
 
@@ -138,12 +141,12 @@ class Quantizer:
         return self._plain
 
     def equalized(self) -> Calibrated:
-        """The graph with equalized channels and absorbed biases, calibrated again; the plain one where none may."""
+        """The graph with equalized channels and absorbed biases, calibrated again; the plain one where few change."""
         if self._equalized is None:
             plain, model = self.plain(), self.model.clone()
-            changed = absorb_bias(model, plain.ranges)
-            changed = equalize(model, plain.ranges) or changed
-            self._equalized = Calibrated(model, calibrate(model, self.batches(), self.progress)) if changed else plain
+            absorb_bias(model, plain.ranges)
+            pays = equalize(model, plain.ranges) >= LEAST_EQUALIZED
+            self._equalized = Calibrated(model, calibrate(model, self.batches(), self.progress)) if pays else plain
         return self._equalized
 
     def _better(self) -> Calibrated:
