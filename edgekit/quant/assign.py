@@ -10,7 +10,7 @@ from edgekit.quant.clipping import Criterion, clip_range
 from edgekit.quant.observers import Range
 from edgekit.quant.operators import data_inputs, is_constant
 from edgekit.quant.parameters import FIXED, ActivationType, QParams, choose_int8, choose_int16, round_scale
-from edgekit.quant.plan import Plan
+from edgekit.quant.plan import Plan, fused_name
 
 # Parts of a sum's scale that its operands' scales are made of; odd. 1 / (2 * 1023) of a step is five times the error.
 RATIO = 1023
@@ -69,13 +69,6 @@ def avoid_ties(model: ir.Model, plan: Plan, groups: dict[str, QParams]) -> None:
                 groups[group] = replace(own, scale=round_scale(float(parts) * out.scale / RATIO))
         settled.update(plan.group.get(str(value.name), "") for value in data_inputs(node))
         settled.add(plan.group.get(fused_name(node, plan), ""))
-
-
-def fused_name(node: ir.Node, plan: Plan) -> str:
-    """Name of the value that a node's result is stored as: behind the activation that is fused with it."""
-    result = node.outputs[0]
-    readers = [reader for reader, _ in result.uses()]
-    return str(result.name) if result.name in plan.group or not readers else str(readers[0].outputs[0].name)
 
 
 def choose(observed: Range, dtype: ActivationType, criterion: Criterion = "mse") -> QParams:

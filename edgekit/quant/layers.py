@@ -11,8 +11,8 @@ from edgekit.quant.bias_correction import correct_bias
 from edgekit.quant.observers import Range
 from edgekit.quant.operators import constant_of, is_constant
 from edgekit.quant.parameters import QParams
-from edgekit.quant.plan import Plan, name_of
-from edgekit.quant.weights import QuantizedWeight, quantize_bias, quantize_weight
+from edgekit.quant.plan import Plan, fused_name, name_of
+from edgekit.quant.weights import QuantizedWeight, bound_product, quantize_bias, quantize_weight
 
 FloatArray = NDArray[np.float32]
 
@@ -23,6 +23,7 @@ class ConstantLayer:
 
     Args:
         operand: name of the value it reads.
+        result: name of the value that it is stored as, behind the activation that is fused with it.
         axis: of the output channels in `weight`.
         groups: of a Conv; 1 elsewhere.
         window: (kernel, strides, pads, dilations) of a Conv; None for a matrix product.
@@ -30,6 +31,7 @@ class ConstantLayer:
 
     name: str
     operand: str
+    result: str
     weight: FloatArray
     bias: FloatArray | None
     axis: int
@@ -87,13 +89,13 @@ def spread(total: int, count: int) -> NDArray[np.int64]:
 def constant_layers(model: ir.Model, plan: Plan) -> list[ConstantLayer]:
     """Every quantized layer with constant weights, in graph order."""
     return [
-        read_layer(node, plan.rules[name_of(node)].channel_axis(node))
+        read_layer(node, fused_name(node, plan), plan.rules[name_of(node)].channel_axis(node))
         for node in model.graph
         if node.name in plan.rules and plan.rules[node.name].role == "linear" and is_constant(node.inputs[1])
     ]
 
 
-def read_layer(node: ir.Node, axis: int) -> ConstantLayer:
+def read_layer(node: ir.Node, result: str, axis: int) -> ConstantLayer:
     operand, weight = node.inputs[0], node.inputs[1]
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     assert operand is not None
@@ -114,6 +116,7 @@ def read_layer(node: ir.Node, axis: int) -> ConstantLayer:
     return ConstantLayer(
         name_of(node),
         name_of(operand),
+        result,
         values,
         None if bias is None else constant_of(bias),
         axis,
@@ -160,6 +163,9 @@ def store_layers(
         weight = (rounded or {}).get(layer.name) or quantize_weight(
             layer.weight, layer.axis, params[layer.operand].scale, layer.bias
         )
+        result = params.get(layer.result)
+        if result is not None and result.dtype == "int8":
+            weight = bound_product(weight, params[layer.operand].scale, result.scale)
         seen = ranges.get(layer.operand)
         bias = layer.bias
         if correct and bias is not None and seen is not None and seen.channel_mean is not None:

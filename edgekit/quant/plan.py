@@ -168,3 +168,10 @@ def find_sources(nodes: Nodes, values: tuple[str, ...], groups: Groups) -> dict[
                 if is_constant(value) or groups.find(name_of(value)) != groups.find(name_of(node.outputs[0])):
                     sources[groups.find(name_of(node.outputs[0]))][name_of(value)] = None
     return {group: tuple(members) for group, members in sources.items()}
+
+
+def fused_name(node: ir.Node, plan: Plan) -> str:
+    """Name of the value that a node's result is stored as: behind the activation that is fused with it."""
+    result = node.outputs[0]
+    readers = [reader for reader, _ in result.uses()]
+    return str(result.name) if result.name in plan.group or not readers else str(readers[0].outputs[0].name)

@@ -15,6 +15,8 @@ from edgekit.quant.parameters import MIN_SCALE
 LARGEST_STORED = 127
 # Half of int32: the accumulator adds the products to the bias.
 LARGEST_BIAS = 2.0**30
+# Of the output that one step of the input times one of the weight may be worth; XNNPACK's bound is 256.
+MOST_STEPS = 255.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,20 @@ def weight_scale(
     # A dead channel stores zeros at any scale; one from the other channels keeps the ratios of the kernels sane.
     scale = np.where(scale > 0, scale, max(float(scale.max()), MIN_SCALE))
     return np.maximum(scale, MIN_SCALE**2).astype(np.float32)
+
+
+def bound_product(weight: QuantizedWeight, input_scale: float, output_scale: float) -> QuantizedWeight:
+    """Weights whose smallest product, input_scale * scale[c], is below MOST_STEPS steps of the output.
+
+    XNNPACK refuses a larger one, and with it the whole file. In such a channel any product saturates the output, and
+    does so with the smaller scale too. Only weights far from any training have one.
+    """
+    most = np.float32(MOST_STEPS * output_scale / input_scale)
+    if not (weight.scale > most).any():
+        return weight
+    scale = np.minimum(weight.scale, most)
+    steps = np.rint(weight.dequantize() / along(scale, weight.axis, weight.stored.ndim))
+    return QuantizedWeight(np.clip(steps, -LARGEST_STORED, LARGEST_STORED).astype(np.int8), scale, weight.axis)
 
 
 def quantize_bias(bias: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.int32]:

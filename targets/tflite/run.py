@@ -38,8 +38,9 @@ def load_interpreter(model: Path | bytes, threads: int = 1, **options: Any) -> A
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         where = "model in memory" if isinstance(model, bytes) else str(model)
-        reason = str(error).strip().splitlines()[0]
-        raise EdgekitError("EK703", what=f"TFLite refused it: {reason}", where=where, fix="check the file") from error
+        reason = str(error).strip().splitlines()[0].replace("Node number", "; node number")
+        fix = "convert the file again; if edgekit wrote it, that is a bug: report it with the model"
+        raise EdgekitError("EK703", what=f"TFLite refused it: {reason}", where=where, fix=fix) from error
     return interpreter
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.quant.bias_correction import correct_bias
-from edgekit.quant.weights import LARGEST_BIAS, along, quantize_bias, quantize_weight
+from edgekit.quant.weights import LARGEST_BIAS, MOST_STEPS, along, bound_product, quantize_bias, quantize_weight
 
 few = settings(derandomize=True, deadline=None, max_examples=60)
 shapes = st.sampled_from([((3, 2, 3, 3), 0), ((4, 1, 3, 3), 0), ((5, 4), 0), ((4, 5), 1)])
@@ -58,6 +58,16 @@ def test_a_bias_always_fits_and_is_within_half_a_step(bias, input_scale, size):
 
 def test_a_bias_beyond_int32_saturates():
     assert list(quantize_bias(np.array([1e20, -1e20], np.float32), np.ones(2, np.float32))) == [2**31 - 1, 1 - 2**31]
+
+
+def test_a_channel_whose_products_all_saturate_gets_the_largest_scale_that_xnnpack_takes():
+    weight = quantize_weight(np.array([[1e6, -1e6, 0.0], [0.5, 1.0, -1.0]], np.float32), 0)
+    bounded = bound_product(weight, input_scale=0.1, output_scale=0.01)
+    assert bounded.scale[0] == np.float32(MOST_STEPS * 0.01 / 0.1)
+    assert list(bounded.stored[0]) == [127, -127, 0]
+    assert bounded.scale[1] == weight.scale[1]
+    assert np.array_equal(bounded.stored[1], weight.stored[1])
+    assert bound_product(weight, input_scale=0.1, output_scale=1e4) is weight
 
 
 def layer(weight, x, groups):

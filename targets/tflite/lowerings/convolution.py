@@ -15,6 +15,7 @@ from edgekit.targets.tflite.rules import INTEGERS, lowering
 
 NHWC = channels_last(4)
 
+MOST_STEPS = 256.0
 TILE = 8
 """Channels that the matrix kernels of AVX2 and of ARM compute together."""
 
@@ -27,14 +28,20 @@ def legal_conv(node: Node) -> str | None:
         return "weights and bias must be constants"
     if node.attrs.get("auto_pad", "NOTSET") != "NOTSET":
         return "auto_pad is not resolved to pads"
-    return reject_asymmetric(weights)
+    return reject_weights(node, weights)
 
 
-def reject_asymmetric(weights: Tensor) -> str | None:
-    """Integer kernels assume zero point 0 in the weights."""
-    if weights.quant is not None and np.any(weights.quant.zero_point):
+def reject_weights(node: Node, weights: Tensor) -> str | None:
+    """Integer kernels assume zero point 0 in the weights; a product that XNNPACK refuses costs the whole file."""
+    if weights.quant is None:
+        return None
+    if np.any(weights.quant.zero_point):
         return "weights are quantized asymmetrically; TFLite wants zero point 0"
-    return None
+    source, result = node.input(0).quant, node.output.quant
+    if source is None or result is None or node.output.dtype != "int8":
+        return None
+    steps = float(source.scale[0] * weights.quant.scale.max() / result.scale[0])
+    return None if steps < MOST_STEPS else f"input * weight scale is {steps:.3g} output scales; XNNPACK takes < 256"
 
 
 def bias_constant(em: Emitter, bias: Tensor | None, source: Tensor, weights: Tensor, channels: int) -> int:

@@ -8,7 +8,7 @@ from edgekit.targets.tflite.emitter import Emitter, fused_activation
 from edgekit.targets.tflite.graph import Node, Tensor
 from edgekit.targets.tflite.layout import Perm, identity
 from edgekit.targets.tflite.lowerings._window import VALID
-from edgekit.targets.tflite.lowerings.convolution import bias_constant, reject_asymmetric, stored_weights
+from edgekit.targets.tflite.lowerings.convolution import bias_constant, reject_weights, stored_weights
 from edgekit.targets.tflite.rules import INTEGERS, lowering
 
 
@@ -18,7 +18,7 @@ def legal_gemm(node: Node) -> str | None:
         return "weights and bias must be constants"
     if node.attrs.get("transA", 0) or node.attrs.get("alpha", 1.0) != 1.0 or node.attrs.get("beta", 1.0) != 1.0:
         return "transA, alpha and beta are not supported"
-    return reject_asymmetric(weights)
+    return reject_weights(node, weights)
 
 
 @lowering("Gemm", ("FULLY_CONNECTED", "CONV_2D"), integer=INTEGERS, legal=legal_gemm)
@@ -89,7 +89,7 @@ def legal_matmul(node: Node) -> str | None:
     if a.data is not None:
         return "a constant first factor has no rule; transpose the product"
     if b.data is not None and len(b.shape) == 2:
-        return reject_asymmetric(b)
+        return reject_weights(node, b)
     if len(a.shape) < 2 or len(b.shape) < 2:
         return "vectors have no BATCH_MATMUL"
     return None

@@ -164,3 +164,14 @@ def test_an_activation_with_a_scale_per_channel_is_refused_by_name(tmp_path):
     with pytest.raises(EdgekitError, match="EK301") as raised:
         emit_proto(model, "tflite-int8")
     assert any("per-channel activations" in row[3] for row in raised.value.table.rows)
+
+
+def test_a_product_that_xnnpack_refuses_is_named() -> None:
+    net = Net()
+    weight = net.constant(np.array([1e6, 1.0, 1.0, 1.0], np.float32).reshape(4, 1, 1, 1))
+    kept = net.op("Conv", net.input(1, 4, 5, 5), weight, group=4)
+    model = net.model(net.op("Clip", kept, net.constant(np.float32(-1)), net.constant(np.float32(1))))
+    with pytest.raises(EdgekitError, match="EK301") as raised:
+        emit_proto(to_qdq(model, net.feeds, "int8"), "tflite-int8")
+    assert raised.value.table is not None
+    assert any("XNNPACK takes < 256" in row[3] for row in raised.value.table.rows)
