@@ -106,7 +106,8 @@ class Bench:
 
     def methods(self, wanted: str | None, scheme: QuantScheme) -> Iterator[tuple[str, Method]]:
         """The rungs, then the last one with more and more operators in float32."""
-        for name, method in RUNGS.items():
+        rungs = RUNGS[scheme.activation]  # type: ignore[index]
+        for name, method in rungs.items():
             if wanted in (None, name):
                 yield name, method
         if wanted in (None, "mixed"):
@@ -115,10 +116,9 @@ class Bench:
             def run(graph: ir.Model) -> FloatArray:
                 return GraphRunner(graph)(images)
 
-            last = RUNGS["corrected"]
-            ranked = rank(self.quantizer, last, scheme, run, run(self.quantizer.model))
+            ranked = rank(self.quantizer, method, scheme, run, run(self.quantizer.model))
             for count in KEPT:
-                yield f"mixed {count}", keeping(last, tuple(one.node for one in ranked[:count]))
+                yield f"mixed {count}", keeping(method, tuple(one.node for one in ranked[:count]))
 
     def measure(self, graph: ir.Model, scheme: QuantScheme) -> FloatArray:
         if scheme.activation == "int16":
@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=list(CASES), help=", ".join(CASES))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--scheme", choices=SCHEMES, action="append")
-    parser.add_argument("--rung", help="only this one: " + ", ".join([*RUNGS, "mixed"]))
+    parser.add_argument("--rung", help="only this one: " + ", ".join([*RUNGS["int8"], "mixed"]))
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--limit", type=int, help="so many images before calibration images are left out")
     parser.add_argument("--tflite", action="store_true")

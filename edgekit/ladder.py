@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgekit.artifact import EmitOptions, FloatArray
 from edgekit.errors import EdgekitError, Table
 from edgekit.quant.method import QUALITY, RUNGS, Method, keeping
+from edgekit.quant.parameters import ActivationType
 from edgekit.quant.quantizer import Quantized, Quantizer
 from edgekit.quant.sensitivity import Sensitivity, rank
 from edgekit.recipe import Recipe
@@ -132,12 +133,12 @@ class Ladder:
         """
         demand = demand_of(self.recipe)
         if not demand or self.judge is None:
-            method = RUNGS[QUALITY[self.recipe.quality]]
+            rung = QUALITY[self._dtype][self.recipe.quality]
             started_s = time.process_time()
-            found = self.quantizer.quantize(method, self.target.scheme)
+            found = self.quantizer.quantize(RUNGS[self._dtype][rung], self.target.scheme)
             if self.judge is None:
                 return found, None
-            self._try(QUALITY[self.recipe.quality], found, started_s, ())
+            self._try(rung, found, started_s, ())
             return found, self._receipt("none")
         for rung, method, kept in self._rungs():
             started_s = time.process_time()
@@ -146,13 +147,19 @@ class Ladder:
                 return found, self._receipt(demand)
         raise missed(self._receipt(demand))
 
+    @property
+    def _dtype(self) -> ActivationType:
+        activation = self.target.scheme.activation
+        assert activation != "float32"
+        return activation
+
     def _receipt(self, demand: str) -> Receipt:
         assert self.judge is not None
         return Receipt(self.target.name, demand, self.judge.description, tuple(self.tried))
 
     def _rungs(self) -> Iterator[tuple[str, Method, tuple[Sensitivity, ...]]]:
         """The rungs, then the last one with more and more operators in float32."""
-        for rung, method in RUNGS.items():
+        for rung, method in RUNGS[self._dtype].items():
             yield rung, method, ()
         ranked = self._ranked(method)
         for count in KEPT:

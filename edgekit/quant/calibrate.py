@@ -20,7 +20,7 @@ from onnxruntime import InferenceSession
 
 from edgekit.errors import EdgekitError, Table
 from edgekit.quant.observers import ChannelObserver, HistogramObserver, MeanObserver, Range
-from edgekit.quant.plan import make_plan, name_of
+from edgekit.quant.plan import make_plan, name_of, values_of
 from edgekit.session import open_graph
 
 FloatArray = NDArray[np.float32]
@@ -49,8 +49,8 @@ def calibrate(model: ir.Model, batches: Iterable[FloatArray], progress: Progress
         EdgekitError: EK401 for no images, or for a NaN or infinite value, naming the value and its module.
     """
     check_constants(model)
-    plan = make_plan(model)
-    ranged = [name for name in plan.observed if find_value(model, name).const_value is None]
+    plan, values = make_plan(model), values_of(model)
+    ranged = [name for name in plan.observed if values[name].const_value is None]
     observers = {
         name: ValueObserver(name in ranged, plan.averaged.get(name))
         for name in dict.fromkeys([*ranged, *plan.averaged])
@@ -144,19 +144,9 @@ def choose_stride(elements: int) -> int:
 def observing_session(model: ir.Model, names: list[str]) -> InferenceSession:
     """A float session that returns the named values, in that order."""
     observed = model.clone()
-    values = {value.name: value for value in all_values(observed)}
+    values = values_of(observed)
     observed.graph.outputs[:] = [values[name] for name in names]
     return open_graph(observed, "the graph to calibrate")
-
-
-def all_values(model: ir.Model) -> list[ir.Value]:
-    """Graph inputs and the results of all nodes."""
-    return [*model.graph.inputs, *(value for node in model.graph for value in node.outputs)]
-
-
-def find_value(model: ir.Model, name: str) -> ir.Value:
-    initializer = model.graph.initializers.get(name)
-    return initializer or next(value for value in all_values(model) if value.name == name)
 
 
 def check_constants(model: ir.Model) -> None:
@@ -175,9 +165,9 @@ def check_constants(model: ir.Model) -> None:
 
 def not_finite(model: ir.Model, names: list[str], what: str) -> EdgekitError:
     """EK401 with one row per value."""
-    rows = []
+    rows, values = [], values_of(model)
     for name in names:
-        value = find_value(model, name)
+        value = values[name]
         node = value.producer() or next(reader for reader, _ in value.uses())
         rows.append((name, node.op_type, node.metadata_props.get("edgekit.module", name_of(node))))
     return EdgekitError(

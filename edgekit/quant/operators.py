@@ -135,6 +135,16 @@ FUSES_ACTIVATION = frozenset({"Conv", "Gemm", "MatMul", "Add", "Sub", "Mul"})
 ACTIVATIONS = frozenset({"Relu", "Clip"})
 
 
+def activation_bounds(node: ir.Node) -> tuple[float, float]:
+    """What a Relu or a Clip with constant bounds lets through; (-inf, inf) for any other node."""
+    if node.op_type == "Relu":
+        return 0.0, np.inf
+    if node.op_type != "Clip" or not all(value is None or is_constant(value) for value in node.inputs[1:]):
+        return -np.inf, np.inf
+    low, high = (None if value is None else float(constant_of(value)) for value in (*node.inputs[1:], None, None)[:2])
+    return -np.inf if low is None else low, np.inf if high is None else high
+
+
 def data_inputs(node: ir.Node) -> list[ir.Value]:
     """The inputs of a node with a rule that are feature maps or constant operands: not weights, indices or shapes."""
     rule = RULES[node.op_type]

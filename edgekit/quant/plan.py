@@ -103,6 +103,13 @@ def name_of(item: ir.Node | ir.Value) -> str:
     return item.name
 
 
+def values_of(model: ir.Model) -> dict[str, ir.Value]:
+    """Every value by its name: graph inputs, constants and results."""
+    graph = model.graph
+    results = (value for node in graph for value in node.outputs)
+    return {name_of(value): value for value in (*graph.initializers.values(), *graph.inputs, *results)}
+
+
 def fuses_with_next(node: ir.Node, rules: dict[str, QuantRule]) -> bool:
     """Whether the only reader of the node's result is a quantized Relu or Clip."""
     if node.op_type not in FUSES_ACTIVATION or node.outputs[0].is_graph_output():

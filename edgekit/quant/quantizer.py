@@ -16,6 +16,7 @@ from edgekit.quant.bias_correction import mean_error
 from edgekit.quant.calibrate import calibrate
 from edgekit.quant.clipping import Criterion
 from edgekit.quant.equalize import equalize
+from edgekit.quant.expand import expand, tighten
 from edgekit.quant.layers import StoredLayer, constant_layers, store_layers
 from edgekit.quant.method import Method
 from edgekit.quant.observers import Range
@@ -105,6 +106,7 @@ class Quantizer:
     rounding_s: float = 600.0
     _plain: Calibrated | None = field(default=None, repr=False)
     _equalized: Calibrated | None = field(default=None, repr=False)
+    _expanded: Calibrated | None = field(default=None, repr=False)
     _chosen: Calibrated | None = field(default=None, repr=False)
 
     def quantize(self, method: Method, scheme: QuantScheme) -> Quantized:
@@ -114,7 +116,7 @@ class Quantizer:
             EdgekitError: EK401 for no images, or a NaN or infinite value.
         """
         assert scheme.activation != "float32"
-        base = self._better() if method.equalize and scheme.activation == "int8" else self.plain()
+        base = self._base(method, scheme.activation)
         plan = make_plan(base.model, method.keep_float)
         params = assign(base.model, plan, base.ranges, scheme.activation, method.criterion)
         layers = constant_layers(base.model, plan)
@@ -122,6 +124,11 @@ class Quantizer:
         stored = store_layers(layers, params, base.ranges, rounded, correct=method.bias != "none")
         found = Quantized(base.model, plan, params, stored, base.ranges, scheme.activation)
         return self._correct(found) if method.bias == "empirical" else found
+
+    def _base(self, method: Method, dtype: ActivationType) -> Calibrated:
+        if method.expand:
+            return self.expanded()
+        return self._better() if method.equalize and dtype == "int8" else self.plain()
 
     def _rounded(self, base: Calibrated, dtype: ActivationType, criterion: Criterion) -> dict[str, QuantizedWeight]:
         """AdaRound of every layer, also of those that one method keeps in float: the next one may not."""
@@ -148,6 +155,16 @@ class Quantizer:
             pays = equalize(model, plain.ranges) >= LEAST_EQUALIZED
             self._equalized = Calibrated(model, calibrate(model, self.batches(), self.progress)) if pays else plain
         return self._equalized
+
+    def expanded(self) -> Calibrated:
+        """The graph with every layer's weights in two parts, calibrated again."""
+        if self._expanded is None:
+            model = self.model.clone()
+            additions = expand(model, constant_layers(model, make_plan(model)))
+            ranges = calibrate(model, self.batches(), self.progress)
+            tighten(additions, ranges)
+            self._expanded = Calibrated(model, ranges)
+        return self._expanded
 
     def _better(self) -> Calibrated:
         """The equalized graph where it keeps more, which is measured: EfficientNet-Lite0 has it in its training.

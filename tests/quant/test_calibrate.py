@@ -7,9 +7,10 @@ import pytest
 
 from edgekit.errors import EdgekitError
 from edgekit.quant import Range, calibrate
-from edgekit.quant.assign import choose, merge
+from edgekit.quant.assign import HEADROOM, choose, merge
 from edgekit.quant.calibrate import SAMPLES_PER_MAP, ValueObserver, choose_stride
 from edgekit.quant.parameters import choose_int8
+from edgekit.quant.plan import values_of
 
 WEIGHT, BIAS = np.random.default_rng(0).normal(0, 0.5, (4, 4, 3, 3)), np.zeros(4)
 NET = "a = Conv(x, w, b) r = Relu(a) t = Tanh(r) y = Mul(r, t)"
@@ -137,11 +138,18 @@ def test_a_stride_leaves_few_enough_elements_of_every_column(elements):
 def test_a_constant_among_shared_operands_counts_with_its_own_bounds(graph, images):
     model = graph("y = Concat<axis=1>(x, k)", k=np.full((1, 1, 6, 6), 50.0))
     ranges = calibrate(model, [images])
-    assert merge(model, ranges, ("x", "k")).max == 50.0
-    assert merge(model, ranges, ("x", "k")).min == ranges["x"].min
+    merged = merge([values_of(model)[name] for name in ("x", "k")], ranges)
+    assert (merged.min, merged.max) == (ranges["x"].min, 50.0)
 
 
-def test_int16_covers_everything_and_int8_what_loses_least(images):
-    seen = Range(-1.0, 3.0)
-    assert choose(seen, "int16").span[1] == pytest.approx(3.0)
-    assert choose(seen, "int8") == choose_int8(-1.0, 3.0)
+def test_int16_has_headroom_and_int8_what_loses_least(graph):
+    values = values_of(graph("y = Relu(x)"))
+    seen = {"x": Range(-1.0, 3.0)}
+    assert choose([values["x"]], seen, "int16").span[1] == pytest.approx(HEADROOM * 3.0)
+    assert choose([values["x"]], seen, "int8") == choose_int8(-1.0, 3.0)
+
+
+def test_headroom_ends_at_the_bound_of_a_clip(graph):
+    values = values_of(graph("y = Clip(x, low, high)", low=np.float32(0), high=np.float32(6)))
+    assert choose([values["y"]], {"y": Range(0.0, 2.0)}, "int16").span[1] == pytest.approx(6.0)
+    assert choose([values["y"]], {"y": Range(0.0, 1.0)}, "int16").span[1] == pytest.approx(4.0)
