@@ -30,7 +30,7 @@ from edgekit.ladder import KEPT, RANKED_ON, without
 from edgekit.passes import prepare_integer, simplify
 from edgekit.quant.method import RUNGS, Method, keeping
 from edgekit.quant.quantizer import Quantizer
-from edgekit.quant.sensitivity import rank
+from edgekit.quant.sensitivity import nodes_of, rank
 from edgekit.recipe import Recipe, make_recipe
 from edgekit.registry import QuantScheme, targets
 from edgekit.source import resolve
@@ -118,7 +118,7 @@ class Bench:
 
             ranked = rank(self.quantizer, method, scheme, run, run(self.quantizer.model))
             for count in KEPT:
-                yield f"mixed {count}", keeping(method, tuple(one.node for one in ranked[:count]))
+                yield f"mixed {count}", keeping(method, nodes_of(ranked[:count]))
 
     def measure(self, graph: ir.Model, scheme: QuantScheme) -> FloatArray:
         if scheme.activation == "int16":

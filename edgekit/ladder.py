@@ -19,7 +19,7 @@ from edgekit.errors import EdgekitError, Table
 from edgekit.quant.method import QUALITY, RUNGS, Method, keeping
 from edgekit.quant.parameters import ActivationType
 from edgekit.quant.quantizer import Quantized, Quantizer
-from edgekit.quant.sensitivity import Sensitivity, rank
+from edgekit.quant.sensitivity import Sensitivity, nodes_of, rank
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess, Target
 from edgekit.source.images import ImageFolder
@@ -27,8 +27,8 @@ from edgekit.verify.outputs import GraphRunner
 from edgekit.verify.parity import measure_agreement, measure_sqnr_db
 
 BATCH = 16
-RANKED_ON = 16  # calibration images that operators are ranked on: a graph per operator is run on them
-KEPT = (1, 2, 4, 8, 16, 32)  # how many operators the rungs above the last one keep in float32
+RANKED_ON = 16  # calibration images that values are ranked on: a graph per value is run on them
+KEPT = (1, 2, 4, 8, 16, 32)  # how many values the rungs above the last one keep in float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Tried:
         agreement: share (0..1) of images with the float graph's class.
         p50_ms: median of the file's runs on this host, one image each.
         cpu_s: what it took to make and to measure.
-        kept: operators that stay in float32.
+        kept: values that stay in float32, with the operators around them.
     """
 
     rung: str
@@ -164,7 +164,7 @@ class Ladder:
         ranked = self._ranked(method)
         for count in KEPT:
             kept = tuple(ranked[:count])
-            yield f"mixed {len(kept)}", keeping(method, tuple(one.node for one in kept)), kept
+            yield f"mixed {len(kept)}", keeping(method, nodes_of(kept)), kept
             if count >= len(ranked):
                 return
 

@@ -67,13 +67,15 @@ def make_plan(model: ir.Model, keep_float: Collection[str] = ()) -> Plan:
         keep_float: names of nodes that stay in float32; an activation fused behind one of them stays with it.
 
     A node is quantized when its operator has a rule that accepts it. Its operands and results are then values with
-    parameters, except the result of a linear or arithmetic node whose only reader is a Relu or Clip.
+    parameters, except the result of a linear or arithmetic node whose only reader is a Relu or Clip. A graph input that
+    a node of `keep_float` reads is a value all the same: what an app feeds does not depend on the accuracy asked for.
     """
     left = {*keep_float, *fused_behind(model, keep_float), *float_islands(model)}
     rules = {n: rule for node in model.graph if (n := name_of(node)) not in left and (rule := find_rule(node))}
     nodes = [(node, rules[name_of(node)]) for node in model.graph if node.name in rules]
     fused = {name_of(node.outputs[0]) for node, _ in nodes if fuses_with_next(node, rules)}
-    values: dict[str, None] = {}
+    fed = [value for value in model.graph.inputs if any(reader.name in keep_float for reader, _ in value.uses())]
+    values: dict[str, None] = {name_of(value): None for value in fed if nodes}
     for node, rule in nodes:
         results = () if rule.role == "reads" else node.outputs
         for value in (*(v for v in data_inputs(node) if not is_constant(v)), *results):

@@ -41,11 +41,13 @@ NETS = {
 
 @pytest.fixture
 def net(graph):
+    RNG.bit_generator.state = np.random.default_rng(1).bit_generator.state  # whatever ran before
+
     def make(kind):
         body, constants = NETS[kind]
         given = {"w": SPREAD * weight(), "v": weight(), "b": BIAS, **constants}
         for name in list(given):
-            if f"{name})" not in body and f"{name}," not in body:
+            if f" {name})" not in body and f" {name}," not in body:
                 del given[name]
         # Layers own their constants in a canonical graph: each reader of b gets a copy.
         for index in range(body.count(", b)")):
@@ -82,11 +84,14 @@ def test_channels_come_closer_to_each_other(net, kind, images):
 
 @pytest.mark.parametrize("kind", NETS)
 def test_int8_gains_from_it(net, kind, images, evaluate, quantized):
-    model = net(kind)
-    changed = model.clone()
-    equalize(changed, calibrate(model, [images]))
-    expected = evaluate(model, images)
-    before, after = (np.square(evaluate(quantized(m), images) - expected).sum() for m in (model, changed))
+    lost = []
+    for _ in range(8):  # one network may lose by luck
+        model = net(kind)
+        changed = model.clone()
+        equalize(changed, calibrate(model, [images]))
+        expected = evaluate(model, images)
+        lost.append([np.square(evaluate(quantized(m), images) - expected).mean() for m in (model, changed)])
+    before, after = np.mean(lost, axis=0)
     assert after < before
 
 
