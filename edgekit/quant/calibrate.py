@@ -57,15 +57,18 @@ def calibrate(model: ir.Model, batches: Iterable[FloatArray], progress: Progress
     }
     images = 0
     for maps in stream_maps(observing_session(model, list(observers)), batches):
-        for (name, observer), feature_map in zip(observers.items(), maps, strict=True):
-            if not observer.observe(feature_map):
-                raise not_finite(model, [name], "activations")
+        for observer, feature_map in zip(observers.values(), maps, strict=True):
+            observer.observe(feature_map)
         images += 1
         if progress is not None:
             progress(images)
     if not images:
         raise EdgekitError("EK401", what="no calibration images", where="--calibration", fix="give a folder of images")
-    return {name: observer.result() for name, observer in observers.items()}
+    ranges = {name: observer.result() for name, observer in observers.items()}
+    bad = [name for name, seen in ranges.items() if not np.isfinite([seen.min, seen.max]).all()]
+    if bad:
+        raise not_finite(model, bad, "activations")
+    return ranges
 
 
 def stream_maps(session: InferenceSession, batches: Iterable[FloatArray]) -> Iterator[list[FloatArray]]:
@@ -103,10 +106,9 @@ class ValueObserver:
         self._bounds, self._histogram, self._mean = ChannelObserver(), HistogramObserver(), MeanObserver()
         self._pending: list[FloatArray] = []
 
-    def observe(self, feature_map: FloatArray) -> bool:
-        """Take in the value for one image; False when an element is NaN or infinite."""
-        if not self._bounds.observe(feature_map):
-            return False
+    def observe(self, feature_map: FloatArray) -> None:
+        """Take in the value for one image."""
+        self._bounds.observe(feature_map)
         if self._channel_axis is not None:
             self._mean.observe(feature_map, self._channel_axis)
         if self._counts:
@@ -114,7 +116,6 @@ class ValueObserver:
             self._pending.append(flat[:: choose_stride(flat.size)].copy())
         if len(self._pending) == CHUNK:
             self._count()
-        return True
 
     def _count(self) -> None:
         if self._pending:

@@ -36,6 +36,9 @@ FIXED = 0
 PASSES = frozenset({"Relu", "LeakyRelu", "MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool"})
 """One operand, each channel on its own, f(s x) = s f(x) for s > 0."""
 
+GATES = frozenset({"Clip", "Sigmoid", "HardSigmoid"})
+"""What a product multiplies by, without a factor: the result has that of the other operand."""
+
 
 # How far a channel is brought to the size of the largest: s = size^strength. In full it loses accuracy again, because
 # what was not observed saturates. Where a dense layer reads the channel, its column of weights is stored with the scale
@@ -123,6 +126,10 @@ def _outgoing(node: ir.Node, value: ir.Value, channels: Channels) -> Ids:
     if node.op_type == "Add" and len(operands) == 2 and all(len(channels.ids[o]) == width for o in operands):
         channels.join(channels.ids[operands[0]], channels.ids[operands[1]])
         return channels.ids[operands[0]]
+    gate = gate_of(node)
+    if gate is not None:
+        channels.fix(operands[gate])
+        return channels.ids[operands[1 - gate]]
     if node.op_type == "Concat" and node.attributes.get_int("axis", 0) == 1 and len(operands) == len(node.inputs):
         return np.concatenate([channels.ids[o] for o in operands])
     if node.op_type in ("Flatten", "Reshape") and _flattens(node, value):
@@ -163,6 +170,20 @@ def clip_bound(node: ir.Node) -> float | None:
         return None
     low, high = (None if v is None or v.const_value is None else float(v.const_value.numpy()) for v in node.inputs[1:])
     return high if low == 0.0 and high is not None and high > 0 else None
+
+
+def gate_of(node: ir.Node) -> int | None:
+    """Index of the operand of a product that is a gate for each channel of the other one; None for any other node."""
+    if node.op_type != "Mul" or any(map(is_constant, node.inputs)):
+        return None
+    gates = [index for index in (0, 1) if (of := _producer(node, index)) is not None and of.op_type in GATES]
+    widths = {_width(value) for value in node.inputs if value is not None}
+    return gates[-1] if gates and len(widths) == 1 else None
+
+
+def _producer(node: ir.Node, index: int) -> ir.Node | None:
+    value = node.inputs[index]
+    return None if value is None else value.producer()
 
 
 def _pads_with_zero(node: ir.Node) -> bool:

@@ -12,14 +12,13 @@ Source: Yvinec et al. 2022, REx, arXiv:2203.14645.
 from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from edgekit.quant.layers import ConstantLayer
 from edgekit.quant.observers import Range
 from edgekit.quant.operators import ACTIVATIONS, activation_bounds
 from edgekit.quant.plan import name_of
+from edgekit.quant.rewrite import add_constant, replace_node
 from edgekit.quant.weights import quantize_weight
 
 
@@ -51,41 +50,19 @@ def tighten(additions: list[ir.Node], ranges: dict[str, Range]) -> None:
 
 
 def _expand(graph: ir.Graph, node: ir.Node, layer: ConstantLayer) -> ir.Node:
-    weight, result = node.inputs[1], node.outputs[0]
+    weight = node.inputs[1]
     assert weight is not None
     kept = quantize_weight(layer.weight, layer.axis).dequantize()
-    first = _constant(graph, f"{weight.name}.first", kept)
-    rest = _constant(graph, f"{weight.name}.rest", layer.weight - kept)
+    first = add_constant(graph, f"{weight.name}.first", kept)
+    rest = add_constant(graph, f"{weight.name}.rest", layer.weight - kept)
     halves = [_copy(node, first, node.inputs[2:], "first"), _copy(node, rest, (), "rest")]
     total = ir.node("Add", [half.outputs[0] for half in halves], name=f"{node.name}.sum")
-    total.metadata_props.update(node.metadata_props)
-    value = total.outputs[0]
-    value.shape, value.type = result.shape, result.type
-    graph.insert_before(node, [*halves, total])
-    result.replace_all_uses_with(value, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
-    value.name = result.name
-    if not weight.uses():
-        graph.initializers.pop(str(weight.name), None)
+    replace_node(graph, node, [*halves, total])
     return total
 
 
 def _copy(node: ir.Node, weight: ir.Value, bias: Iterable[ir.Value | None], suffix: str) -> ir.Node:
-    copy = ir.node(
-        node.op_type,
-        [node.inputs[0], weight, *bias],
-        attributes=dict(node.attributes),
-        name=f"{node.name}.{suffix}",
-    )
-    copy.metadata_props.update(node.metadata_props)
-    value = copy.outputs[0]
-    value.name = f"{node.outputs[0].name}.{suffix}"
-    value.shape, value.type = node.outputs[0].shape, node.outputs[0].type
+    inputs, name = [node.inputs[0], weight, *bias], f"{node.name}.{suffix}"
+    copy = ir.node(node.op_type, inputs, attributes=dict(node.attributes), name=name)
+    copy.outputs[0].name = f"{node.outputs[0].name}.{suffix}"
     return copy
-
-
-def _constant(graph: ir.Graph, name: str, values: NDArray[np.float32]) -> ir.Value:
-    tensor = ir.tensor(np.ascontiguousarray(values, np.float32), name=name)
-    value = ir.Value(name=name, shape=ir.Shape(values.shape), type=ir.TensorType(ir.DataType.FLOAT), const_value=tensor)
-    graph.register_initializer(value)
-    return value

@@ -17,6 +17,7 @@ from edgekit.quant.calibrate import calibrate
 from edgekit.quant.clipping import Criterion
 from edgekit.quant.equalize import equalize
 from edgekit.quant.expand import expand, tighten
+from edgekit.quant.hard_swish import shift_by_addition, shift_by_layer
 from edgekit.quant.layers import StoredLayer, constant_layers, store_layers
 from edgekit.quant.method import Method
 from edgekit.quant.observers import Range
@@ -35,8 +36,12 @@ Progress = Callable[[int], None]
 # Bytes that one feature map may take for all images of a walk: at most a few maps are alive, twice each.
 WALK_BYTES = 128 * 2**20
 MOST_WALKED = 64
-# Share of the observed channels that equalization must change: the graph is calibrated once more for it, which a
-# MobileNetV3, most of whose channels meet a HardSwish, would pay for in vain.
+# Bytes of calibration images that are kept for the next pass over them: 100 of 224 pixels take 60 MB.
+KEPT_BYTES = 96 * 2**20
+# With as many images, an equalized graph is calibrated on every third of those that the plain one was.
+THIRD_OF = 96
+# Share of the observed channels that equalization must change: the graph is calibrated once more for it, which one
+# whose activations let no factor pass would pay for in vain.
 LEAST_EQUALIZED = 0.15
 # Images on which a correction must prove itself: what it was fitted to always gains.
 COMPARED_ON = 24
@@ -95,7 +100,7 @@ class Quantizer:
 
     Args:
         model: integer-ready float graph, as `prepare_integer` returns it; it is not changed.
-        batches: called once per pass over the calibration images; yields f32[n, C, H, W].
+        batches: called once per pass over the calibration images that does not find them kept; yields f32[n, C, H, W].
         progress: called with the number of images observed, in each pass.
         rounding_s: CPU seconds that AdaRound may take.
     """
@@ -107,6 +112,7 @@ class Quantizer:
     _plain: Calibrated | None = field(default=None, repr=False)
     _equalized: Calibrated | None = field(default=None, repr=False)
     _expanded: Calibrated | None = field(default=None, repr=False)
+    _kept: list[FloatArray] | None = field(default=None, repr=False)
     _chosen: Calibrated | None = field(default=None, repr=False)
 
     def quantize(self, method: Method, scheme: QuantScheme) -> Quantized:
@@ -134,17 +140,37 @@ class Quantizer:
         """AdaRound of every layer, also of those that one method keeps in float: the next one may not."""
         if dtype not in base.rounded:
             plan = make_plan(base.model)
-            base.moments = base.moments or observe_moments(base.model, plan, self.batches())
+            base.moments = base.moments or observe_moments(base.model, plan, self.images())
             params = assign(base.model, plan, base.ranges, dtype, criterion)
             layers = constant_layers(base.model, plan)
             scales = {layer.name: params[layer.operand].scale for layer in layers}
             base.rounded[dtype] = round_layers(layers, base.moments, scales, self.rounding_s)
         return base.rounded[dtype]
 
+    def images(self) -> Iterable[FloatArray]:
+        """The calibration images, f32[n, C, H, W] each; decoded once where they fit into KEPT_BYTES."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept, size = [], 0
+        for batch in self.batches():
+            size += batch.nbytes
+            if size <= KEPT_BYTES:
+                kept.append(batch)
+            yield batch
+        self._kept = kept if size <= KEPT_BYTES else None
+
+    def _third(self) -> Iterable[FloatArray]:
+        """Every third image, where that leaves THIRD_OF / 3: enough for a range, and MobileNetV2 loses nothing."""
+        images = chain.from_iterable(self.images())
+        first = list(islice(images, THIRD_OF))
+        step = 3 if len(first) == THIRD_OF else 1
+        return (image[None] for image in islice(chain(first, images), 0, None, step))
+
     def plain(self) -> Calibrated:
         """The graph as it is, calibrated."""
         if self._plain is None:
-            self._plain = Calibrated(self.model, calibrate(self.model, self.batches(), self.progress))
+            self._plain = Calibrated(self.model, calibrate(self.model, self.images(), self.progress))
         return self._plain
 
     def equalized(self) -> Calibrated:
@@ -152,8 +178,10 @@ class Quantizer:
         if self._equalized is None:
             plain, model = self.plain(), self.model.clone()
             absorb_bias(model, plain.ranges)
+            shifts = shift_by_layer(model)
             pays = equalize(model, plain.ranges) >= LEAST_EQUALIZED
-            self._equalized = Calibrated(model, calibrate(model, self.batches(), self.progress)) if pays else plain
+            shift_by_addition(model, shifts)
+            self._equalized = Calibrated(model, calibrate(model, self._third())) if pays else plain
         return self._equalized
 
     def expanded(self) -> Calibrated:
@@ -161,7 +189,7 @@ class Quantizer:
         if self._expanded is None:
             model = self.model.clone()
             additions = expand(model, constant_layers(model, make_plan(model)))
-            ranges = calibrate(model, self.batches(), self.progress)
+            ranges = calibrate(model, self.images(), self.progress)
             tighten(additions, ranges)
             self._expanded = Calibrated(model, ranges)
         return self._expanded
@@ -174,7 +202,7 @@ class Quantizer:
         if self._chosen is None:
             plain, equalized = self.plain(), self.equalized()
             if equalized is not plain:
-                images = self.compared_images()
+                images = self.compared_images()[::2]
                 expected = run_graph(self.model, images)
                 lost = [float(np.square(expected - run_graph(cheap(b), images)).sum()) for b in (plain, equalized)]
                 equalized = equalized if lost[1] < lost[0] else plain
@@ -190,11 +218,11 @@ class Quantizer:
             if value.shape is not None
         ]
         count = max(1, min(MOST_WALKED, WALK_BYTES // (4 * max(sizes, default=1))))
-        return np.stack(list(islice(chain.from_iterable(self.batches()), count)))
+        return np.stack(list(islice(chain.from_iterable(self.images()), count)))
 
     def compared_images(self) -> FloatArray:
         """The last calibration images, f32[n, C, H, W]: where there are enough, none that a walk has seen."""
-        last: deque[FloatArray] = deque(chain.from_iterable(self.batches()), COMPARED_ON)
+        last: deque[FloatArray] = deque(chain.from_iterable(self.images()), COMPARED_ON)
         return np.stack(list(last))
 
     def _correct(self, found: Quantized) -> Quantized:

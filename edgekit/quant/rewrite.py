@@ -1,0 +1,35 @@
+"""Putting other nodes in the place of one, with what they must take over from it."""
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import ArrayLike
+
+from edgekit.quant.operators import is_constant
+
+
+def add_constant(graph: ir.Graph, name: str, values: ArrayLike) -> ir.Value:
+    """A new float32 initializer."""
+    array = np.asarray(values, np.float32)
+    kind, tensor = ir.TensorType(ir.DataType.FLOAT), ir.tensor(array, name=name)
+    value = ir.Value(name=name, shape=ir.Shape(array.shape), type=kind, const_value=tensor)
+    graph.register_initializer(value)
+    return value
+
+
+def replace_node(graph: ir.Graph, old: ir.Node, nodes: list[ir.Node]) -> None:
+    """Put these in the place of a node with one result; the last one's is its result.
+
+    They get its module path, and their results its shape. Constants that nothing reads any more are dropped.
+    """
+    result, last = old.outputs[0], nodes[-1].outputs[0]
+    for node in nodes:
+        node.metadata_props.update(old.metadata_props)
+        node.outputs[0].shape, node.outputs[0].type = result.shape, result.type
+    constants = [value for value in old.inputs if value is not None and is_constant(value)]
+    graph.insert_before(old, nodes)
+    result.replace_all_uses_with(last, replace_graph_outputs=True)
+    graph.remove(old, safe=True)
+    last.name = result.name
+    for constant in constants:
+        if not constant.uses():
+            graph.initializers.pop(str(constant.name), None)
