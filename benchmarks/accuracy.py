@@ -87,7 +87,7 @@ class Bench:
         self.feed = source.preprocess
         assert source.graph is not None or source.module is not None
         graph = source.graph if source.graph is not None else trace(source.module, source.input_shape)  # type: ignore[arg-type]
-        self.float_graph = simplify(graph)
+        self.float_graph = to_logits(simplify(graph))
         inputs = calibration_inputs(recipe, source, self.feed)
         self.quantizer = Quantizer(prepare_integer(self.float_graph), inputs.batches)
         labels = data / case.labels if case.labels else None
@@ -124,6 +124,16 @@ class Bench:
         if scheme.activation == "int16":
             return self.outputs(GraphRunner(graph))
         return self.outputs(file_runner(graph, "ort-int8"))
+
+
+def to_logits(graph: ir.Model) -> ir.Model:
+    """The same up to its last Softmax, where one ends it: SQNR is that of the logits."""
+    node = graph.graph.outputs[0].producer()
+    while node is not None and node.op_type in ("Reshape", "Flatten") and node.inputs[0] is not None:
+        node = node.inputs[0].producer()
+    if node is not None and node.op_type == "Softmax" and node.inputs[0] is not None:
+        graph.graph.outputs[:] = [node.inputs[0]]
+    return graph
 
 
 def file_runner(graph: ir.Model, name: str) -> Callable[[FloatArray], FloatArray]:
