@@ -35,7 +35,7 @@ _TARGETS = (
     ("tflite-int8", "full integer, int8 in and out; the fastest on a phone", QuantScheme("int8", "int8"), INTEGER_GATE),
     (
         "tflite-int16x8",
-        "int8 weights, int16 activations; accuracy before speed",
+        "int16 activations, weights in two int8 parts; accuracy before speed",
         QuantScheme("int8", "int16"),
         Tolerance(min_sqnr_db=30.0, min_agreement=0.95),
     ),
