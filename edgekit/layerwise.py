@@ -85,7 +85,7 @@ class Layerwise:
 
 
 def search(bundle: Bundle, device_name: str, timeout_s: int, advance: Callable[[int, int], None]) -> Layerwise:
-    """Find the first operator of a bundle's file that differs, on its first golden image.
+    """Find the first operator of a bundle's file that differs, on any of its golden images.
 
     Args:
         advance: told how many files were run in both places, of at most how many.
@@ -137,7 +137,7 @@ class BothPlaces:
             runtime_of(targets.get(self.bundle.target)),
             file,
             sha256(data),
-            to_stored(self.bundle.inputs[:1], self.bundle.input).tobytes(),
+            to_stored(self.bundle.inputs, self.bundle.input).tobytes(),
             timeout_s=self.timeout_s,
         )
         dtype = np.dtype(cut.output.dtype)

@@ -1,21 +1,16 @@
 """From observed ranges to scale and zero point of every value."""
 
-from dataclasses import replace
-
 import numpy as np
 import onnx_ir as ir
 
 from edgekit.errors import EdgekitError
 from edgekit.quant.clipping import Criterion, clip_range
 from edgekit.quant.observers import Range
-from edgekit.quant.operators import activation_bounds, constant_of, data_inputs, is_constant
-from edgekit.quant.parameters import FIXED, ActivationType, QParams, choose_int8, choose_int16, round_scale
-from edgekit.quant.plan import Plan, fused_name, values_of
+from edgekit.quant.operators import activation_bounds, constant_of
+from edgekit.quant.parameters import FIXED, ActivationType, QParams, choose_int8, choose_int16
+from edgekit.quant.plan import Plan, values_of
+from edgekit.quant.ties import avoid_ties
 
-# Parts of a sum's scale that its operands' scales are made of; odd. 1 / (2 * 1023) of a step is five times the error.
-RATIO = 1023
-# An operand with fewer is left as it is: rounding would change its range by more than a percent.
-LEAST_PARTS = 50
 # Of int16 ranges, over what calibration saw: other images go further, and a bit or two of sixteen are to spare. SQNR
 # with expanded weights on 900 other images, for a factor of 1, 2, 4: SqueezeNet 1.1 31.9, 57.6, 52.5 dB; MobileNetV2
 # 41.0, 51.3, 45.2; MobileNetV3-Small on 10,000 other images 30.7, 33.5, 39.2, and 40.6 for 6.
@@ -47,32 +42,6 @@ def assign(
     if dtype == "int8":
         avoid_ties(model, plan, groups)
     return {name: groups[plan.group[name]] for name in plan.values}
-
-
-def avoid_ties(model: ir.Model, plan: Plan, groups: dict[str, QParams]) -> None:
-    """Give the operands of additions scales that are whole parts of the sum's scale, in place.
-
-        s_in = s_out * k / RATIO, RATIO odd:  (k1 a + k2 b) / RATIO is never n + 1/2, and at least 1 / (2 RATIO) from it
-
-    XNNPACK multiplies by ratios of 21 bits, ONNX Runtime by float32: where a sum lies nearer to a tie than their error
-    (1e-4 steps) the runtimes round apart, and a deep network makes that as large as its quantization noise. So they
-    cannot. The scale is rounded down: a Clip's bound must not be passed.
-    """
-    settled: set[str] = set()
-    for node in reversed(list(model.graph)):
-        if node.op_type not in ("Add", "Sub") or node.name not in plan.rules or any(map(is_constant, node.inputs)):
-            continue
-        out = groups.get(plan.group.get(fused_name(node, plan), ""))
-        for value in data_inputs(node):
-            group = plan.group.get(str(value.name))
-            if out is None or group is None or group in settled or group in plan.fixed:
-                continue
-            own = groups[group]
-            parts = np.floor(own.scale / out.scale * RATIO)
-            if parts >= LEAST_PARTS:
-                groups[group] = replace(own, scale=round_scale(float(parts) * out.scale / RATIO))
-        settled.update(plan.group.get(str(value.name), "") for value in data_inputs(node))
-        settled.add(plan.group.get(fused_name(node, plan), ""))
 
 
 def choose(

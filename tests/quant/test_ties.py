@@ -1,12 +1,13 @@
-"""Residual additions give the same integers in both runtimes."""
+"""Additions, products and means give the same integers in every runtime."""
 
 import numpy as np
 import pytest
 
 from edgekit.artifact import EmitOptions
 from edgekit.quant import calibrate, quantize
-from edgekit.quant.assign import LEAST_PARTS, RATIO, assign
+from edgekit.quant.assign import assign
 from edgekit.quant.plan import make_plan
+from edgekit.quant.ties import LEAST_PARTS, RATIO, tie_free
 from edgekit.registry import QuantScheme, targets
 
 INT8 = QuantScheme("int8", "int8")
@@ -55,3 +56,28 @@ def test_both_runtimes_give_the_same_integers(residual, images, tmp_path):
         file.write_bytes(target.emit(graph, target, EmitOptions()).data)
         outputs.append(target.run(file)(np.concatenate([images, 1.7 * images])))
     assert np.array_equal(*outputs)
+
+
+@pytest.mark.parametrize("factor", [2.0, 0.4, 0.0931, 0.0076, 3e-4])
+def test_a_tie_free_factor_is_an_odd_part_and_at_most_two_percent_smaller(factor):
+    found = tie_free(factor)
+    assert 0 <= 1 - found / factor <= 1 / LEAST_PARTS
+    odd = next(
+        2**n - 1 for n in range(10, 30) if (found * (2**n - 1)) == pytest.approx(round(found * (2**n - 1)), abs=1e-9)
+    )
+    sums = np.arange(-(10**5), 10**5, dtype=np.int64) * round(found * odd)
+    assert (np.abs(2 * (sums % odd) - odd) >= 1).all(), "1 / (2 odd) from every n + 1/2"
+
+
+def test_products_and_means_have_such_factors(graph, images):
+    model = graph(
+        "a = Conv(x, w, b) g = Sigmoid(a) h = Mul(a, g) m = GlobalAveragePool(h) y = Conv(m, v, c)",
+        w=RNG.normal(0, 0.7, (4, 4, 1, 1)),
+        v=RNG.normal(0, 0.7, (4, 4, 1, 1)),
+        b=np.zeros(4),
+        c=np.zeros(4),
+    )
+    params = assign(model, make_plan(model), calibrate(model, [images]), "int8")
+    scale = {name: found.scale for name, found in params.items()}
+    for factor in (scale["a"] * scale["g"] / scale["h"], scale["h"] / (36 * scale["m"])):
+        assert factor == pytest.approx(tie_free(factor * (1 + 1e-6)), rel=1e-6)
