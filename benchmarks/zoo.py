@@ -8,6 +8,7 @@ Writes models/measured.json after every model, so that it can be stopped and goe
 
 import argparse
 import json
+import os
 import platform
 import tempfile
 from collections import Counter
@@ -34,6 +35,8 @@ TARGETS = (FP32, INT8, "ort-fp32", "ort-int8")
 TIMED = (FP32, INT8)
 GATE_FAILED = 1
 COSTLY_MACS = 5_000_000_000
+BUSY_LOAD = 1.5
+"""Of the last five minutes: this process alone makes 1."""
 
 
 def images_for(spec: ModelSpec) -> int:
@@ -98,7 +101,8 @@ def machine() -> str:
     """What the latencies are of."""
     cpu, simd = processor()
     versions = f"ai-edge-litert {litert_version}, onnxruntime {onnxruntime.__version__}, torch {torch.__version__}"
-    return f"{cpu}, {platform.machine()} ({', '.join(simd)}), {versions}"
+    busy = ", while it was busy with other work" if os.getloadavg()[1] > BUSY_LOAD else ""
+    return f"{cpu}, {platform.machine()} ({', '.join(simd)}), {versions}{busy}"
 
 
 def processor() -> tuple[str, list[str]]:
