@@ -89,7 +89,8 @@ class Bench:
         graph = source.graph if source.graph is not None else trace(source.module, source.input_shape)  # type: ignore[arg-type]
         self.float_graph = to_logits(simplify(graph))
         inputs = calibration_inputs(recipe, source, self.feed)
-        self.quantizer = Quantizer(prepare_integer(self.float_graph), inputs.batches)
+        headroom = inputs.output_headroom
+        self.quantizer = Quantizer(prepare_integer(self.float_graph), inputs.batches, output_headroom=headroom)
         labels = data / case.labels if case.labels else None
         folder, classes = labelled_images(Selection(data / case.images, labels, limit), source.labels)
         kept = without(folder, inputs.folder) if inputs.folder is not None else folder

@@ -179,7 +179,12 @@ def calibrate(run: Run, source: Source) -> None:
         def step(images: int) -> None:
             run.progress.step(images, inputs.count)
 
-        run.quantizer = Quantizer(prepare_integer(run.simplified), lambda: look.watch(inputs.batches()), step)
+        run.quantizer = Quantizer(
+            prepare_integer(run.simplified),
+            lambda: look.watch(inputs.batches()),
+            step,
+            output_headroom=inputs.output_headroom,
+        )
         run.quantizer.plain()
     run.warnings = lint(look, inputs, run.recipe, source)
 

@@ -22,7 +22,7 @@ from edgekit.quant.layers import StoredLayer, constant_layers, store_layers
 from edgekit.quant.method import Method
 from edgekit.quant.observers import Range
 from edgekit.quant.parameters import ActivationType, QParams
-from edgekit.quant.plan import Plan, make_plan
+from edgekit.quant.plan import Plan, make_plan, name_of
 from edgekit.quant.qdq import quantize, write_pairs
 from edgekit.quant.walk import Walker
 from edgekit.quant.weights import QuantizedWeight
@@ -103,12 +103,14 @@ class Quantizer:
         batches: called once per pass over the calibration images that does not find them kept; yields f32[n, C, H, W].
         progress: called with the number of images observed, in each pass.
         rounding_s: CPU seconds that AdaRound may take.
+        output_headroom: what the observed range of an output is multiplied by.
     """
 
     model: ir.Model
     batches: Batches
     progress: Progress | None = None
     rounding_s: float = 600.0
+    output_headroom: float = 1.0
     _plain: Calibrated | None = field(default=None, repr=False)
     _equalized: Calibrated | None = field(default=None, repr=False)
     _expanded: Calibrated | None = field(default=None, repr=False)
@@ -170,8 +172,22 @@ class Quantizer:
     def plain(self) -> Calibrated:
         """The graph as it is, calibrated."""
         if self._plain is None:
-            self._plain = Calibrated(self.model, calibrate(self.model, self.images(), self.progress))
+            self._plain = Calibrated(self.model, self._observe(self.model, self.images(), self.progress))
         return self._plain
+
+    def _observe(
+        self, model: ir.Model, images: Iterable[FloatArray], progress: Progress | None = None
+    ) -> dict[str, Range]:
+        """The ranges of a graph, those of its outputs with headroom."""
+        ranges = calibrate(model, images, progress)
+        if self.output_headroom != 1.0:
+            plan = make_plan(model)
+            groups = {plan.group.get(name_of(value), "") for value in model.graph.outputs}
+            for name in (name for group in groups for name in plan.sources.get(group, ()) if name in ranges):
+                low, high = ranges[name].min, ranges[name].max
+                wide = (self.output_headroom * low, self.output_headroom * high)
+                ranges[name] = replace(ranges[name], min=wide[0], max=wide[1], histogram=None)
+        return ranges
 
     def equalized(self) -> Calibrated:
         """The graph with equalized channels and absorbed biases, calibrated again; the plain one where few change."""
@@ -181,7 +197,7 @@ class Quantizer:
             shifts = shift_by_layer(model)
             pays = equalize(model, plain.ranges) >= LEAST_EQUALIZED
             shift_by_addition(model, shifts)
-            self._equalized = Calibrated(model, calibrate(model, self._third())) if pays else plain
+            self._equalized = Calibrated(model, self._observe(model, self._third())) if pays else plain
         return self._equalized
 
     def expanded(self) -> Calibrated:
@@ -189,7 +205,7 @@ class Quantizer:
         if self._expanded is None:
             model = self.model.clone()
             additions = expand(model, constant_layers(model, make_plan(model)))
-            ranges = calibrate(model, self.images(), self.progress)
+            ranges = self._observe(model, self.images(), self.progress)
             tighten(additions, ranges)
             self._expanded = Calibrated(model, ranges)
         return self._expanded

@@ -167,3 +167,16 @@ def test_a_constant_activation_has_a_scale_above_zero(graph, images, scheme, met
     found = Quantizer(model, lambda: iter([images])).quantize(method, scheme)
     assert all(np.isfinite(p.scale) and p.scale > 0 for p in found.params.values())
     assert all((layer.weight.scale > 0).all() for layer in found.layers.values())
+
+
+def test_outputs_have_the_headroom_that_was_asked_for_and_nothing_else_has(graph, images):
+    model = graph(
+        "a = Conv(x, w, b) y = Reshape(a, shape)", w=np.ones((4, 4, 1, 1)), b=np.zeros(4), shape=[1, 4, 36, 1]
+    )
+    plain, wide = (
+        Quantizer(model, lambda: iter([images]), output_headroom=factor).quantize(RUNGS["int8"]["min-max"], INT8).params
+        for factor in (1.0, 3.0)
+    )
+    assert wide["x"] == plain["x"]
+    for name in ("a", "y"):
+        assert wide[name].scale == pytest.approx(3 * plain[name].scale, rel=1e-3)
