@@ -21,6 +21,6 @@ RUN python3 -m venv /opt/edgekit/venv \
 
 ENV ORT_DISABLE_TELEMETRY=1
 USER 65534
-WORKDIR /work
+WORKDIR /models
 ENTRYPOINT ["/opt/edgekit/venv/bin/python", "/opt/edgekit/runner.py"]
 CMD ["--help"]

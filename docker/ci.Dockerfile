@@ -30,5 +30,5 @@ RUN apt-get update \
 ENV CI=true \
     ORT_DISABLE_TELEMETRY=1 \
     OMP_NUM_THREADS=1
-WORKDIR /work
+WORKDIR /edgekit
 CMD ["bash", ".ci/run"]

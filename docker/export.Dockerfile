@@ -25,7 +25,7 @@ RUN python3 -m venv /opt/edgekit \
 ENV PATH=/opt/edgekit/bin:$PATH \
     ORT_DISABLE_TELEMETRY=1 \
     OMP_NUM_THREADS=1 \
-    EDGEKIT_CACHE=/work/.cache
-WORKDIR /work
+    EDGEKIT_CACHE=/models/.cache
+WORKDIR /models
 ENTRYPOINT ["edgekit"]
 CMD ["--help"]

@@ -7,6 +7,7 @@ modules are a tenth of the CPU time of a small export (benchmarks/export_budget.
 import gc
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from edgekit.cli import main
@@ -18,11 +19,9 @@ ALLOCATIONS_PER_COLLECTION = 50_000
 def run() -> NoReturn:
     """Run the command line and end the process with its exit code."""
     gc.set_threshold(ALLOCATIONS_PER_COLLECTION, 20, 20)
-    try:
-        code = main()
+    code = main()
+    with suppress(BrokenPipeError):
         sys.stdout.flush()
-    except BrokenPipeError:  # `edgekit models | head`
-        code = 0
     sys.stderr.flush()
     os._exit(code)
 

@@ -12,6 +12,9 @@ from edgekit.cli.output import show_error, show_usage_error
 from edgekit.errors import EdgekitError
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
+BROKEN_PIPE = (
+    141  # 128 + SIGPIPE: the reader went away, as in `edgekit models | head`; what was not finished is no success
+)
 
 # Typer's own name for "the user typed something wrong" moved between versions; its base class is always this one.
 ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -39,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ClickException as error:
         show_usage_error(error, as_json)
         return 2
+    except SystemExit:  # Click's answer to a closed pipe, with the code of a failed gate
+        return BROKEN_PIPE
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:

@@ -92,18 +92,8 @@ def bench_command(
     )
     given = {"runs": runs, "min_time_s": min_time, "rounds": rounds, "cooldown_s": cooldown}
     protocol = make_protocol(given, warmup, threads, parse_mask(cpu_mask), use_mlperf, sustained)
-    outcomes: list[Outcome] = []
-    failure: EdgekitError | None = None
     with only_json_on_stdout(as_json):
-        from edgekit.bench.history import append, read
-
-        old = read(baseline) if baseline else None
-        try:
-            for outcome in measure(choices, protocol, old, quiet):
-                append(history, [outcome.document])
-                outcomes.append(outcome)
-        except EdgekitError as error:
-            failure = error
+        outcomes, failure = measure_and_keep(choices, protocol, baseline, history, quiet)
         tell_ci(outcomes, failure, junit)
     failure = failure or gate(outcomes, strict)
     if as_json:
@@ -113,6 +103,23 @@ def bench_command(
     show(outcomes, history)
     if failure:
         raise failure
+
+
+def measure_and_keep(
+    choices: "Choices", protocol: "Protocol", baseline: Path | None, history: Path, quiet: bool
+) -> "tuple[list[Outcome], EdgekitError | None]":
+    """Measure one bundle after the other; what was measured before a failure is kept in the history."""
+    from edgekit.bench.history import append, read
+
+    outcomes: list[Outcome] = []
+    old = read(baseline) if baseline else None
+    try:
+        for outcome in measure(choices, protocol, old, quiet):
+            append(history, [outcome.document])
+            outcomes.append(outcome)
+    except EdgekitError as error:
+        return outcomes, error
+    return outcomes, None
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class OnnxRuntime:
         choices.add_session_config_entry("session.x64quantprecision", "1")  # x86-64 without VNNI saturates otherwise
         try:
             self.session = ort.InferenceSession(options.model, choices, providers=["CPUExecutionProvider"])
-        except Exception as error:
+        except Exception as error:  # onnxruntime's exceptions have no common base, and what they are differs by version
             raise Failure("model", str(error)) from error
         self.source, self.result = self.session.get_inputs()[0], self.session.get_outputs()[0]
         self.feed: dict[str, Any] = {}

@@ -32,7 +32,7 @@ def shift_by_addition(model: ir.Model, layers: list[ir.Node]) -> None:
         assert bias is not None
         if not (constant_of(weight) == 1.0).all():
             continue
-        shift = add_constant(model.graph, f"{layer.name}.shift", constant_of(bias)[0])
+        shift = add_constant(model.graph, f"{layer.name}.shift", constant_of(bias)[:1].reshape(()))
         replace_node(model.graph, layer, [ir.node("Add", [layer.inputs[0], shift], name=layer.name)])
 
 
@@ -65,8 +65,8 @@ def _layer(graph: ir.Graph, node: ir.Node) -> ir.Node:
     assert shift is not None
     channels = source.shape[1]
     assert isinstance(channels, int)
-    weight = add_constant(graph, f"{node.name}.weight", np.ones((channels, 1, 1, 1)))
-    bias = add_constant(graph, f"{node.name}.bias", np.full(channels, constant_of(shift).item()))
+    weight = add_constant(graph, f"{node.name}.weight", np.ones((channels, 1, 1, 1), np.float32))
+    bias = add_constant(graph, f"{node.name}.bias", np.full(channels, constant_of(shift).item(), np.float32))
     layer = ir.node("Conv", [source, weight, bias], attributes={"group": channels}, name=node.name)
     replace_node(graph, node, [layer])
     return layer

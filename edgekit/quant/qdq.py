@@ -19,6 +19,7 @@ from edgekit.quant.observers import Range
 from edgekit.quant.operators import QuantRule, constant_of, data_inputs, is_constant
 from edgekit.quant.parameters import ActivationType, QParams, choose_constant
 from edgekit.quant.plan import Plan, make_plan, name_of
+from edgekit.quant.rewrite import add_constant
 from edgekit.quant.weights import quantize_bias
 from edgekit.registry import QuantScheme
 
@@ -151,8 +152,8 @@ class Writer:
 
     def _insert_pair(self, value: ir.Value, params: QParams, name: str, near: ir.Node | None) -> ir.Value:
         """QuantizeLinear and DequantizeLinear behind a value; the restored float value."""
-        scale = self._initializer(f"{name}_scale", np.array(params.scale, np.float32))
-        zero_point = self._initializer(f"{name}_zero_point", np.array(params.zero_point, params.dtype))
+        scale = add_constant(self._graph, f"{name}_scale", np.array(params.scale, np.float32))
+        zero_point = add_constant(self._graph, f"{name}_zero_point", np.array(params.zero_point, params.dtype))
         quantized = self._node("QuantizeLinear", [value, scale, zero_point], name, near)
         quantized.dtype, quantized.shape = ir.DataType[params.dtype.upper()], value.shape
         restored = self._node("DequantizeLinear", [quantized, scale, zero_point], name, near)
@@ -177,9 +178,9 @@ class Writer:
         """An integer initializer and the DequantizeLinear before its reader; the restored float value."""
         scale = np.asarray(scale, np.float32)
         inputs = [
-            self._initializer(f"{name}_quantized", stored),
-            self._initializer(f"{name}_scale", scale),
-            self._initializer(f"{name}_zero_point", np.full(scale.shape, zero_point, stored.dtype)),
+            add_constant(self._graph, f"{name}_quantized", stored),
+            add_constant(self._graph, f"{name}_scale", scale),
+            add_constant(self._graph, f"{name}_zero_point", np.full(scale.shape, zero_point, stored.dtype)),
         ]
         restored = self._node("DequantizeLinear", inputs, name, reader, {} if axis is None else {"axis": axis})
         restored.dtype, restored.shape = ir.DataType.FLOAT, ir.Shape(stored.shape)
@@ -207,11 +208,3 @@ class Writer:
         )
         node.outputs[0].name = f"{name}_{op}_Output"
         return node.outputs[0]
-
-    def _initializer(self, name: str, array: NDArray[np.generic]) -> ir.Value:
-        while name in self._graph.initializers:  # the graph may have a constant of that name already
-            name += "_"
-        value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
-        value.dtype, value.shape = ir.DataType.from_numpy(array.dtype), ir.Shape(array.shape)
-        self._graph.register_initializer(value)
-        return value

@@ -2,16 +2,17 @@
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from edgekit.quant.operators import is_constant
 
 
-def add_constant(graph: ir.Graph, name: str, values: ArrayLike) -> ir.Value:
-    """A new float32 initializer."""
-    array = np.asarray(values, np.float32)
-    kind, tensor = ir.TensorType(ir.DataType.FLOAT), ir.tensor(array, name=name)
-    value = ir.Value(name=name, shape=ir.Shape(array.shape), type=kind, const_value=tensor)
+def add_constant(graph: ir.Graph, name: str, array: NDArray[np.generic]) -> ir.Value:
+    """A new initializer; a name that is taken gets a dash."""
+    while name in graph.initializers:
+        name += "_"
+    value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
+    value.dtype, value.shape = ir.DataType.from_numpy(array.dtype), ir.Shape(array.shape)
     graph.register_initializer(value)
     return value
 

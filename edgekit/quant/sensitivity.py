@@ -2,8 +2,7 @@
 
 Rounding an activation costs more than rounding weights, and is avoided only where the operator that writes it and all
 that read it are in float. So what is tried is a value with the operators around it (with all values that share its
-parameters), not an operator: one in float between integer neighbours still reads and writes integers. In a
-MobileNetV3-Small nine tenths of the noise come from two values, the results of the first layer and of its HardSwish.
+parameters), not an operator: one in float between integer neighbours still reads and writes integers.
 
 Gained is measured: the whole integer graph with those operators in float, against the whole integer graph. Lost is a
 model of the time, so that the choice does not depend on what else the machine was doing:

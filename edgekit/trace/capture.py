@@ -13,8 +13,8 @@ from torch.export import ExportedProgram
 
 from edgekit.errors import EdgekitError
 
-# What torch.export, or the user's own forward under it, is known to raise. TorchDynamoException, NotImplementedError
-# and the data-dependent guards are RuntimeErrors.
+# What torch.export, or the user's own forward under it, is known to raise. torch's own exceptions
+# (TorchDynamoException, data-dependent guards) are RuntimeErrors.
 FAILURES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError, ArithmeticError)
 REASON_LENGTH = 240
 

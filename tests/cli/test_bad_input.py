@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import torch
 from onnx import TensorProto, helper
 from PIL import Image
 
-from edgekit.cli import main
+from edgekit.cli import BROKEN_PIPE, main
 
 RANDOM = ["--weights", "random", "--target", "tflite-int8"]
 
@@ -193,3 +195,13 @@ def test_a_mistyped_command_is_a_usage_error(arguments, capsys):
     error = capsys.readouterr().err
     assert error.startswith("usage ")
     assert error.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_is_no_traceback_and_no_success():
+    command = [sys.executable, "-m", "edgekit", "models", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == BROKEN_PIPE

@@ -56,15 +56,15 @@ BINFMT = (
 BOOT = r"""
 set -e
 mount -t tmpfs tmpfs "$STATE"
-mkdir "$STATE/upper" "$STATE/work" "$STATE/root"
-mount -t overlay overlay -o "lowerdir=$ROOT,upperdir=$STATE/upper,workdir=$STATE/work,userxattr" "$STATE/root"
-mount -t proc proc "$STATE/root/proc"
-mount --bind "$TREE/proc/cpuinfo" "$STATE/root/proc/cpuinfo"
-mount --rbind /dev "$STATE/root/dev"
-mount --bind "$TREE/sys" "$STATE/root/sys"
-mount -t tmpfs -o size=1m tmpfs "$STATE/root/small"
+mkdir "$STATE/upper" "$STATE/work" "$STATE/system"
+mount -t overlay overlay -o "lowerdir=$ROOT,upperdir=$STATE/upper,workdir=$STATE/work,userxattr" "$STATE/system"
+mount -t proc proc "$STATE/system/proc"
+mount --bind "$TREE/proc/cpuinfo" "$STATE/system/proc/cpuinfo"
+mount --rbind /dev "$STATE/system/dev"
+mount --bind "$TREE/sys" "$STATE/system/sys"
+mount -t tmpfs -o size=1m tmpfs "$STATE/system/small"
 for folder in /lib64 /lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu; do  # the emulator is a program of the host
-  mkdir -p "$STATE/root$folder" && mount --bind -o ro "$folder" "$STATE/root$folder"
+  mkdir -p "$STATE/system$folder" && mount --bind -o ro "$folder" "$STATE/system$folder"
 done
 hostname board
 mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
@@ -129,7 +129,7 @@ class Board:
         init = children.read_text().split()[0]
         inside = ["nsenter", "-t", init, "-U", "-m", "-u", "-p", "--preserve-credentials", "--"]
         clean = ["/usr/bin/env", "-i", f"QEMU_CPU={core}", "PATH=/bin", "HOME=/root", "LANG=C"]
-        self.enter = [*inside, *clean, "/usr/sbin/chroot", f"{state}/overlay/root"]
+        self.enter = [*inside, *clean, "/usr/sbin/chroot", f"{state}/overlay/system"]
         self.init = init
 
     def shell(self, script: str) -> str:
