@@ -75,6 +75,8 @@ def summarize(rounds: Sequence[Sequence[float]], *, may_drift: bool = False) -> 
     pooled = np.concatenate(parts)
     quartiles = np.quantile(pooled, [0.25, 0.5, 0.75])
     p50, (low, high) = float(quartiles[1]), median_interval(parts)
+    # Blocks' medians are not quite about the median of all runs: where runs are few and lopsided, p50 can lie outside.
+    low, high = min(low, p50), max(high, p50)
     outliers, drift = outlier_share(pooled), steady_drift(pooled)
     doubt = reasons_for_doubt((high - low) / (2 * p50) if p50 else 0.0, outliers, 0.0 if may_drift else drift)
     return Summary(

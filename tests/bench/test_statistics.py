@@ -50,6 +50,14 @@ def test_the_interval_holds_the_true_median_nearly_always():
     assert held >= 34  # a percentile bootstrap over ten rounds is a little too narrow
 
 
+def test_the_interval_holds_the_median_it_is_about_even_where_runs_are_few_and_lopsided():
+    few = [[1.06, 1.09, 1.06, 2.09, 1.03], [1.03, 2.09, 2.06, 2.04, 1.05]]
+    low, _ = median_interval([np.array(part) for part in few])
+    summary = summarize(few)
+    assert summary.p50_ms == summary.low_ms < low
+    assert summary.p50_ms < summary.high_ms
+
+
 def test_rounds_that_disagree_widen_the_interval_as_runs_inside_one_cannot():
     alike, apart = summarize(rounds(between=0.0)), summarize(rounds(between=0.05))
     assert apart.high_ms - apart.low_ms > 5 * (alike.high_ms - alike.low_ms)
