@@ -117,7 +117,7 @@ def new_constant(graph: ir.Graph, name: str, array: npt.ArrayLike) -> ir.Value:
     while unique in graph.initializers:
         number += 1
         unique = f"{name}_{number}"
-    tensor = ir.tensor(data, name=unique)
+    tensor = ir.Tensor(data, name=unique)
     value = ir.Value(name=unique, shape=ir.Shape(data.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
     graph.register_initializer(value)
     return value
@@ -130,7 +130,7 @@ def set_constant(node: ir.Node, index: int, array: npt.ArrayLike) -> None:
         raise ValueError(f"node {node.name!r} has no input {index}")
     if has_one_use(old):
         data = np.asarray(array, order="C")
-        old.const_value = ir.tensor(data, name=old.name)
+        old.const_value = ir.Tensor(data, name=old.name)
         old.shape, old.type = ir.Shape(data.shape), ir.TensorType(old.const_value.dtype)
     else:
         node.replace_input_with(index, new_constant(graph_of(node), old.name or "constant", array))

@@ -73,4 +73,4 @@ def _response(node: ir.Node, operand: NDArray[np.float64]) -> NDArray[np.float64
 def _shift(node: ir.Node, by: NDArray[np.float64]) -> None:
     bias = node.inputs[2]
     assert bias is not None
-    bias.const_value = ir.tensor((constant_of(bias) + by).astype(np.float32), name=bias.name)
+    bias.const_value = ir.Tensor((constant_of(bias) + by).astype(np.float32), name=bias.name)

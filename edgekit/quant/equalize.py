@@ -253,6 +253,6 @@ def apply_factors(model: ir.Model, channels: Channels, factors: Doubles) -> None
         columns = np.repeat(into.reshape(groups, 1, -1), values.shape[0] // groups, axis=1)
         columns = columns.reshape(values.shape[0], values.shape[1], *[1] * (values.ndim - 2))
         rows = out.reshape(-1, *[1] * (values.ndim - 1))
-        weight.const_value = ir.tensor((values * columns / rows).astype(np.float32), name=weight.name)
+        weight.const_value = ir.Tensor((values * columns / rows).astype(np.float32), name=weight.name)
         if bias is not None and bias.const_value is not None:
-            bias.const_value = ir.tensor((bias.const_value.numpy() / out).astype(np.float32), name=bias.name)
+            bias.const_value = ir.Tensor((bias.const_value.numpy() / out).astype(np.float32), name=bias.name)

@@ -2,7 +2,8 @@
 
     trace(module, input_shape) -> ir.Model
 
-torch.export captures the module; `lower` (or, for operators it has no rule for, PyTorch's own exporter) writes ONNX.
+`record` runs the module once and writes ONNX as it goes. What it has no rule for, torch.export and PyTorch's own
+exporter take over as a whole.
 Every node keeps one piece of metadata, `edgekit.module`: the path of the PyTorch module that it came from.
 """
 
@@ -10,9 +11,9 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
-from edgekit.trace.capture import capture
+from edgekit.trace.capture import capture, require_eval
 from edgekit.trace.exporter import export_to_onnx
-from edgekit.trace.lower import lower
+from edgekit.trace.recorder import record
 
 __all__ = ["trace"]
 
@@ -30,6 +31,9 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> ir.Model:
     Raises:
         EdgekitError: EK203 when the module cannot run at this input shape, EK201 when it cannot be traced.
     """
+    require_eval(module)
+    recorded = record(module, input_shape)
+    if recorded is not None:
+        return recorded
     with torch.no_grad():
-        program = capture(module, input_shape)
-        return lower(program) or export_to_onnx(program)
+        return export_to_onnx(capture(module, input_shape))

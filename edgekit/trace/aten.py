@@ -1,7 +1,9 @@
 """One rule per ATen operator: what vision models are made of, as ONNX.
 
-A rule takes the context, the operator's result (a fake tensor: shapes and types), then the operator's arguments by
-position, tensors as ONNX values. It returns the value (or the list of values) that stands for the result.
+A rule takes the context, the operator's result (a tensor or several: shapes and types), then the operator's arguments
+by position, tensors as ONNX values. It returns the value (or the list of values) that stands for the result; what it
+leaves out, such as the indices of a max pool, is not in the graph. Names are ATen's own below autograd, `linear` and
+`matmul` apart, which are taken whole.
 Source of the semantics: https://docs.pytorch.org/docs/stable/torch.compiler_ir.html and the ATen native functions.
 """
 
@@ -15,6 +17,11 @@ import torch
 
 Rule = Callable[..., Any]
 RULES: dict[str, Rule] = {}
+UNCOVERED = "an operator is used in a way that its rule does not cover"
+
+
+class Untraceable(RuntimeError):
+    """A call that the rules have no ONNX for."""
 
 
 class Context(Protocol):
@@ -25,10 +32,6 @@ class Context(Protocol):
 
     def number(self, label: str, array: Any, dtype: str) -> ir.Value:
         """A constant of the present operator."""
-        ...
-
-    def refuse(self) -> Exception:
-        """What to raise for a use that the rule does not cover."""
         ...
 
 
@@ -55,12 +58,22 @@ def ints(values: Any, rank: int = 2) -> list[int]:
 # -- linear ----------------------------------------------------------------------------------------------------------
 
 
-@rule("conv2d")
-def conv2d(
-    c: Context, out: Any, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
+@rule("convolution")
+def convolution(
+    c: Context,
+    out: Any,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
 ) -> Any:
-    if isinstance(padding, str):
-        raise c.refuse()
+    if transposed or out.ndim != 4:
+        raise Untraceable(UNCOVERED)
     pads = ints(padding) * 2
     strides, dilations = ints(stride), ints(dilation)
     operands = (x, weight) if bias is None else (x, weight, bias)
@@ -75,15 +88,20 @@ def linear(c: Context, out: Any, x: Any, weight: Any, bias: Any) -> Any:
     return product if bias is None else c.op("Add", product, bias)
 
 
-@rule("matmul", "bmm")
+@rule("matmul", "mm", "bmm")
 def matmul(c: Context, out: Any, a: Any, b: Any) -> Any:
     return c.op("MatMul", a, b)
+
+
+@rule("addmm")
+def addmm(c: Context, out: Any, bias: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
+    return c.op("Gemm", a, b, bias, alpha=float(alpha), beta=float(beta))
 
 
 # -- normalization ---------------------------------------------------------------------------------------------------
 
 
-@rule("batch_norm")
+@rule("native_batch_norm")
 def batch_norm(
     c: Context,
     out: Any,
@@ -95,20 +113,17 @@ def batch_norm(
     training: bool,
     momentum: float,
     eps: float,
-    cudnn: bool,
 ) -> Any:
     if training or mean is None or var is None:
-        raise c.refuse()
-    channels = out.shape[1]
+        raise Untraceable(UNCOVERED)
+    channels = out[0].shape[1]
     weight = c.number("weight", np.ones(channels), "float32") if weight is None else weight
     bias = c.number("bias", np.zeros(channels), "float32") if bias is None else bias
     return c.op("BatchNormalization", x, weight, bias, mean, var, epsilon=eps)
 
 
-@rule("layer_norm")
-def layer_norm(
-    c: Context, out: Any, x: Any, shape: Sequence[int], weight: Any, bias: Any, eps: float, cudnn: bool
-) -> Any:
+@rule("native_layer_norm")
+def layer_norm(c: Context, out: Any, x: Any, shape: Sequence[int], weight: Any, bias: Any, eps: float) -> Any:
     weight = c.number("weight", np.ones(shape), "float32") if weight is None else weight
     operands = (x, weight) if bias is None else (x, weight, bias)
     return c.op("LayerNormalization", *operands, axis=-len(shape), epsilon=eps)
@@ -149,15 +164,10 @@ def leaky_relu(c: Context, out: Any, x: Any, slope: float) -> Any:
     return c.op("LeakyRelu", x, alpha=float(slope))
 
 
-@rule("relu6")
-def relu6(c: Context, out: Any, x: Any) -> Any:
-    return clip(c, x, 0.0, 6.0)
-
-
 @rule("hardtanh", "clamp")
 def hardtanh(c: Context, out: Any, x: Any, low: Any, high: Any) -> Any:
     if is_value(low) or is_value(high):
-        raise c.refuse()
+        raise Untraceable(UNCOVERED)
     return clip(c, x, low, high)
 
 
@@ -166,22 +176,22 @@ def clip(c: Context, x: Any, low: float | None, high: float | None) -> Any:
     return c.op("Clip", x, *bounds)
 
 
-@rule("softmax")
-def softmax(c: Context, out: Any, x: Any, dim: int, dtype: Any) -> Any:
+@rule("_softmax")
+def softmax(c: Context, out: Any, x: Any, dim: int, half_to_float: bool) -> Any:
     return c.op("Softmax", x, axis=dim)
 
 
 # -- pooling ---------------------------------------------------------------------------------------------------------
 
 
-@rule("adaptive_avg_pool2d")
+@rule("_adaptive_avg_pool2d")
 def adaptive_avg_pool2d(c: Context, out: Any, x: Any, size: Any) -> Any:
     height, width = (int(s) for s in x.shape[-2:]) if x.shape is not None else (0, 0)
     if tuple(out.shape[-2:]) == (1, 1):
         return c.op("GlobalAveragePool", x)
     rows, columns = out.shape[-2:]
     if not height or x.shape is None:
-        raise c.refuse()
+        raise Untraceable(UNCOVERED)
     if height % rows or width % columns:
         windows = np.kron(adaptive_windows(height, rows), adaptive_windows(width, columns))
         lines = c.op("Reshape", x, c.number("lines", [*map(int, x.shape[:-2]), height * width], "int64"))
@@ -198,7 +208,7 @@ def adaptive_windows(size: int, out: int) -> Any:
     return inside / inside.sum(0)
 
 
-@rule("max_pool2d")
+@rule("max_pool2d_with_indices")
 def max_pool2d(
     c: Context, out: Any, x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> Any:
@@ -218,7 +228,7 @@ def avg_pool2d(
     c: Context, out: Any, x: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, include: bool, divisor: Any
 ) -> Any:
     if divisor is not None:
-        raise c.refuse()
+        raise Untraceable(UNCOVERED)
     return c.op(
         "AveragePool",
         x,
@@ -240,7 +250,7 @@ def _operand(c: Context, value: Any, label: str) -> Any:
 def _arithmetic(op: str) -> Rule:
     def lower(c: Context, out: Any, a: Any, b: Any, alpha: Any = 1) -> Any:
         if alpha != 1 or out.dtype != torch.float32:
-            raise c.refuse()
+            raise Untraceable(UNCOVERED)
         return c.op(op, _operand(c, a, "a"), _operand(c, b, "b"))
 
     return lower
@@ -258,26 +268,19 @@ def rsub(c: Context, out: Any, a: Any, b: Any, alpha: Any) -> Any:
 @rule("mean")
 def mean(c: Context, out: Any, x: Any, dims: Any, keep: bool, dtype: Any) -> Any:
     if not isinstance(dims, list) or not dims:
-        raise c.refuse()
+        raise Untraceable(UNCOVERED)
     return c.op("ReduceMean", x, c.number("axes", dims, "int64"), keepdims=int(keep))
 
 
 # -- shapes ----------------------------------------------------------------------------------------------------------
 
 
-@rule("flatten", "view", "reshape", "unsqueeze", "squeeze", "unflatten", "_unsafe_view")
+@rule("view", "unsqueeze", "squeeze", "_unsafe_view", "_reshape_alias")
 def reshape(c: Context, out: Any, x: Any, *ignored: Any) -> Any:
     return c.op("Reshape", x, c.number("shape", list(out.shape), "int64"))
 
 
-@rule("dropout", "feature_dropout", "alpha_dropout")
-def dropout(c: Context, out: Any, x: Any, share: float, training: bool) -> Any:
-    if training:
-        raise c.refuse()
-    return x
-
-
-@rule("contiguous", "clone", "alias", "detach", "lift_fresh_copy")
+@rule("clone", "alias", "detach")
 def unchanged(c: Context, out: Any, x: Any, *ignored: Any) -> Any:
     return x
 
@@ -294,12 +297,12 @@ def transpose(c: Context, out: Any, x: Any, first: int, second: int) -> Any:
     return c.op("Transpose", x, perm=order)
 
 
-@rule("cat", "concat")
+@rule("cat")
 def cat(c: Context, out: Any, values: Sequence[Any], dim: int) -> Any:
     return c.op("Concat", *values, axis=int(dim) % out.ndim)
 
 
-@rule("chunk", "split", "split_with_sizes")
+@rule("split", "split_with_sizes")
 def split(c: Context, out: Any, x: Any, sizes: Any, dim: int) -> Any:
     if len(out) == 1:
         return [x]
@@ -307,23 +310,13 @@ def split(c: Context, out: Any, x: Any, sizes: Any, dim: int) -> Any:
     return c.op("Split", x, lengths, outputs=len(out), axis=int(dim) % out[0].ndim)
 
 
-@rule("getitem")
-def getitem(c: Context, out: Any, values: Sequence[Any], index: int) -> Any:
-    return values[index]
-
-
 @rule("slice")
 def slice_(c: Context, out: Any, x: Any, dim: int, start: Any, end: Any, step: int) -> Any:
     last = np.iinfo(np.int64).max
     bounds = {"start": start or 0, "end": last if end is None or end == math.inf else end, "axis": dim, "step": step}
     if not all(isinstance(value, int) for value in bounds.values()):
-        raise c.refuse()
+        raise Untraceable(UNCOVERED)
     return c.op("Slice", x, *(c.number(label, [value], "int64") for label, value in bounds.items()))
-
-
-@rule("narrow")
-def narrow(c: Context, out: Any, x: Any, dim: int, start: int, length: int) -> Any:
-    return RULES["slice"](c, out, x, dim, start, start + length, 1)
 
 
 @rule("index_select")
@@ -331,14 +324,12 @@ def index_select(c: Context, out: Any, x: Any, dim: int, index: Any) -> Any:
     return c.op("Gather", x, index, axis=int(dim) % out.ndim)
 
 
-@rule("pad", "constant_pad_nd")
-def pad(c: Context, out: Any, x: Any, amounts: Sequence[int], *mode_and_value: Any) -> Any:
+@rule("constant_pad_nd")
+def pad(c: Context, out: Any, x: Any, amounts: Sequence[int], value: float) -> Any:
     """ATen counts from the last axis, (begin, end) each; ONNX wants all begins, then all ends."""
-    mode = mode_and_value[0] if mode_and_value and isinstance(mode_and_value[0], str) else "constant"
-    value = mode_and_value[-1] if mode_and_value and not isinstance(mode_and_value[-1], str) else 0.0
-    if mode != "constant" or min(amounts) < 0:
-        raise c.refuse()
+    if min(amounts) < 0:
+        raise Untraceable(UNCOVERED)
     missing = out.ndim - len(amounts) // 2
     begins = [0] * missing + list(amounts[-2::-2])
     ends = [0] * missing + list(amounts[-1::-2])
-    return c.op("Pad", x, c.number("pads", begins + ends, "int64"), c.number("value", value or 0.0, "float32"))
+    return c.op("Pad", x, c.number("pads", begins + ends, "int64"), c.number("value", value, "float32"))

@@ -22,7 +22,7 @@ REASON_LENGTH = 240
 def capture(module: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgram:
     """Capture `module` in eval mode at one static input shape.
 
-    A module that holds an `exported_program` (a .pt2 file) was captured already.
+    A module that holds an exported program was captured already.
 
     strict=False runs the module's own Python under fake tensors: no bytecode analysis, so it is quicker and refuses
     less.
@@ -30,16 +30,9 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgram:
     Raises:
         EdgekitError: EK203 when the module cannot run at this shape even untraced, EK201 when only tracing fails.
     """
-    already = getattr(module, "exported_program", None)
-    if isinstance(already, ExportedProgram):
+    already = program_of(module)
+    if already is not None:
         return already
-    if module.training:
-        raise EdgekitError(
-            "EK201",
-            what="the model is in training mode",
-            where=type(module).__name__,
-            fix="call .eval() before it is traced",
-        )
     example = torch.zeros(input_shape)
     try:
         with _quiet_refusal():
@@ -53,6 +46,23 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgram:
             fix="make the control flow independent of the data (torch.where, torch.cond), or export the model to ONNX "
             "yourself and give edgekit the .onnx file",
         ) from refused
+
+
+def program_of(module: nn.Module) -> ExportedProgram | None:
+    """The program that a module holds as its `exported_program` (a .pt2 file), if it does."""
+    already = getattr(module, "exported_program", None)
+    return already if isinstance(already, ExportedProgram) else None
+
+
+def require_eval(module: nn.Module) -> None:
+    """EK201 for a module that would update its statistics and drop activations."""
+    if module.training and program_of(module) is None:
+        raise EdgekitError(
+            "EK201",
+            what="the model is in training mode",
+            where=type(module).__name__,
+            fix="call .eval() before it is traced",
+        )
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def _replace(graph: ir.Graph, node: ir.Node, weight: np.ndarray[Any, np.dtype[np
         return list(made[-1].outputs)
 
     def constant(label: str, array: np.ndarray[Any, Any]) -> ir.Value:
-        value = ir.Value(name=f"{name}_{label}", const_value=ir.tensor(array, name=f"{name}_{label}"))
+        value = ir.Value(name=f"{name}_{label}", const_value=ir.Tensor(array, name=f"{name}_{label}"))
         value.dtype, value.shape = ir.DataType.from_numpy(array.dtype), ir.Shape(array.shape)
         graph.register_initializer(value)
         return value

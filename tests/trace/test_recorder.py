@@ -1,5 +1,6 @@
-"""The direct lowering of a traced program, against PyTorch's exporter."""
+"""The recorded graph against what PyTorch's exporter writes, and what is refused."""
 
+import pickle
 from collections import Counter
 
 import numpy as np
@@ -12,7 +13,7 @@ from edgekit.registry import models
 from edgekit.trace import trace
 from edgekit.trace.capture import capture
 from edgekit.trace.exporter import export_to_onnx
-from edgekit.trace.lower import lower
+from edgekit.trace.recorder import record
 from edgekit.verify.outputs import GraphRunner
 
 SHAPE = (1, 3, 32, 32)
@@ -20,9 +21,9 @@ IMAGES = np.random.default_rng(5).standard_normal((2, *SHAPE[1:])).astype(np.flo
 QUICK = "resnet20_cifar"
 
 
-def program_of(module: nn.Module):
+def exported(module: nn.Module):
     with torch.no_grad():
-        return capture(module.eval(), SHAPE)
+        return export_to_onnx(capture(module, SHAPE))
 
 
 def outputs(module: nn.Module):
@@ -35,10 +36,10 @@ def outputs(module: nn.Module):
 )
 def test_both_routes_give_the_same_canonical_graph(name):
     torch.manual_seed(0)
-    program = program_of(models.get(name).build())
-    direct = lower(program)
-    assert direct is not None
-    ours, theirs = (simplify(graph) for graph in (direct, export_to_onnx(program)))
+    module = models.get(name).build().eval()
+    recorded = record(module, SHAPE)
+    assert recorded is not None
+    ours, theirs = (simplify(graph) for graph in (recorded, exported(module)))
     assert Counter(node.op_type for node in ours.graph) == Counter(node.op_type for node in theirs.graph)
     expected = GraphRunner(theirs)(IMAGES)
     assert np.abs(GraphRunner(ours)(IMAGES) - expected).max() <= 1e-5 * np.ptp(expected)
@@ -89,6 +90,9 @@ LOWERED = {
     "softmax over channels": lambda x: x.softmax(1),
     "layer norm": lambda x: F.layer_norm(x.permute(0, 2, 3, 1), (8,)),
     "product of activations": lambda x: x.flatten(2) @ x.flatten(2).transpose(1, 2),
+    "a constant made on the way": lambda x: x + torch.arange(32.0) * 2,
+    "a product with a constant in front": lambda x: torch.ones(32, 32) @ x,
+    "a sum of products by subscripts": lambda x: torch.einsum("nchw,nc->nchw", x, x.mean((2, 3))),
     "a constant of the function": lambda x: F.linear(x, WEIGHTS),
 }
 
@@ -97,7 +101,7 @@ LOWERED = {
 def test_an_operator_is_lowered_exactly(name):
     torch.manual_seed(1)
     module = Function(LOWERED[name]).eval()
-    graph = lower(program_of(module))
+    graph = record(module, SHAPE)
     assert graph is not None
     expected = outputs(module)
     assert np.allclose(GraphRunner(graph)(IMAGES), expected, atol=1e-5 * max(np.ptp(expected), 1e-3))
@@ -110,10 +114,32 @@ def overwritten(x):
     return kept
 
 
+def partly_written(x):
+    written = x * 2
+    written[:, 0] = 1
+    return written
+
+
+def with_other_data(x):
+    holder = x + 1
+    holder.data = x * 2
+    return holder
+
+
 NOT_LOWERED = {
     "an operator without a rule": lambda x: torch.cumsum(x, 1),
     "a view that is written to": overwritten,
     "an average with its own divisor": lambda x: F.avg_pool2d(x, 2, divisor_override=3),
+    "data taken as numpy": lambda x: x + torch.from_numpy(x.numpy() * 2),
+    "data taken as a list": lambda x: x + torch.tensor(x.tolist()),
+    "data taken as storage": lambda x: x + torch.tensor(list(x.untyped_storage())[:32]),
+    "data taken as a pickle": lambda x: x + pickle.loads(pickle.dumps(x)),
+    "data taken as a number": lambda x: x + x.sum().item(),
+    "data put in from outside": with_other_data,
+    "a branch on data": lambda x: x if (x > 3).any() else x + 1,
+    "a write into a constant": lambda x: torch.zeros(x.shape).copy_(x),
+    "a write into a part": partly_written,
+    "a result written into a tensor that is given": lambda x: torch.add(x, x, out=torch.empty(x.shape)),
     "a reflecting pad": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"),
 }
 
@@ -122,7 +148,7 @@ NOT_LOWERED = {
 def test_what_no_rule_covers_is_left_to_the_exporter(name):
     torch.manual_seed(1)
     module = Function(NOT_LOWERED[name]).eval()
-    assert lower(program_of(module)) is None
+    assert record(module, SHAPE) is None
 
 
 def test_the_exporter_takes_over():
@@ -138,6 +164,6 @@ def test_a_result_that_is_given_twice_has_two_names():
             y = torch.relu(x)
             return y, y
 
-    graph = lower(program_of(Twice()))
+    graph = record(Twice().eval(), SHAPE)
     assert graph is not None
     assert [value.name for value in graph.graph.outputs] == ["output_0", "output_1"]

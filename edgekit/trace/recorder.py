@@ -1,0 +1,249 @@
+"""nn.Module -> ONNX: the module runs once, and each ATen call that depends on the input is written down.
+
+torch.export knows more, symbolic shapes and guards, and pays for it with 900 imported modules, 2 CPU seconds. Here the
+shapes are fixed and the input is the only thing that varies, so whatever does not depend on it is a constant. What
+cannot be written down like this is refused, never guessed: data that leaves torch, an operator without a rule, a value
+that another one overwrites.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_ir as ir
+import torch
+from torch import fx, nn
+from torch._ops import OpOverload
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from edgekit.trace.aten import RULES, Untraceable
+from edgekit.trace.capture import FAILURES, program_of
+from edgekit.trace.writer import Writer, listed
+
+TENSOR = torch.Tensor
+# Called by these names they are recorded whole: ATen takes them apart into products of matrices between reshapes.
+LINEAR, MATMUL = torch.ops.aten.linear.default, torch.ops.aten.matmul.default
+WHOLE: dict[Any, OpOverload] = {
+    nn.functional.linear: LINEAR,
+    LINEAR: LINEAR,
+    torch.matmul: MATMUL,
+    TENSOR.matmul: MATMUL,
+    TENSOR.__matmul__: MATMUL,
+    MATMUL: MATMUL,
+}
+# Here data leaves torch, or comes into a tensor, without an ATen call.
+ESCAPES = {
+    *(TENSOR.numpy, TENSOR.tolist, TENSOR.__array__, TENSOR.data_ptr, TENSOR.untyped_storage, TENSOR.__reduce_ex__),
+    TENSOR.data.__set__,  # type: ignore[attr-defined]
+}
+
+
+def record(module: nn.Module, input_shape: tuple[int, ...]) -> ir.Model | None:
+    """The float graph of `module` at one fixed input shape, or None where it cannot be recorded.
+
+    Args:
+        module: in eval mode, or the holder of an exported program, whose graph is run in its place.
+    """
+    image = torch.zeros(input_shape)
+    recorder = _Recorder(module, image)
+    try:
+        with torch.no_grad(), recorder.modules.followed(), recorder, _Composites(recorder):
+            results = list(_tensors(_runner(module, recorder.modules)(image)))
+        return recorder.finish(results)
+    except FAILURES:  # Untraceable is one of them; what is wrong with the module itself, torch.export will say
+        return None
+
+
+def _tensors(results: Any) -> Iterator[torch.Tensor]:
+    """The tensors of a nested result, in order."""
+    if isinstance(results, dict):
+        results = list(results.values())
+    if isinstance(results, list | tuple):
+        for result in results:
+            yield from _tensors(result)
+    elif isinstance(results, torch.Tensor):
+        yield results
+    else:
+        raise Untraceable(f"the model gives a {type(results).__name__}")
+
+
+class _Modules:
+    """Which module is running: its path in the root module."""
+
+    def __init__(self, root: nn.Module) -> None:
+        self._paths = {id(part): path for path, part in root.named_modules()}
+        self._running: list[str] = []
+
+    @property
+    def current(self) -> str:
+        return self._running[-1] if self._running else ""
+
+    def enter(self, module: nn.Module, _: Any) -> None:
+        self._running.append(self._paths.get(id(module), self.current))
+
+    def leave(self, *_: Any) -> None:
+        self._running.pop()
+
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        """Every module says when it begins and ends, wherever it is called from."""
+        hooks = register_module_forward_pre_hook(self.enter), register_module_forward_hook(self.leave, always_call=True)
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    @contextmanager
+    def inside(self, path: str) -> Iterator[None]:
+        self._running.append(path)
+        try:
+            yield
+        finally:
+            self._running.pop()
+
+
+def _runner(module: nn.Module, modules: _Modules) -> Callable[[torch.Tensor], Any]:
+    """What runs `module`: itself, or the graph of the program that it holds."""
+    program = program_of(module)
+    return module if program is None else _Program(program.module(), modules).run
+
+
+class _Program(fx.Interpreter):
+    """Runs the graph of an exported program. Its modules are no more, but each node knows which it came from."""
+
+    def __init__(self, graph: fx.GraphModule, modules: _Modules) -> None:
+        super().__init__(graph)
+        self._modules = modules
+
+    def run_node(self, node: fx.Node) -> Any:
+        stack = list(node.meta.get("nn_module_stack", {}).values())
+        with self._modules.inside(str(stack[-1][0]) if stack else ""):
+            return super().run_node(node)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a tensor stands for.
+
+    Args:
+        value: None when the graph does not have it.
+        version: the tensor's count of writes, which it shares with its views; another one now: it was overwritten.
+    """
+
+    value: ir.Value | None
+    version: int
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Writes down each ATen call with a tensor that depends on the image."""
+
+    def __init__(self, module: nn.Module, image: torch.Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        program = program_of(module)
+        state = module.named_parameters(), module.named_buffers()
+        named = [program.state_dict.items(), program.constants.items()] if program is not None else state
+        self._names = {id(tensor): name for tensors in named for name, tensor in tensors}
+        self.modules = _Modules(module)
+        self._writer = Writer(tuple(image.shape))
+        self._known = WeakTensorKeyDictionary({image: _Known(self._writer.input, image._version)})
+        self._constants: dict[int, ir.Value] = {}
+        self._paused = False
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here; True would import the compiler to tell it so."""
+        return False
+
+    def __torch_dispatch__(self, call: OpOverload, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = call(*args, **(kwargs or {}))
+        if not self._paused:
+            self.write(call, args, kwargs or {}, result)
+        return result
+
+    def whole(self, call: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Make and write one call without the calls that it is made of."""
+        self._paused = True
+        try:
+            result = call(*args, **kwargs)
+        finally:
+            self._paused = False
+        self.write(call, args, kwargs, result)
+        return result
+
+    def depends(self, arguments: Any) -> bool:
+        """Whether a tensor in nested arguments depends on the image."""
+        if isinstance(arguments, list | tuple):
+            return any(map(self.depends, arguments))
+        return isinstance(arguments, torch.Tensor) and arguments in self._known
+
+    def write(self, call: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
+        arguments = _by_position(call, args, kwargs)
+        if not self.depends(arguments):
+            return
+        operator, overwrites = operator_name(call)
+        if operator not in RULES or call._schema.is_mutable != overwrites:
+            raise Untraceable(f"{call} has no rule")
+        if overwrites and not self.depends(args[0]):
+            raise Untraceable(f"{call} writes into a constant")
+        # A write is counted after this call. A view gets its share of the count then too.
+        version = args[0]._version + overwrites if overwrites or call.is_view else 0
+        values = self._writer.lower(operator, self.modules.current, result, [self._operand(a) for a in arguments])
+        for value, tensor in zip(values, listed(result), strict=True):
+            self._known[tensor] = _Known(value, version)
+
+    def _operand(self, argument: Any) -> Any:
+        if isinstance(argument, list | tuple):
+            return [self._operand(item) for item in argument]
+        return self._value(argument) if isinstance(argument, torch.Tensor) else argument
+
+    def _value(self, tensor: torch.Tensor) -> ir.Value:
+        known: _Known | None = self._known.get(tensor)  # type: ignore[no-untyped-call]
+        if known is None:
+            return self._constant(tensor)
+        if known.value is None or known.version != tensor._version:
+            raise Untraceable("a value is read that was overwritten, or that ONNX does not have")
+        return known.value
+
+    def _constant(self, tensor: torch.Tensor) -> ir.Value:
+        name = self._names.get(id(tensor))
+        if name is None:  # computed on the way: it may change or go
+            return self._writer.constant("constant", tensor.detach().numpy().copy())
+        if id(tensor) not in self._constants:
+            self._constants[id(tensor)] = self._writer.constant(name, tensor.detach().numpy())
+        return self._constants[id(tensor)]
+
+    def finish(self, results: Sequence[torch.Tensor]) -> ir.Model:
+        return self._writer.finish([self._value(tensor) for tensor in results])
+
+
+class _Composites(TorchFunctionMode):
+    """Sees functions before ATen takes them apart, and data that leaves torch."""
+
+    def __init__(self, recorder: _Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        call = WHOLE.get(function)
+        if call is not None and self._recorder.depends([*args, *(kwargs or {}).values()]):
+            return self._recorder.whole(call, args, kwargs or {})
+        if function in ESCAPES and self._recorder.depends(args):
+            raise Untraceable(f"{function} takes data out of the model")
+        return function(*args, **(kwargs or {}))
+
+
+def operator_name(call: OpOverload) -> tuple[str, bool]:
+    """("relu", True) for aten.relu_.default: the name without overload, and whether it writes to its input."""
+    name = str(call.overloadpacket).removeprefix("aten.")
+    return name.rstrip("_") if not name.startswith("_") else name, name.endswith("_")
+
+
+def _by_position(call: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
+    """All arguments by position, defaults filled in."""
+    rest = call._schema.arguments[len(args) :]
+    return [*args, *(kwargs.get(argument.name, argument.default_value) for argument in rest)]
