@@ -40,6 +40,7 @@ from edgekit.passes.normal_form import finish, open_graph
 from edgekit.passes.prepend_normalization import prepend_normalization
 from edgekit.passes.route_channels import route_channels
 from edgekit.passes.run_onnxsim import run_onnxsim
+from edgekit.passes.split_depthwise import split_depthwise
 
 __all__ = ["FOR_INTEGERS", "SIMPLIFY", "Pass", "prepare_integer", "prepend_normalization", "simplify"]
 
@@ -77,6 +78,7 @@ FOR_INTEGERS: tuple[Pass, ...] = (
     decompose_hard_swish,
     decompose_hard_sigmoid,
     fold_affine,
+    split_depthwise,
     eliminate_common_subexpressions,
 )
 
@@ -102,7 +104,7 @@ def simplify(model: ir.Model) -> ir.Model:
 
 
 def prepare_integer(model: ir.Model) -> ir.Model:
-    """The canonical graph for integer activations, as a new model: no HardSwish, no HardSigmoid.
+    """The canonical graph for integer activations, as a new model: without the operators that FOR_INTEGERS replaces.
 
     Args:
         model: what simplify() returned.

@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from edgekit.artifact import EmitOptions, Emitted, Layout, TensorInfo
 from edgekit.errors import EdgekitError, Table
+from edgekit.passes.split_depthwise import split_depthwise
 from edgekit.registry import QuantScheme, Target
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.flatbuffer import FlatbufferWriter
@@ -57,7 +58,9 @@ def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
 
 
 def lowerable(model: ir.Model) -> Graph:
-    """The writer's view of `model`, with clamps fused, quantization moved onto tensors, gates and flattening folded."""
+    """The writer's view of `model`, with what XNNPACK runs slowly rewritten and quantization moved onto tensors."""
+    model = model.clone()
+    split_depthwise(model)
     graph = read_graph(model)
     fuse_clamps(graph)
     absorb_qdq(graph, _has_integer_kernel)
