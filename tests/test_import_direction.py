@@ -48,7 +48,7 @@ ALLOWED = {
     "source": RECORDS | {"environment"},  # where the cache is
     "verify": RECORDS,
     "quant": RECORDS | {"source"},  # preprocessing, for distilled images
-    "targets": {"errors", "registry", "artifact", "session", "external_data", "quant"},
+    "targets": {"errors", "registry", "artifact", "session", "external_data", "quant", "passes"},
     "android": {"errors", "registry", "artifact", "bundle", "source", "stored"},
     "devices": {"errors", "registry", "environment"},
     "bench": RECORDS | {"bundle", "devices", "device_parity", "environment", "stored"},
