@@ -2,7 +2,7 @@
 
 import onnx_ir as ir
 
-from edgekit.passes.rewrite import constant, shape_of
+from edgekit.passes.rewrite import MODULE_KEY, constant, shape_of
 
 # Elements. The largest classifier weight of the zoo (VGG: 25088 x 4096) must still be transposed here.
 SIZE_LIMIT = 1 << 28
@@ -19,7 +19,17 @@ def fold_constants(model: ir.Model) -> bool:
 
     result = evaluate(model, onnx_shape_inference=False, input_size_limit=SIZE_LIMIT, output_size_limit=SIZE_LIMIT)
     ir.passes.common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    _name_modules(model)
     return bool(result.modified)
+
+
+def _name_modules(model: ir.Model) -> None:
+    """Say of the nodes that onnxscript put in the place of others which module they are of: that of what they read."""
+    for node in model.graph:
+        if MODULE_KEY not in node.metadata_props:
+            makers = (value.producer() for value in node.inputs if value is not None)
+            maker = next((maker for maker in makers if maker is not None), None)
+            node.metadata_props[MODULE_KEY] = maker.metadata_props.get(MODULE_KEY, "") if maker is not None else ""
 
 
 def _is_foldable(node: ir.Node) -> bool:
