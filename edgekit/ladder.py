@@ -138,14 +138,14 @@ class Ladder:
             found = self.quantizer.quantize(RUNGS[self._dtype][rung], self.target.scheme)
             if self.judge is None:
                 return found, None
-            self._try(rung, found, started_s, ())
-            return found, self._receipt("none")
+            self.measure(rung, found, started_s)
+            return found, self.receipt("none")
         for rung, method, kept in self._rungs():
             started_s = time.process_time()
             found = self.quantizer.quantize(method, self.target.scheme)
-            if self._try(rung, found, started_s, kept):
-                return found, self._receipt(demand)
-        raise missed(self._receipt(demand))
+            if self.measure(rung, found, started_s, kept):
+                return found, self.receipt(demand)
+        raise missed(self.receipt(demand))
 
     @property
     def _dtype(self) -> ActivationType:
@@ -153,7 +153,8 @@ class Ladder:
         assert activation != "float32"
         return activation
 
-    def _receipt(self, demand: str) -> Receipt:
+    def receipt(self, demand: str) -> Receipt:
+        """All that was measured so far."""
         assert self.judge is not None
         return Receipt(self.target.name, demand, self.judge.description, tuple(self.tried))
 
@@ -176,9 +177,16 @@ class Ladder:
 
         return rank(self.quantizer, method, self.target.scheme, run, run(self.quantizer.model))
 
-    def _try(self, rung: str, found: Quantized, started_s: float, kept: tuple[Sensitivity, ...]) -> bool:
-        """Measure a rung's file and keep its line of the receipt; whether it gives what was asked for."""
+    def measure(
+        self, rung: str, found: Quantized, started_s: float | None = None, kept: tuple[Sensitivity, ...] = ()
+    ) -> bool:
+        """Measure a rung's file and keep its line of the receipt; whether it gives what was asked for.
+
+        Args:
+            started_s: CPU seconds of the process when the rung was begun; now, where that does not matter.
+        """
         assert self.judge is not None
+        started_s = time.process_time() if started_s is None else started_s
         emitted = self.target.emit(found.write(), self.target, EmitOptions(io=self.recipe.io))
         outputs, p50_ms = run_file(emitted.data, self.target, self.judge)
         reference = self.judge.reference

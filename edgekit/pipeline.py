@@ -10,6 +10,7 @@ import onnx_ir as ir
 from edgekit.artifact import Artifact, EmitOptions, Emitted, FloatArray, Hop
 from edgekit.bundle import check_writable, sha256, write_bundle, write_failure
 from edgekit.contract import make_contract
+from edgekit.data_free import compare_with_real
 from edgekit.device_parity import Subject, check_device
 from edgekit.devices.run_model import open_device
 from edgekit.devices.settings import find
@@ -163,11 +164,17 @@ def integer_graph(run: Run, source: Source, scheme: QuantScheme) -> ir.Model:
         calibrate(run, source)
     target = next(t for t in map(targets.get, run.recipe.targets) if t.scheme == scheme)
     with run.stage(f"quantize {scheme.activation}"):
-        found, receipt = Ladder(run.recipe, run.quantizer, target, make_judge(run, source)).climb()
+        judge = make_judge(run, source)
+        found, receipt = Ladder(run.recipe, run.quantizer, target, judge).climb()
         run.decided[scheme] = found
         if receipt is not None:
             run.receipts[scheme] = receipt
-        return found.write()
+    if judge is not None and run.calibration is not None and run.calibration.folder is None:
+        with run.stage(f"compare with real images, {scheme.activation}"):
+            compared = compare_with_real(run.recipe, target, judge, run.quantizer, found)
+            if compared is not None:
+                run.data_free[scheme] = compared
+    return found.write()
 
 
 def calibrate(run: Run, source: Source) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from edgekit.data_free import DataFree
 from edgekit.ladder import Receipt
 from edgekit.quant.diagnosis import Diagnosis, LayerError
 from edgekit.registry import QuantScheme, targets
@@ -20,6 +21,11 @@ def steady(receipt: Receipt) -> dict[str, Any]:
     for line in document["tried"]:
         del line["p50_ms"], line["cpu_s"]
     return document
+
+
+def data_free_document(compared: DataFree) -> dict[str, Any]:
+    """Distilled against real images, for the manifest."""
+    return {**steady(compared.receipt), "widths": [round(width, 4) for width in compared.widths]}
 
 
 BEST = "operators in float32 (--min-sqnr, --min-agreement) or int16 activations (tflite-int16x8)"
@@ -46,11 +52,12 @@ def quantization_document(run: Run, target: str) -> dict[str, Any] | None:
     scheme = scheme_of(target)
     if scheme not in run.decided:
         return None
-    receipt, judged = run.receipts.get(scheme), run.judged
+    receipt, judged, compared = run.receipts.get(scheme), run.judged, run.data_free.get(scheme)
     layers = run.diagnoses.get(scheme)
     return {
         "quality": run.recipe.quality,
         "receipt": steady(receipt) if receipt else None,
+        "data_free": data_free_document(compared) if compared else None,
         "evaluation": {"sha256": judged.sha256(), "names": list(judged.names)} if judged else None,
         "warnings": list(run.warnings),
         "diagnosis": diagnosis_document(layers, run.recipe.quality) if layers else None,

@@ -12,6 +12,7 @@ from typing import Protocol
 import onnx_ir as ir
 
 from edgekit.artifact import Artifact, FloatArray
+from edgekit.data_free import DataFree
 from edgekit.inputs import Inputs
 from edgekit.ladder import Receipt
 from edgekit.quant.diagnosis import Diagnosis
@@ -82,7 +83,7 @@ class Run:
         quantizer: makes the QDQ graph of any method; `calibration` None means that no target asked for one.
         warnings: what is suspicious about the calibration images, with the evidence.
         decided: per scheme, the parameters and integers of the graph; `receipts` the rungs that were tried for it, and
-            `diagnoses` its layers against float.
+            `diagnoses` its layers against float, `data_free` distilled calibration images against real ones.
         judged: labelled images that rungs were measured on.
         quantized: the QDQ graph of each scheme that needs calibration.
         outputs: "torch", "onnx", "simplified" -> f32[n, classes] on `parity_images`, f32[n, C, H, W].
@@ -101,6 +102,7 @@ class Run:
     decided: dict[QuantScheme, Quantized] = field(default_factory=dict, repr=False)
     receipts: dict[QuantScheme, Receipt] = field(default_factory=dict, repr=False)
     diagnoses: dict[QuantScheme, Diagnosis] = field(default_factory=dict, repr=False)
+    data_free: dict[QuantScheme, DataFree] = field(default_factory=dict, repr=False)
     judged: ImageFolder | None = field(default=None, repr=False)
     quantized: dict[QuantScheme, ir.Model] = field(default_factory=dict, repr=False)
     parity_inputs: Inputs = field(init=False, repr=False)

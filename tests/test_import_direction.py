@@ -14,6 +14,7 @@ RECORDS = {"errors", "registry", "artifact", "recipe", "session"}
 LINE = {
     "bundle",
     "contract",
+    "data_free",
     "device_parity",
     "environment",
     "evaluate",
@@ -53,7 +54,7 @@ ALLOWED = {
     "devices": {"errors", "registry", "environment"},
     "bench": RECORDS | {"bundle", "devices", "device_parity", "environment", "stored"},
     "train": RECORDS | {"source", "quant", "bundle"},
-    "report": RECORDS | {"run", "manifest", "bench", "ladder", "quant", "quantization"},
+    "report": RECORDS | {"run", "manifest", "bench", "ladder", "data_free", "quant", "quantization"},
     **{part: RECORDS | LINE | STAGES - {"report"} for part in LINE - {"environment"}},
     "pipeline": RECORDS | LINE | STAGES,
     "cli": RECORDS | LINE | STAGES | {"pipeline", "train", "profile", "android", "bench"},

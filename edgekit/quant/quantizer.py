@@ -72,6 +72,7 @@ class Quantized:
     layers: dict[str, StoredLayer]
     ranges: dict[str, Range]
     dtype: ActivationType
+    method: Method
 
     def write(self) -> ir.Model:
         """The QDQ graph, as a new model."""
@@ -130,7 +131,7 @@ class Quantizer:
         layers = constant_layers(base.model, plan)
         rounded = self._rounded(base, scheme.activation, method.criterion) if method.rounding == "adaptive" else None
         stored = store_layers(layers, params, base.ranges, rounded, correct=method.bias != "none")
-        found = Quantized(base.model, plan, params, stored, base.ranges, scheme.activation)
+        found = Quantized(base.model, plan, params, stored, base.ranges, scheme.activation, method)
         return self._correct(found) if method.bias == "empirical" else found
 
     def _base(self, method: Method, dtype: ActivationType) -> Calibrated:

@@ -49,6 +49,10 @@ def print_summary(run: Run) -> None:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}", soft_wrap=True)
     for receipt in run.receipts.values():
         _print_receipt(console, receipt)
+    for compared in run.data_free.values():
+        for line in compared.receipt.tried:
+            rung, top1, _, same, sqnr, *_ = receipt_row(line)
+            console.print(f"calibrated on {rung}: top-1 {top1}, {same} top-1 same, SQNR {sqnr}", soft_wrap=True)
     for name, artifact in run.artifacts.items():
         console.print(*_file_lines(run, name, artifact), sep="\n", soft_wrap=True)
 
