@@ -52,3 +52,10 @@ def test_a_device_that_fails_does_not_hide_the_others(emulation, bundles, capsys
     assert code == 3
     assert [row["error"] and row["error"]["code"] for row in document["devices"]] == ["EK601", None]
     assert document["error"]["code"] == "EK601"
+
+
+def test_one_command_verifies_on_every_kind_of_device(emulation, ssh_uri, adb_uri, bundles, capsys):
+    uris = ["emulated:cortex-a53", "emulated:cortex-a72", "emulated:cortex-a76", ssh_uri, adb_uri]
+    code, document = verify(capsys, bundles["tflite-int8"], *uris)
+    assert code == 0
+    assert [row["hop"]["gate"] for row in document["devices"]] == ["bit-exact: 0 of 40 outputs differ"] * 5
