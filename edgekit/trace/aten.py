@@ -98,6 +98,28 @@ def addmm(c: Context, out: Any, bias: Any, a: Any, b: Any, beta: Any, alpha: Any
     return c.op("Gemm", a, b, bias, alpha=float(alpha), beta=float(beta))
 
 
+@rule("scaled_dot_product_attention")
+def attention(
+    c: Context,
+    out: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    mask: Any,
+    dropout: float,
+    causal: bool,
+    scale: float | None,
+    grouped: bool = False,
+) -> Any:
+    if mask is not None or dropout or causal or grouped:
+        raise Untraceable(UNCOVERED)
+    width, rank = int(key.shape[-1]), len(key.shape)
+    factor = c.number("scale", width**-0.5 if scale is None else scale, "float32")
+    transposed = c.op("Transpose", key, perm=[*range(rank - 2), rank - 1, rank - 2])
+    scores = c.op("MatMul", c.op("Mul", query, factor), transposed)
+    return c.op("MatMul", c.op("Softmax", scores, axis=-1), value)
+
+
 # -- normalization ---------------------------------------------------------------------------------------------------
 
 
@@ -302,12 +324,53 @@ def cat(c: Context, out: Any, values: Sequence[Any], dim: int) -> Any:
     return c.op("Concat", *values, axis=int(dim) % out.ndim)
 
 
+@rule("stack")
+def stack(c: Context, out: Any, values: Sequence[Any], dim: int = 0) -> Any:
+    axis = int(dim) % out.ndim
+    shape = [1 if index == axis else size for index, size in enumerate(out.shape)]
+    parts = [c.op("Reshape", value, c.number("shape", shape, "int64")) for value in values]
+    return c.op("Concat", *parts, axis=axis)
+
+
 @rule("split", "split_with_sizes")
 def split(c: Context, out: Any, x: Any, sizes: Any, dim: int) -> Any:
     if len(out) == 1:
         return [x]
     lengths = c.number("sizes", [piece.shape[dim] for piece in out], "int64")
     return c.op("Split", x, lengths, outputs=len(out), axis=int(dim) % out[0].ndim)
+
+
+@rule("unbind")
+def unbind(c: Context, out: Any, x: Any, dim: int) -> Any:
+    axis, shape = int(dim) % (out[0].ndim + 1), list(out[0].shape)
+    parts = [x]
+    if len(out) > 1:
+        lengths = c.number("sizes", [1] * len(out), "int64")
+        parts = c.op("Split", x, lengths, outputs=len(out), axis=axis)
+    return [c.op("Reshape", part, c.number("shape", shape, "int64")) for part in parts]
+
+
+@rule("select")
+def select(c: Context, out: Any, x: Any, dim: int, index: int) -> Any:
+    if not isinstance(index, int):
+        raise Untraceable(UNCOVERED)
+    return c.op("Gather", x, c.number("index", index, "int64"), axis=int(dim) % (out.ndim + 1))
+
+
+@rule("upsample_nearest2d")
+def upsample_nearest2d(c: Context, out: Any, x: Any, size: Any, *scales: Any) -> Any:
+    sizes = c.number("sizes", list(out.shape), "int64")
+    where = "asymmetric"
+    return c.op(
+        "Resize", x, None, None, sizes, mode="nearest", nearest_mode="floor", coordinate_transformation_mode=where
+    )
+
+
+@rule("upsample_bilinear2d")
+def upsample_bilinear2d(c: Context, out: Any, x: Any, size: Any, align_corners: bool, *scales: Any) -> Any:
+    sizes = c.number("sizes", list(out.shape), "int64")
+    where = "align_corners" if align_corners else "half_pixel"
+    return c.op("Resize", x, None, None, sizes, mode="linear", coordinate_transformation_mode=where)
 
 
 @rule("slice")

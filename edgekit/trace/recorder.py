@@ -27,6 +27,7 @@ from edgekit.trace.writer import Writer, listed
 TENSOR = torch.Tensor
 # Called by these names they are recorded whole: ATen takes them apart into products of matrices between reshapes.
 LINEAR, MATMUL = torch.ops.aten.linear.default, torch.ops.aten.matmul.default
+ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
 WHOLE: dict[Any, OpOverload] = {
     nn.functional.linear: LINEAR,
     LINEAR: LINEAR,
@@ -34,6 +35,8 @@ WHOLE: dict[Any, OpOverload] = {
     TENSOR.matmul: MATMUL,
     TENSOR.__matmul__: MATMUL,
     MATMUL: MATMUL,
+    nn.functional.scaled_dot_product_attention: ATTENTION,
+    ATTENTION: ATTENTION,
 }
 # Here data leaves torch, or comes into a tensor, without an ATen call.
 ESCAPES = {

@@ -103,6 +103,13 @@ LOWERED = {
     "a constant made on the way": lambda x: x + torch.arange(32.0) * 2,
     "a product with a constant in front": lambda x: torch.ones(32, 32) @ x,
     "a sum of products by subscripts": lambda x: torch.einsum("nchw,nc->nchw", x, x.mean((2, 3))),
+    "attention": lambda x: F.scaled_dot_product_attention(x, x + 1, x * 2),
+    "attention with a scale": lambda x: F.scaled_dot_product_attention(x, x + 1, x * 2, scale=0.3),
+    "unbound": lambda x: torch.stack(x.unbind(1)[::-1]).mean(0, keepdim=True),
+    "one channel": lambda x: x[:, 3] + x[:, -1],
+    "nearest pixels, twice as many": lambda x: F.interpolate(x, scale_factor=2),
+    "bilinear pixels": lambda x: F.interpolate(x, size=(48, 20), mode="bilinear"),
+    "bilinear pixels with corners in place": lambda x: F.interpolate(x, 64, mode="bilinear", align_corners=True),
     "a constant of the function": lambda x: F.linear(x, WEIGHTS),
 }
 
@@ -150,6 +157,7 @@ NOT_LOWERED = {
     "a write into a constant": lambda x: torch.zeros(x.shape).copy_(x),
     "a write into a part": partly_written,
     "a result written into a tensor that is given": lambda x: torch.add(x, x, out=torch.empty(x.shape)),
+    "attention with a mask": lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=torch.ones(32, 32)),
     "a reflecting pad": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"),
 }
 
