@@ -5,6 +5,8 @@ Commands import the pipeline inside their functions, so that `edgekit --help` lo
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -12,9 +14,8 @@ from edgekit.cli.output import show_error, show_usage_error
 from edgekit.errors import EdgekitError
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
-BROKEN_PIPE = (
-    141  # 128 + SIGPIPE: the reader went away, as in `edgekit models | head`; what was not finished is no success
-)
+# 128 + SIGPIPE: the reader went away, as in `edgekit models | head`; what was not finished is no success.
+BROKEN_PIPE = 141
 
 # Typer's own name for "the user typed something wrong" moved between versions; its base class is always this one.
 ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -28,6 +29,21 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
+
+
+def print_version(asked: bool) -> None:
+    if asked:
+        print(f"edgekit {version('edgekit')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    asked: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

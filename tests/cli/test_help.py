@@ -3,6 +3,7 @@
 `pytest tests/cli/test_help.py --update-golden` rewrites tests/cli/golden/.
 """
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,11 @@ def test_the_help_is_the_golden_text(name, monkeypatch, capsys, update_golden):
 
 def test_there_is_no_golden_text_of_a_command_that_is_gone():
     assert {path.stem for path in GOLDEN.glob("*")} == PAGES.keys()
+
+
+def test_the_version_is_that_of_the_distribution(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"edgekit {version('edgekit')}\n"
 
 
 def test_the_help_names_every_command(monkeypatch, capsys):
