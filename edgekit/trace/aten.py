@@ -358,8 +358,8 @@ def select(c: Context, out: Any, x: Any, dim: int, index: int) -> Any:
 
 
 @rule("upsample_nearest2d")
-def upsample_nearest2d(c: Context, out: Any, x: Any, size: Any, *scales: Any) -> Any:
-    sizes = c.number("sizes", list(out.shape), "int64")
+def upsample_nearest2d(c: Context, out: Any, x: Any, size: Any, down: float | None, across: float | None) -> Any:
+    sizes = whole_sizes(c, out, x, (down, across))
     where = "asymmetric"
     return c.op(
         "Resize", x, None, None, sizes, mode="nearest", nearest_mode="floor", coordinate_transformation_mode=where
@@ -367,10 +367,20 @@ def upsample_nearest2d(c: Context, out: Any, x: Any, size: Any, *scales: Any) ->
 
 
 @rule("upsample_bilinear2d")
-def upsample_bilinear2d(c: Context, out: Any, x: Any, size: Any, align_corners: bool, *scales: Any) -> Any:
-    sizes = c.number("sizes", list(out.shape), "int64")
+def upsample_bilinear2d(
+    c: Context, out: Any, x: Any, size: Any, align_corners: bool, down: float | None, across: float | None
+) -> Any:
+    sizes = whole_sizes(c, out, x, (down, across))
     where = "align_corners" if align_corners else "half_pixel"
     return c.op("Resize", x, None, None, sizes, mode="linear", coordinate_transformation_mode=where)
+
+
+def whole_sizes(c: Context, out: Any, x: Any, scales: Sequence[float | None]) -> Any:
+    """The result's shape as Resize takes it, where it says all: ATen samples at the scale that it was given."""
+    for scale, before, after in zip(scales, x.shape[2:], out.shape[2:], strict=True):
+        if scale is not None and scale * int(before) != after:
+            raise Untraceable(UNCOVERED)
+    return c.number("sizes", list(out.shape), "int64")
 
 
 @rule("slice")

@@ -145,6 +145,8 @@ def with_other_data(x):
 
 NOT_LOWERED = {
     "an operator without a rule": lambda x: torch.cumsum(x, 1),
+    "a part that is written to, and the whole read": lambda x: F.relu_((y := x + 1).chunk(2, 1)[0]) + y[:, :4],
+    "a name of a value that was written to by another": lambda x: [(y := x + 1).detach(), F.relu_(y)][0] + 1,
     "a view that is written to": overwritten,
     "an average with its own divisor": lambda x: F.avg_pool2d(x, 2, divisor_override=3),
     "data taken as numpy": lambda x: x + torch.from_numpy(x.numpy() * 2),
@@ -158,6 +160,7 @@ NOT_LOWERED = {
     "a write into a part": partly_written,
     "a result written into a tensor that is given": lambda x: torch.add(x, x, out=torch.empty(x.shape)),
     "attention with a mask": lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=torch.ones(32, 32)),
+    "pixels at a scale that does not end on one": lambda x: F.interpolate(x, scale_factor=1.7, mode="bilinear"),
     "a reflecting pad": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"),
 }
 
