@@ -61,7 +61,7 @@ def _session(file: Path, options: ort.SessionOptions) -> ort.InferenceSession:
 
 
 def _check_same(source: Path, converted: Path, name: str) -> None:
-    """Both files on one image of noise, with the same fusions: others add in another order, which 800 layers amplify."""
+    """Both files on one image of noise, fused alike: others add in another order, and 800 layers amplify that."""
     found = []
     for file in (source, converted):
         options = ort.SessionOptions()
