@@ -15,7 +15,7 @@ import torch
 from torch.export import ExportedProgram
 
 from edgekit.errors import EdgekitError
-from edgekit.trace.capture import FAILURES, one_line
+from edgekit.trace.capture import one_line
 
 MODULE_KEY = "edgekit.module"
 # 20 is the newest opset that torch 2.6 to 2.13 write without their version converter; simplify() takes it to 21.
@@ -34,7 +34,7 @@ def export_to_onnx(program: ExportedProgram) -> ir.Model:
             exported = torch.onnx.export(
                 program, (), dynamo=True, optimize=False, verbose=False, opset_version=OPSET, input_names=["input"]
             )
-    except FAILURES as refused:
+    except Exception as refused:
         raise EdgekitError(
             "EK201",
             what=f"torch.onnx could not translate the model: {one_line(refused.__cause__ or refused)}",

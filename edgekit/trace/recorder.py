@@ -2,8 +2,9 @@
 
 torch.export knows more, symbolic shapes and guards, and pays for it with 900 imported modules, 2 CPU seconds. Here the
 shapes are fixed and the input is the only thing that varies, so whatever does not depend on it is a constant. What
-cannot be written down like this is refused, never guessed: data that leaves torch, an operator without a rule, a value
-that another one overwrites.
+cannot be written down like this is refused, never guessed: an operator without a rule, a value that another one
+overwrites, a module that changes itself, data that leaves torch. The last can happen unseen, so two images are
+recorded: a constant that depends on the image is not the same in both.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +21,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from edgekit.trace.aten import RULES, Untraceable
-from edgekit.trace.capture import FAILURES, program_of
-from edgekit.trace.writer import Writer, listed
+from edgekit.trace.aten import RULES, TAKES_INDICES, Untraceable
+from edgekit.trace.capture import program_of
+from edgekit.trace.writer import Writer, listed, same_graph
 
 TENSOR = torch.Tensor
 # Called by these names they are recorded whole: ATen takes them apart into products of matrices between reshapes.
@@ -41,8 +42,12 @@ WHOLE: dict[Any, OpOverload] = {
 # Here data leaves torch, or comes into a tensor, without an ATen call.
 ESCAPES = {
     *(TENSOR.numpy, TENSOR.tolist, TENSOR.__array__, TENSOR.data_ptr, TENSOR.untyped_storage, TENSOR.__reduce_ex__),
-    TENSOR.data.__set__,  # type: ignore[attr-defined]
+    *(TENSOR.apply_, TENSOR.map_),
+    *(TENSOR.data.__get__, TENSOR.data.__set__),  # type: ignore[attr-defined]
 }
+# In training it writes its running statistics, and does not say so in its schema.
+BATCH_NORM = torch.ops.aten.native_batch_norm.default
+BATCH_NORM_STATISTICS, BATCH_NORM_TRAINING = slice(3, 5), 5
 
 
 def record(module: nn.Module, input_shape: tuple[int, ...]) -> ir.Model | None:
@@ -51,14 +56,19 @@ def record(module: nn.Module, input_shape: tuple[int, ...]) -> ir.Model | None:
     Args:
         module: in eval mode, or the holder of an exported program, whose graph is run in its place.
     """
-    image = torch.zeros(input_shape)
-    recorder = _Recorder(module, image)
+    images = torch.zeros(input_shape), torch.rand(input_shape, generator=torch.Generator().manual_seed(0))
     try:
-        with torch.no_grad(), recorder.modules.followed(), recorder, _Composites(recorder):
-            results = list(_tensors(_runner(module, recorder.modules)(image)))
-        return recorder.finish(results)
-    except FAILURES:  # Untraceable is one of them; what is wrong with the module itself, torch.export will say
+        graph, again = (_record(module, image) for image in images)
+    except Exception:  # noqa: BLE001 - a forward may raise anything; what is wrong with it, torch.export will say
         return None
+    return graph if same_graph(graph, again) else None
+
+
+def _record(module: nn.Module, image: torch.Tensor) -> ir.Model:
+    recorder = _Recorder(module, image)
+    with torch.no_grad(), recorder.modules.followed(), recorder, _Composites(recorder):
+        results = list(_tensors(_runner(module, recorder.modules)(image)))
+    return recorder.finish(results)
 
 
 def _tensors(results: Any) -> Iterator[torch.Tensor]:
@@ -135,7 +145,7 @@ class _Known:
 
     Args:
         value: None when the graph does not have it.
-        version: the tensor's count of writes, which it shares with its views; another one now: it was overwritten.
+        version: the tensor's count of writes, shared with its views. A tensor with another count now was overwritten.
     """
 
     value: ir.Value | None
@@ -150,11 +160,12 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         program = program_of(module)
         state = module.named_parameters(), module.named_buffers()
         named = [program.state_dict.items(), program.constants.items()] if program is not None else state
-        self._names = {id(tensor): name for tensors in named for name, tensor in tensors}
+        self._named = {id(tensor): (name, tensor) for tensors in named for name, tensor in tensors}
+        self._state = {tensor.untyped_storage().data_ptr() for _, tensor in self._named.values()} - {0}
         self.modules = _Modules(module)
         self._writer = Writer(tuple(image.shape))
         self._known = WeakTensorKeyDictionary({image: _Known(self._writer.input, image._version)})
-        self._constants: dict[int, ir.Value] = {}
+        self._constants: dict[tuple[int, torch.dtype], ir.Value] = {}
         self._paused = False
 
     @classmethod
@@ -163,10 +174,24 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False
 
     def __torch_dispatch__(self, call: OpOverload, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self._keep_state(call, args, kwargs or {})
         result = call(*args, **(kwargs or {}))
         if not self._paused:
             self.write(call, args, kwargs or {}, result)
         return result
+
+    def _keep_state(self, call: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        """Refuse a write into a parameter or buffer before it happens: tracing leaves a module as it was."""
+        if not call._schema.is_mutable and call is not BATCH_NORM:
+            return
+        arguments = _by_position(call, args, kwargs)
+        declared = zip(arguments, call._schema.arguments, strict=True)
+        targets = [argument for argument, said in declared if said.alias_info is not None and said.alias_info.is_write]
+        if call is BATCH_NORM and arguments[BATCH_NORM_TRAINING]:
+            targets = arguments[BATCH_NORM_STATISTICS]
+        written = [tensor for target in targets for tensor in listed(target) if tensor is not None]
+        if any(tensor.untyped_storage().data_ptr() in self._state for tensor in written):
+            raise Untraceable(f"{call} changes the module")
 
     def whole(self, call: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Make and write one call without the calls that it is made of."""
@@ -195,30 +220,36 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise Untraceable(f"{call} writes into a constant")
         # A write is counted after this call. A view gets its share of the count then too.
         version = args[0]._version + overwrites if overwrites or call.is_view else 0
-        values = self._writer.lower(operator, self.modules.current, result, [self._operand(a) for a in arguments])
+        operands = [self._operand(argument, operator in TAKES_INDICES) for argument in arguments]
+        values = self._writer.lower(operator, self.modules.current, result, operands)
         for value, tensor in zip(values, listed(result), strict=True):
             self._known[tensor] = _Known(value, version)
 
-    def _operand(self, argument: Any) -> Any:
+    def _operand(self, argument: Any, indices: bool) -> Any:
         if isinstance(argument, list | tuple):
-            return [self._operand(item) for item in argument]
-        return self._value(argument) if isinstance(argument, torch.Tensor) else argument
+            return [self._operand(item, indices) for item in argument]
+        return self._value(argument, indices) if isinstance(argument, torch.Tensor) else argument
 
-    def _value(self, tensor: torch.Tensor) -> ir.Value:
+    def _value(self, tensor: torch.Tensor, indices: bool = False) -> ir.Value:
         known: _Known | None = self._known.get(tensor)  # type: ignore[no-untyped-call]
         if known is None:
-            return self._constant(tensor)
+            return self._constant(tensor, indices)
         if known.value is None or known.version != tensor._version:
             raise Untraceable("a value is read that was overwritten, or that ONNX does not have")
         return known.value
 
-    def _constant(self, tensor: torch.Tensor) -> ir.Value:
-        name = self._names.get(id(tensor))
-        if name is None:  # computed on the way: it may change or go
-            return self._writer.constant("constant", tensor.detach().numpy().copy())
-        if id(tensor) not in self._constants:
-            self._constants[id(tensor)] = self._writer.constant(name, tensor.detach().numpy())
-        return self._constants[id(tensor)]
+    def _constant(self, tensor: torch.Tensor, indices: bool) -> ir.Value:
+        """Where a float32 result comes of an integer or double constant, torch takes it as float32."""
+        if tensor.is_complex():
+            raise Untraceable("a constant is complex")
+        name, _ = self._named.get(id(tensor), ("constant", None))
+        dtype = torch.int64 if indices and tensor.dtype in (torch.int32, torch.int64) else torch.float32
+        if name == "constant":  # computed on the way: it may change or go
+            return self._writer.constant(name, tensor.detach().to(dtype, copy=True).numpy())
+        key = id(tensor), dtype
+        if key not in self._constants:
+            self._constants[key] = self._writer.constant(name, tensor.detach().to(dtype).numpy())
+        return self._constants[key]
 
     def finish(self, results: Sequence[torch.Tensor]) -> ir.Model:
         return self._writer.finish([self._value(tensor) for tensor in results])

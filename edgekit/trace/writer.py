@@ -1,5 +1,6 @@
 """Collects an ONNX graph, one ATen call at a time."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,12 +12,7 @@ from edgekit.trace.aten import RULES, Untraceable
 
 MODULE_KEY = "edgekit.module"
 OPSET = 21
-DTYPES = {
-    torch.float32: ir.DataType.FLOAT,
-    torch.float16: ir.DataType.FLOAT16,
-    torch.int64: ir.DataType.INT64,
-    torch.bool: ir.DataType.BOOL,
-}
+OWN_NAMES = re.compile(r"input|output(_\d+)?")
 
 
 class Writer:
@@ -31,6 +27,7 @@ class Writer:
         self._graph = ir.Graph([self.input], [], nodes=[], name="main_graph", opset_imports={"": OPSET})
         self._module, self._name, self._count = "", "", 0
         self._calls: dict[str, int] = {}
+        self._taken: set[str] = set()
 
     def lower(self, operator: str, module: str, result: Any, arguments: Sequence[Any]) -> Sequence[ir.Value | None]:
         """Write one ATen call.
@@ -45,16 +42,16 @@ class Writer:
             A value per tensor of the result; None for one that no graph has, such as the indices of a max pool.
 
         Raises:
-            Untraceable: the rule does not cover this use.
+            Untraceable: the rule does not cover this use, or what it gives is no float32.
         """
         calls = self._calls[operator] = self._calls.get(operator, -1) + 1
         self._module, self._name, self._count = module, f"{operator}_{calls}" if calls else operator, 0
         tensors = listed(result)
         values = listed(RULES[operator](self, result, *arguments))
         for value, tensor in zip(values, tensors, strict=False):
-            if not isinstance(tensor, torch.Tensor) or tensor.dtype not in DTYPES:
+            if not isinstance(tensor, torch.Tensor) or tensor.dtype != torch.float32:
                 raise Untraceable(f"{operator} gives {getattr(tensor, 'dtype', type(tensor).__name__)}")
-            value.shape, value.dtype = ir.Shape(list(tensor.shape)), DTYPES[tensor.dtype]
+            value.shape, value.dtype = ir.Shape(list(tensor.shape)), ir.DataType.FLOAT
         return [*values, *[None] * (len(tensors) - len(values))]
 
     # -- what rules use: edgekit.trace.aten.Context ------------------------------------------------------------------
@@ -71,15 +68,12 @@ class Writer:
             metadata_props={MODULE_KEY: self._module},
         )
         for index, value in enumerate(node.outputs):
-            value.name = f"{self._name}{suffix}" + (f"_{index}" if outputs > 1 else "")
+            value.name = self._free(f"{self._name}{suffix}" + (f"_{index}" if outputs > 1 else ""))
         self._graph.append(node)
         return node.outputs[0] if outputs == 1 else list(node.outputs)
 
     def constant(self, name: str, array: np.ndarray[Any, Any]) -> ir.Value:
-        unique, number = name, 0
-        while unique in self._graph.initializers:
-            number += 1
-            unique = f"{name}_{number}"
+        unique = self._free(name)
         tensor = ir.Tensor(np.asarray(array, order="C"), name=unique)
         value = ir.Value(name=unique, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
         self._graph.register_initializer(value)
@@ -87,6 +81,15 @@ class Writer:
 
     def number(self, label: str, array: Any, dtype: str) -> ir.Value:
         return self.constant(f"{self._name}_{label}", np.asarray(array, dtype))
+
+    def _free(self, name: str) -> str:
+        """`name`, numbered where a value or a constant has it already, or the input or an output will."""
+        unique, number = name, 0
+        while unique in self._taken or OWN_NAMES.fullmatch(unique):
+            number += 1
+            unique = f"{name}_{number}"
+        self._taken.add(unique)
+        return unique
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
@@ -108,3 +111,29 @@ class Writer:
 
 def listed(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else [value]
+
+
+def same_graph(first: ir.Model, second: ir.Model) -> bool:
+    """Whether two graphs have the same nodes, names and constants."""
+    if list(map(_signature, first.graph)) != list(map(_signature, second.graph)):
+        return False
+    ours, theirs = map(_arrays, (first, second))
+    return ours.keys() == theirs.keys() and all(_same_array(array, theirs[name]) for name, array in ours.items())
+
+
+def _arrays(model: ir.Model) -> dict[str, np.ndarray[Any, Any]]:
+    constants = ((name, value.const_value) for name, value in model.graph.initializers.items())
+    return {name: tensor.numpy() for name, tensor in constants if tensor is not None}
+
+
+def _signature(node: ir.Node) -> tuple[Any, ...]:
+    names = [value and value.name for value in node.inputs], [value.name for value in node.outputs]
+    return node.op_type, *names, {name: attribute.value for name, attribute in node.attributes.items()}
+
+
+def _same_array(first: np.ndarray[Any, Any], second: np.ndarray[Any, Any]) -> bool:
+    if first.shape != second.shape or first.dtype != second.dtype:
+        return False
+    if first.ctypes.data == second.ctypes.data and first.strides == second.strides:
+        return True  # a parameter, which both graphs share: no need to read it
+    return np.array_equal(first, second, equal_nan=True)
