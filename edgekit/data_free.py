@@ -32,20 +32,24 @@ class DataFree:
 def compare_with_real(
     recipe: Recipe, target: Target, judge: Judge, quantizer: Quantizer, found: Quantized
 ) -> DataFree | None:
-    """Calibrate on some of the judge's images instead and measure both on the rest; None without labelled images.
+    """Calibrate on some of the judge's images instead and measure both on the rest; None without labelled images, or
+    where no activation varies and there is nothing to compare.
 
     Args:
         quantizer: calibrated on images that were made; `found` is what it made for this target.
     """
-    if judge.folder is None or judge.feed is None or len(judge.folder) < 2:
+    if judge.folder is None or judge.feed is None or judge.labels is None or len(judge.folder) < 2:
         return None
     real, rest = split(judge, min(MOST_REAL, len(judge.folder) // 2))
     images = partial(real.batches, judge.feed, BATCH)
     on_real = Quantizer(quantizer.model, images)
+    widths = compare_widths(quantizer, on_real)
+    if widths is None:
+        return None
     ladder = Ladder(recipe, quantizer, target, rest)
     ladder.measure("distilled images", found)
     ladder.measure(f"{len(real)} real images", on_real.quantize(found.method, target.scheme))
-    return DataFree(ladder.receipt("none"), compare_widths(quantizer, on_real))
+    return DataFree(ladder.receipt("none"), widths)
 
 
 def split(judge: Judge, count: int) -> tuple[ImageFolder, Judge]:
@@ -62,13 +66,15 @@ def split(judge: Judge, count: int) -> tuple[ImageFolder, Judge]:
     )
 
 
-def compare_widths(distilled: Quantizer, real: Quantizer) -> tuple[float, float, float]:
-    """`DataFree.widths` of two quantizers of one graph."""
+def compare_widths(distilled: Quantizer, real: Quantizer) -> tuple[float, float, float] | None:
+    """`DataFree.widths` of two quantizers of one graph; None where no activation varies."""
     made, seen = distilled.plain().ranges, real.plain().ranges
     ratios = [
         (seen[name].max - seen[name].min) / (made[name].max - made[name].min)
         for name in made
         if name in seen and made[name].max > made[name].min
     ]
+    if not ratios:
+        return None
     low, middle, high = np.quantile(ratios, [0.05, 0.5, 0.95])
     return float(low), float(middle), float(high)

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 from PIL import Image
 
 from edgekit.cli import main
-from edgekit.data_free import split
+from edgekit.data_free import compare_widths, split
 from edgekit.ladder import Judge
+from edgekit.passes import prepare_integer, simplify
+from edgekit.quant.quantizer import Quantizer
 from edgekit.source.images import ImageFolder
 
 NET = """
@@ -79,3 +82,13 @@ def test_the_images_to_calibrate_on_are_not_measured_on(photographs):
     assert not set(real.names) & set(rest.folder.names)
     assert [folder.names[index] for index in rest.labels] == list(rest.folder.names)
     assert rest.reference[:, 0].tolist() == rest.labels.tolist()
+
+
+def test_a_graph_whose_activations_never_vary_has_nothing_to_compare():
+    """Its only activation, the input, has one value on every image."""
+    graph = ir.serde.from_onnx_text(
+        """<ir_version: 10, opset_import: ["" : 21]> constant (float[1,3,8,8] input) => (float[1,3,8,8] output)
+        { output = Mul (input, input) }"""
+    )
+    still = Quantizer(prepare_integer(simplify(graph)), lambda: iter([np.zeros((2, 3, 8, 8), np.float32)]))
+    assert compare_widths(still, still) is None

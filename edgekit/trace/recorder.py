@@ -242,13 +242,12 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Where a float32 result comes of an integer or double constant, torch takes it as float32."""
         if tensor.is_complex():
             raise Untraceable("a constant is complex")
-        name, _ = self._named.get(id(tensor), ("constant", None))
         dtype = torch.int64 if indices and tensor.dtype in (torch.int32, torch.int64) else torch.float32
-        if name == "constant":  # computed on the way: it may change or go
-            return self._writer.constant(name, tensor.detach().to(dtype, copy=True).numpy())
+        if id(tensor) not in self._named:  # computed on the way: it may change or go
+            return self._writer.constant("constant", tensor.detach().to(dtype, copy=True).numpy())
         key = id(tensor), dtype
         if key not in self._constants:
-            self._constants[key] = self._writer.constant(name, tensor.detach().to(dtype).numpy())
+            self._constants[key] = self._writer.constant(self._named[id(tensor)][0], tensor.detach().to(dtype).numpy())
         return self._constants[key]
 
     def finish(self, results: Sequence[torch.Tensor]) -> ir.Model:

@@ -87,7 +87,7 @@ class Writer:
         unique, number = name, 0
         while unique in self._taken or OWN_NAMES.fullmatch(unique):
             number += 1
-            unique = f"{name}_{number}"
+            unique = f"{name}.{number}"
         self._taken.add(unique)
         return unique
 

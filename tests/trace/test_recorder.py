@@ -110,7 +110,22 @@ LOWERED = {
     "nearest pixels, twice as many": lambda x: F.interpolate(x, scale_factor=2),
     "bilinear pixels": lambda x: F.interpolate(x, size=(48, 20), mode="bilinear"),
     "bilinear pixels with corners in place": lambda x: F.interpolate(x, 64, mode="bilinear", align_corners=True),
+    "nearest pixels of 14, 64 of them, where ONNX rounds otherwise": lambda x: F.interpolate(x[..., :14, :14], size=64),
+    "nearest pixels at a scale that ends between two": lambda x: F.interpolate(x, scale_factor=0.6),
     "a constant of the function": lambda x: F.linear(x, WEIGHTS),
+    "a product of one row": lambda x: F.linear(x[0, 0, 0], WEIGHTS, WEIGHTS[:, 0]).unsqueeze(0),
+    "integers as numbers": lambda x: x / torch.tensor(255) + torch.arange(32),
+    "doubles as numbers": lambda x: x * torch.tensor(0.1, dtype=torch.float64),
+    "integers beside activations": lambda x: torch.cat([x, torch.arange(32).expand(1, 1, 32, 32)], 1),
+    "a concatenation that began with nothing": lambda x: torch.cat([torch.empty(0), x], 1),
+    "sums with a factor": lambda x: torch.sub(torch.add(x, x * x, alpha=3), x, alpha=2),
+    "powers, negation, sums": lambda x: (-x) ** 2 + x.sum((2, 3), keepdim=True) + x.sum() + x.mean(),
+    "rolled": lambda x: torch.roll(x, (-3, 5), (2, 3)),
+    "flipped": lambda x: x.flip((1, 3)),
+    "transposed": lambda x: x[0, 0].t() + x,
+    "repeated": lambda x: x[:, :1].expand(1, 4, 32, 32) * x[:, 4:],
+    "picked by indices": lambda x: x[:, [3, 1, 1, 7]],
+    "another layout in memory": lambda x: x.to(memory_format=torch.channels_last) + 1,
 }
 
 
@@ -161,6 +176,15 @@ NOT_LOWERED = {
     "a result written into a tensor that is given": lambda x: torch.add(x, x, out=torch.empty(x.shape)),
     "attention with a mask": lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=torch.ones(32, 32)),
     "pixels at a scale that does not end on one": lambda x: F.interpolate(x, scale_factor=1.7, mode="bilinear"),
+    "an image that is taken for a parameter": lambda x: x + nn.Parameter(x.detach().clone()),
+    "data changed by Python": lambda x: x.clone().apply_(lambda value: value * 2),
+    "data read past its name": lambda x: x + x.data.mul_(2),
+    "data made anew": lambda x: x + x.new_tensor([[float(repr(x[0, 0, 0, 0].detach())[7:-1])]]),
+    "random data": lambda x: x + torch.rand(32),
+    "a channel of the image alone": lambda x: F.max_pool2d(x[0], 2),
+    "a quotient rounded": lambda x: torch.div(x, 2, rounding_mode="floor"),
+    "pixels picked by a mask": lambda x: x[:, torch.arange(8) > 3],
+    "an integer": lambda x: x.argmax(1),
     "a reflecting pad": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"),
 }
 
@@ -170,6 +194,61 @@ def test_what_no_rule_covers_is_left_to_the_exporter(name):
     torch.manual_seed(1)
     module = Function(NOT_LOWERED[name]).eval()
     assert record(module, SHAPE) is None
+
+
+class Counting(nn.Module):
+    """Writes its own state in every forward."""
+
+    def __init__(self, write) -> None:
+        super().__init__()
+        self.write = write
+        self.register_buffer("seen", torch.ones(3))
+
+    def forward(self, x):
+        y = x * self.seen[0]
+        self.write(self.seen, x)
+        return y
+
+
+WRITES = {
+    "a count": lambda seen, x: seen.add_(1),
+    "a part": lambda seen, x: seen[1:].mul_(2),
+    "behind autograd": lambda seen, x: seen.data.add_(1),
+    "a running mean": lambda seen, x: F.batch_norm(x, seen, torch.ones(3), training=True),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_tracing_leaves_a_module_as_it_was(write):
+    module = Counting(write).eval()
+    assert record(module, SHAPE) is None
+    assert torch.equal(module.seen, torch.ones(3))
+
+
+@pytest.mark.parametrize("name", ["input", "output", "relu", "sub", "mul_a"])
+def test_a_buffer_may_have_any_name(name):
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer(name, torch.tensor([0.5]))
+
+        def forward(self, x):
+            return torch.relu(x * 2 - getattr(self, name))
+
+    graph = record(Named().eval(), SHAPE)
+    assert graph is not None
+    assert np.allclose(GraphRunner(graph)(IMAGES), np.maximum(IMAGES * 2 - 0.5, 0).reshape(2, -1))
+
+
+def test_attention_of_torch_itself():
+    torch.manual_seed(1)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    module = Function(lambda x: layer(x.flatten(2).transpose(1, 2))).eval()
+    layer.eval()
+    graph = record(module, SHAPE)
+    assert graph is not None
+    expected = outputs(module)
+    assert np.allclose(GraphRunner(graph)(IMAGES), expected, atol=1e-5 * np.ptp(expected))
 
 
 def test_the_exporter_takes_over():

@@ -198,6 +198,20 @@ def test_a_wrong_number_of_channels_is_ek203():
     assert (error.code, error.where) == ("EK203", "stem")
 
 
+class OddError(Exception):
+    """Of no kind that torch raises."""
+
+
+def test_a_module_that_raises_an_exception_of_its_own_is_ek203():
+    class Refusing(nn.Module):
+        def forward(self, x):
+            raise OddError("sizes are multiples of 7 here")
+
+    error = refusal(nn.Sequential(Refusing()).eval())
+    assert (error.code, error.where) == ("EK203", "0")
+    assert "multiples of 7" in error.what
+
+
 class Branching(nn.Module):
     def forward(self, x):
         return x * 2 if x.sum() > 0 else x - 1
