@@ -7,7 +7,7 @@ import pytest
 
 from edgekit.errors import EdgekitError
 from edgekit.quant import Range, calibrate
-from edgekit.quant.assign import HEADROOM, choose, merge
+from edgekit.quant.assign import HEADROOM, VECTOR_HEADROOM, choose, merge
 from edgekit.quant.calibrate import SAMPLES_PER_MAP, ValueObserver, choose_stride
 from edgekit.quant.parameters import choose_int8
 from edgekit.quant.plan import values_of
@@ -147,6 +147,12 @@ def test_int16_has_headroom_and_int8_what_loses_least(graph):
     seen = {"x": Range(-1.0, 3.0)}
     assert choose([values["x"]], seen, "int16").span[1] == pytest.approx(HEADROOM * 3.0)
     assert choose([values["x"]], seen, "int8") == choose_int8(-1.0, 3.0)
+
+
+def test_a_vector_has_a_headroom_of_its_own(graph):
+    values = values_of(graph("y = GlobalAveragePool(x)"))
+    assert choose([values["x"]], {"x": Range(-1.0, 3.0)}, "int16").span[1] == pytest.approx(HEADROOM * 3.0)
+    assert choose([values["y"]], {"y": Range(-1.0, 3.0)}, "int16").span[1] == pytest.approx(VECTOR_HEADROOM * 3.0)
 
 
 def test_headroom_ends_at_the_bound_of_a_clip(graph):
