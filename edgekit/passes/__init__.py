@@ -23,6 +23,7 @@ from edgekit.passes.decompose_batch_norm import decompose_batch_norm
 from edgekit.passes.decompose_hard_sigmoid import decompose_hard_sigmoid
 from edgekit.passes.decompose_hard_swish import decompose_hard_swish
 from edgekit.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
+from edgekit.passes.eliminate_expand import eliminate_expand
 from edgekit.passes.eliminate_identity import eliminate_identity
 from edgekit.passes.fold_affine import fold_affine
 from edgekit.passes.fold_batch_norm import fold_batch_norm
@@ -50,6 +51,7 @@ Pass = Callable[[ir.Model], bool]
 SIMPLIFY: tuple[Pass, ...] = (
     fold_constants,
     eliminate_identity,
+    eliminate_expand,
     canonicalize_auto_pad,
     canonicalize_axes,
     canonicalize_clip,
