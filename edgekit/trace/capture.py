@@ -12,6 +12,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from edgekit.errors import EdgekitError
+from edgekit.trace.state import unchanged
 
 REASON_LENGTH = 240
 
@@ -30,9 +31,9 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgram:
     already = program_of(module)
     if already is not None:
         return already
-    example = torch.zeros(input_shape)
+    example = blank(input_shape)
     try:
-        with _quiet_refusal():
+        with unchanged(module), _quiet_refusal():
             return torch.export.export(module, (example,), strict=False)
     except Exception as refused:  # the user's own forward, which torch.export runs, may raise anything
         _require_runs(module, example)
@@ -43,6 +44,23 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgram:
             fix="make the control flow independent of the data (torch.where, torch.cond), or export the model to ONNX "
             "yourself and give edgekit the .onnx file",
         ) from refused
+
+
+def blank(input_shape: tuple[int, ...]) -> torch.Tensor:
+    """An image of zeros.
+
+    Raises:
+        EdgekitError: EK203 for sizes that no tensor has.
+    """
+    try:
+        return torch.zeros(input_shape)
+    except (RuntimeError, TypeError, ValueError) as failed:
+        raise EdgekitError(
+            "EK203",
+            what=f"there is no input of {'x'.join(map(str, input_shape))}: {one_line(failed)}",
+            where="the input's shape",
+            fix="choose a size that the model takes with --input-size HxW",
+        ) from failed
 
 
 def program_of(module: nn.Module) -> ExportedProgram | None:
@@ -82,7 +100,8 @@ def _quiet_refusal() -> Iterator[None]:
 def _require_runs(module: nn.Module, example: torch.Tensor) -> None:
     """Tell an input that does not fit (EK203) from a module that does not trace."""
     try:
-        module(example)
+        with unchanged(module):
+            module(example)
     except Exception as failed:
         shape = "x".join(map(str, example.shape))
         raise EdgekitError(

@@ -4,7 +4,7 @@ torch.export knows more, symbolic shapes and guards, and pays for it with 900 im
 shapes are fixed and the input is the only thing that varies, so whatever does not depend on it is a constant. What
 cannot be written down like this is refused, never guessed: an operator without a rule, a value that another one
 overwrites, a module that changes itself, data that leaves torch. The last can happen unseen, so two images are
-recorded: a constant that depends on the image is not the same in both.
+recorded: a constant that depends on the image is seldom the same in both.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from edgekit.trace.aten import RULES, TAKES_INDICES, Untraceable
-from edgekit.trace.capture import program_of
+from edgekit.trace.capture import blank, program_of
+from edgekit.trace.state import unchanged
 from edgekit.trace.writer import Writer, listed, same_graph
 
 TENSOR = torch.Tensor
@@ -41,10 +42,11 @@ WHOLE: dict[Any, OpOverload] = {
 }
 # Here data leaves torch, or comes into a tensor, without an ATen call.
 ESCAPES = {
-    *(TENSOR.numpy, TENSOR.tolist, TENSOR.__array__, TENSOR.data_ptr, TENSOR.untyped_storage, TENSOR.__reduce_ex__),
-    *(TENSOR.apply_, TENSOR.map_),
-    *(TENSOR.data.__get__, TENSOR.data.__set__),  # type: ignore[attr-defined]
+    *(TENSOR.numpy, TENSOR.tolist, TENSOR.__array__, TENSOR.__dlpack__, TENSOR.__reduce_ex__, TENSOR.new_tensor),
+    *(TENSOR.data_ptr, TENSOR.storage, TENSOR.untyped_storage, TENSOR.apply_, TENSOR.map_),
+    TENSOR.data.__get__,  # type: ignore[attr-defined]
 }
+EXCHANGE = TENSOR.data.__set__  # type: ignore[attr-defined]
 # In training it writes its running statistics, and does not say so in its schema.
 BATCH_NORM = torch.ops.aten.native_batch_norm.default
 BATCH_NORM_STATISTICS, BATCH_NORM_TRAINING = slice(3, 5), 5
@@ -55,10 +57,14 @@ def record(module: nn.Module, input_shape: tuple[int, ...]) -> ir.Model | None:
 
     Args:
         module: in eval mode, or the holder of an exported program, whose graph is run in its place.
+
+    Raises:
+        EdgekitError: EK203 for a shape that no tensor has.
     """
-    images = torch.zeros(input_shape), torch.rand(input_shape, generator=torch.Generator().manual_seed(0))
+    image = blank(input_shape)
+    noise = 3 * torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
     try:
-        graph, again = (_record(module, image) for image in images)
+        graph, again = _record(module, image), _record(module, noise)
     except Exception:  # noqa: BLE001 - a forward may raise anything; what is wrong with it, torch.export will say
         return None
     return graph if same_graph(graph, again) else None
@@ -66,7 +72,7 @@ def record(module: nn.Module, input_shape: tuple[int, ...]) -> ir.Model | None:
 
 def _record(module: nn.Module, image: torch.Tensor) -> ir.Model:
     recorder = _Recorder(module, image)
-    with torch.no_grad(), recorder.modules.followed(), recorder, _Composites(recorder):
+    with unchanged(module), torch.no_grad(), recorder.modules.followed(), recorder, _Composites(recorder):
         results = list(_tensors(_runner(module, recorder.modules)(image)))
     return recorder.finish(results)
 
@@ -161,12 +167,14 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         state = module.named_parameters(), module.named_buffers()
         named = [program.state_dict.items(), program.constants.items()] if program is not None else state
         self._named = {id(tensor): (name, tensor) for tensors in named for name, tensor in tensors}
-        self._state = {tensor.untyped_storage().data_ptr() for _, tensor in self._named.values()} - {0}
+        kept = [value for part in module.modules() for value in vars(part).values() if isinstance(value, torch.Tensor)]
+        self._state = {_storage(tensor) for tensor in [*kept, *(tensor for _, tensor in self._named.values())]} - {0}
         self.modules = _Modules(module)
         self._writer = Writer(tuple(image.shape))
         self._known = WeakTensorKeyDictionary({image: _Known(self._writer.input, image._version)})
         self._constants: dict[tuple[int, torch.dtype], ir.Value] = {}
         self._paused = False
+        self._refusal: Exception | None = None
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -174,11 +182,23 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False
 
     def __torch_dispatch__(self, call: OpOverload, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self._keep_state(call, args, kwargs or {})
-        result = call(*args, **(kwargs or {}))
-        if not self._paused:
-            self.write(call, args, kwargs or {}, result)
-        return result
+        with torch._C.DisableTorchFunction():  # in TorchScript it is still on, and would watch the recorder
+            with self.remembered():
+                self._keep_state(call, args, kwargs or {})
+            result = call(*args, **(kwargs or {}))
+            if not self._paused:
+                with self.remembered():
+                    self.write(call, args, kwargs or {}, result)
+            return result
+
+    @contextmanager
+    def remembered(self) -> Iterator[None]:
+        """A refusal that a forward catches, thinking it its own (`except RuntimeError`), is one all the same."""
+        try:
+            yield
+        except Exception as refusal:
+            self._refusal = refusal
+            raise
 
     def _keep_state(self, call: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         """Refuse a write into a parameter or buffer before it happens: tracing leaves a module as it was."""
@@ -190,7 +210,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if call is BATCH_NORM and arguments[BATCH_NORM_TRAINING]:
             targets = arguments[BATCH_NORM_STATISTICS]
         written = [tensor for target in targets for tensor in listed(target) if tensor is not None]
-        if any(tensor.untyped_storage().data_ptr() in self._state for tensor in written):
+        if any(_storage(tensor) in self._state for tensor in written):
             raise Untraceable(f"{call} changes the module")
 
     def whole(self, call: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -200,14 +220,17 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result = call(*args, **kwargs)
         finally:
             self._paused = False
-        self.write(call, args, kwargs, result)
+        with self.remembered():
+            self.write(call, args, kwargs, result)
         return result
 
     def depends(self, arguments: Any) -> bool:
         """Whether a tensor in nested arguments depends on the image."""
-        if isinstance(arguments, list | tuple):
-            return any(map(self.depends, arguments))
-        return isinstance(arguments, torch.Tensor) and arguments in self._known
+        return any(tensor in self._known for tensor in _nested(arguments))
+
+    def knows(self, result: Any) -> bool:
+        """Whether every tensor in a nested result is in the graph, or known not to be."""
+        return all(tensor in self._known for tensor in _nested(result))
 
     def write(self, call: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
         arguments = _by_position(call, args, kwargs)
@@ -218,11 +241,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise Untraceable(f"{call} has no rule")
         if overwrites and not self.depends(args[0]):
             raise Untraceable(f"{call} writes into a constant")
-        # A write is counted after this call. A view gets its share of the count then too.
-        version = args[0]._version + overwrites if overwrites or call.is_view else 0
         operands = [self._operand(argument, operator in TAKES_INDICES) for argument in arguments]
         values = self._writer.lower(operator, self.modules.current, result, operands)
         for value, tensor in zip(values, listed(result), strict=True):
+            # A write is counted after this call. A view gets its share of the count then too.
+            version = args[0]._version + overwrites if overwrites or call.is_view else tensor._version
             self._known[tensor] = _Known(value, version)
 
     def _operand(self, argument: Any, indices: bool) -> Any:
@@ -251,6 +274,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self._constants[key]
 
     def finish(self, results: Sequence[torch.Tensor]) -> ir.Model:
+        if self._refusal is not None:
+            raise self._refusal
+        if not results or any(tensor.dtype != torch.float32 for tensor in results):
+            raise Untraceable("a result is not float32, or there is none")
         return self._writer.finish([self._value(tensor) for tensor in results])
 
 
@@ -262,12 +289,32 @@ class _Composites(TorchFunctionMode):
         self._recorder = recorder
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        call = WHOLE.get(function)
-        if call is not None and self._recorder.depends([*args, *(kwargs or {}).values()]):
-            return self._recorder.whole(call, args, kwargs or {})
-        if function in ESCAPES and self._recorder.depends(args):
-            raise Untraceable(f"{function} takes data out of the model")
-        return function(*args, **(kwargs or {}))
+        call, given = WHOLE.get(function), kwargs or {}
+        depends = self._recorder.depends([args, given])
+        if call is not None and depends:
+            return self._recorder.whole(call, args, given)
+        with self._recorder.remembered():
+            if function == EXCHANGE or (depends and function in ESCAPES):
+                raise Untraceable(f"{function} takes data out of the model, or brings it in")
+        result = function(*args, **given)
+        with self._recorder.remembered():
+            if depends and not self._recorder.knows(result):
+                raise Untraceable(f"{function} gave a tensor that no ATen call made")
+        return result
+
+
+def _nested(values: Any) -> Iterator[torch.Tensor]:
+    """The tensors in nested arguments or results."""
+    if isinstance(values, torch.Tensor):
+        yield values
+    elif isinstance(values, list | tuple | dict):
+        for value in values.values() if isinstance(values, dict) else values:
+            yield from _nested(value)
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    """Where a tensor's data lies; 0 for none."""
+    return tensor.untyped_storage().data_ptr()
 
 
 def operator_name(call: OpOverload) -> tuple[str, bool]:

@@ -49,8 +49,8 @@ class Writer:
         tensors = listed(result)
         values = listed(RULES[operator](self, result, *arguments))
         for value, tensor in zip(values, tensors, strict=False):
-            if not isinstance(tensor, torch.Tensor) or tensor.dtype != torch.float32:
-                raise Untraceable(f"{operator} gives {getattr(tensor, 'dtype', type(tensor).__name__)}")
+            if not isinstance(tensor, torch.Tensor) or tensor.dtype != torch.float32 or not tensor.numel():
+                raise Untraceable(f"{operator} gives {getattr(tensor, 'dtype', type(tensor).__name__)}, or nothing")
             value.shape, value.dtype = ir.Shape(list(tensor.shape)), ir.DataType.FLOAT
         return [*values, *[None] * (len(tensors) - len(values))]
 

@@ -2,12 +2,14 @@
 
 import pickle
 from collections import Counter
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from edgekit.errors import EdgekitError
 from edgekit.passes import simplify
 from edgekit.registry import models
 from edgekit.trace import trace
@@ -125,6 +127,7 @@ LOWERED = {
     "transposed": lambda x: x[0, 0].t() + x,
     "repeated": lambda x: x[:, :1].expand(1, 4, 32, 32) * x[:, 4:],
     "picked by indices": lambda x: x[:, [3, 1, 1, 7]],
+    "zeros of the same shape": lambda x: torch.cat([x, torch.zeros_like(x), x.new_ones(1, 2, 32, 32)], 1),
     "another layout in memory": lambda x: x.to(memory_format=torch.channels_last) + 1,
 }
 
@@ -180,6 +183,8 @@ NOT_LOWERED = {
     "data changed by Python": lambda x: x.clone().apply_(lambda value: value * 2),
     "data read past its name": lambda x: x + x.data.mul_(2),
     "data made anew": lambda x: x + x.new_tensor([[float(repr(x[0, 0, 0, 0].detach())[7:-1])]]),
+    "a branch on data made anew": lambda x: x * 2 if torch.tensor([x.mean()])[0] > 9 else x,
+    "no data": lambda x: x[:, :0],
     "random data": lambda x: x + torch.rand(32),
     "a channel of the image alone": lambda x: F.max_pool2d(x[0], 2),
     "a quotient rounded": lambda x: torch.div(x, 2, rounding_mode="floor"),
@@ -208,6 +213,78 @@ class Counting(nn.Module):
         y = x * self.seen[0]
         self.write(self.seen, x)
         return y
+
+
+def cached(module, x):
+    if not hasattr(module, "cache"):
+        module.cache = x.mean()
+
+
+def exchanged(module, x):
+    module.seen.data = torch.zeros(3)
+
+
+REMEMBERED = {
+    "a running mean by assignment": lambda module, x: setattr(module, "seen", 0.9 * module.seen + 0.1 * x.mean()),
+    "a list": lambda module, x: module.shapes.append(x.shape),
+    "a tensor that is no buffer": lambda module, x: module.loose.add_(1),
+    "a cache of what was seen": cached,
+    "other data": exchanged,
+}
+
+
+@pytest.mark.parametrize("remember", REMEMBERED.values(), ids=REMEMBERED)
+def test_what_a_forward_remembers_is_put_back(remember):
+    class Remembering(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("seen", torch.ones(3))
+            self.shapes, self.loose = [], torch.zeros(1)
+
+        def forward(self, x):
+            remember(self, x)
+            return x * 2
+
+    module = Remembering().eval()
+    with suppress(EdgekitError):  # the exporter takes no module that writes a tensor of its own
+        trace(module, SHAPE)
+    assert torch.equal(module.seen, torch.ones(3))
+    assert torch.equal(module.loose, torch.zeros(1))
+    assert not module.shapes
+    assert not hasattr(module, "cache")
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attribute self.cache was assigned:UserWarning")
+def test_a_cache_of_the_recorded_image_is_not_in_what_the_exporter_writes():
+    class Caching(nn.Module):
+        def forward(self, x):
+            cached(self, x.cumsum(1))
+            return x * self.cache
+
+    expected = IMAGES * np.cumsum(IMAGES, 1).mean((1, 2, 3), keepdims=True)
+    found = GraphRunner(trace(Caching().eval(), SHAPE))(IMAGES)
+    assert np.allclose(found, expected.reshape(2, -1), atol=1e-5 * np.ptp(expected))
+
+
+def test_a_refusal_that_the_forward_catches_is_one():
+    class Careful(nn.Module):
+        def forward(self, x):
+            try:
+                return torch.special.log_ndtr(x)
+            except RuntimeError:
+                return x
+
+    assert record(Careful().eval(), SHAPE) is None
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_scripted_parts_are_recorded():
+    torch.manual_seed(1)
+    layer = torch.jit.trace(nn.Sequential(nn.Conv2d(8, 4, 1), nn.ReLU(inplace=True)).eval(), torch.zeros(1, 8, 8, 8))
+    module = Function(lambda x: layer(x)).eval()
+    graph = record(module, SHAPE)
+    assert graph is not None
+    assert np.allclose(GraphRunner(graph)(IMAGES), outputs(module), atol=1e-5)
 
 
 WRITES = {

@@ -198,6 +198,13 @@ def test_a_wrong_number_of_channels_is_ek203():
     assert (error.code, error.where) == ("EK203", "stem")
 
 
+@pytest.mark.parametrize("shape", [(1, 3, -1, 32), (1, 3, 10**9, 10**9)])
+def test_a_size_that_no_tensor_has_is_ek203(shape):
+    error = refusal(nn.ReLU().eval(), shape)
+    assert error.code == "EK203"
+    assert "x".join(map(str, shape)) in error.what
+
+
 class OddError(Exception):
     """Of no kind that torch raises."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from edgekit.trace.aten.context import Context, ints, require, rule
 
 
-@rule("convolution")
+@rule("convolution", "_convolution")
 def convolution(
     c: Context,
     out: Any,
@@ -21,6 +21,7 @@ def convolution(
     transposed: bool,
     output_padding: Any,
     groups: int,
+    *backend: bool,
 ) -> Any:
     require(not transposed and out.ndim == 4)
     pads = ints(padding) * 2

@@ -95,6 +95,8 @@ def _reduction(op: str) -> Rule:
     def lower(c: Context, out: Any, x: Any, dims: Any = None, keep: bool = False, dtype: Any = None) -> Any:
         require(dtype in (None, torch.float32))
         axes = list(dims) if isinstance(dims, list | tuple) and dims else list(range(len(x.shape)))
+        if not x.shape:  # a number already
+            return x
         return c.op(op, x, c.number("axes", axes, "int64"), keepdims=int(keep))
 
     return lower

@@ -22,6 +22,12 @@ def unchanged(c: Context, out: Any, x: Any, *ignored: Any) -> Any:
     return x
 
 
+@rule("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
+def filled(c: Context, out: Any, *ignored: Any) -> Any:
+    """A constant of the shape of a value."""
+    return c.number("filled", out, "float32")
+
+
 @rule("expand")
 def expand(c: Context, out: Any, x: Any, *ignored: Any) -> Any:
     return c.op("Expand", x, c.number("shape", list(out.shape), "int64"))
@@ -47,6 +53,7 @@ def t(c: Context, out: Any, x: Any) -> Any:
 @rule("cat")
 def cat(c: Context, out: Any, values: Sequence[Any], dim: int = 0) -> Any:
     full = [value for value in values if tuple(value.shape) != (0,)]  # torch takes an empty list into any cat
+    require(bool(full))
     return c.op("Concat", *full, axis=int(dim) % out.ndim)
 
 
