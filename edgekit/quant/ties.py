@@ -29,7 +29,10 @@ def avoid_ties(model: ir.Model, plan: Plan, groups: dict[str, QParams]) -> None:
         group = plan.group.get(fused_name(node, plan))
         if factor is None or group is None or group in settled or group in plan.fixed or node.name not in plan.rules:
             continue
-        groups[group] = replace(groups[group], scale=round_scale(factor / tie_free(factor / groups[group].scale)))
+        ratio = factor / groups[group].scale
+        if node.op_type in MEANS:
+            ratio = min(ratio, 1.0)  # a mean of integers is a whole number of factors: no finer scale says more
+        groups[group] = replace(groups[group], scale=round_scale(factor / tie_free(ratio)))
         settled.add(group)
 
 
