@@ -16,12 +16,15 @@ from edgekit.passes.canonicalize_axes import canonicalize_axes
 from edgekit.passes.canonicalize_clip import canonicalize_clip
 from edgekit.passes.canonicalize_conv import canonicalize_conv
 from edgekit.passes.canonicalize_gemm import canonicalize_gemm
+from edgekit.passes.canonicalize_prelu import canonicalize_prelu
 from edgekit.passes.canonicalize_reduce_mean import canonicalize_reduce_mean
 from edgekit.passes.canonicalize_reshape import canonicalize_reshape
 from edgekit.passes.chain_concats import chain_concats
 from edgekit.passes.decompose_batch_norm import decompose_batch_norm
 from edgekit.passes.decompose_hard_sigmoid import decompose_hard_sigmoid
 from edgekit.passes.decompose_hard_swish import decompose_hard_swish
+from edgekit.passes.decompose_norm import decompose_norm
+from edgekit.passes.decompose_prelu import decompose_prelu
 from edgekit.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from edgekit.passes.eliminate_expand import eliminate_expand
 from edgekit.passes.eliminate_identity import eliminate_identity
@@ -56,6 +59,8 @@ SIMPLIFY: tuple[Pass, ...] = (
     canonicalize_axes,
     canonicalize_clip,
     canonicalize_gemm,
+    canonicalize_prelu,
+    decompose_norm,
     canonicalize_reduce_mean,
     canonicalize_reshape,
     fold_matmul,
@@ -79,6 +84,7 @@ SIMPLIFY: tuple[Pass, ...] = (
 FOR_INTEGERS: tuple[Pass, ...] = (
     decompose_hard_swish,
     decompose_hard_sigmoid,
+    decompose_prelu,
     fold_affine,
     split_depthwise,
     eliminate_common_subexpressions,

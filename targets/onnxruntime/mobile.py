@@ -75,8 +75,8 @@ def _check_same(source: Path, converted: Path, name: str) -> None:
         fed = (noise if dtype.kind == "f" else noise * 40).astype(dtype)
         try:
             found.append(np.asarray(session.run(None, {first.name: fed})[0], np.float32))
-        except REFUSALS as error:
-            raise refused(error, name) from error
+        except REFUSALS as refusal:
+            raise refused(refusal, name) from refusal
     wanted, got = found
     error = float(np.abs(got - wanted).max())
     if not error <= MAX_ERROR * max(float(np.ptp(wanted)), 1e-6):

@@ -127,6 +127,9 @@ LOWERED = {
     "transposed": lambda x: x[0, 0].t() + x,
     "repeated": lambda x: x[:, :1].expand(1, 4, 32, 32) * x[:, 4:],
     "picked by indices": lambda x: x[:, [3, 1, 1, 7]],
+    "a slope per channel": lambda x: F.prelu(x, torch.linspace(-1, 1, 8)),
+    "unit length": lambda x: F.normalize(x.flatten(1), dim=1),
+    "reciprocals": lambda x: 1 / (x + 9) + torch.rsqrt(x + 9) + (x + 9).reciprocal(),
     "zeros of the same shape": lambda x: torch.cat([x, torch.zeros_like(x), x.new_ones(1, 2, 32, 32)], 1),
     "another layout in memory": lambda x: x.to(memory_format=torch.channels_last) + 1,
 }

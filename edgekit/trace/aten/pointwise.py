@@ -39,8 +39,23 @@ def leaky_relu(c: Context, out: Any, x: Any, slope: float) -> Any:
     return c.op("LeakyRelu", x, alpha=float(slope))
 
 
-@rule("hardtanh", "clamp")
-def hardtanh(c: Context, out: Any, x: Any, low: Any, high: Any) -> Any:
+@rule("_prelu_kernel")
+def prelu(c: Context, out: Any, x: Any, slopes: Any) -> Any:
+    return c.op("PRelu", x, slopes)
+
+
+@rule("reciprocal")
+def reciprocal(c: Context, out: Any, x: Any) -> Any:
+    return c.op("Div", c.number("one", 1, "float32"), x)
+
+
+@rule("rsqrt")
+def rsqrt(c: Context, out: Any, x: Any) -> Any:
+    return c.op("Pow", x, c.number("exponent", -0.5, "float32"))
+
+
+@rule("hardtanh", "clamp", "clamp_min")
+def hardtanh(c: Context, out: Any, x: Any, low: Any, high: Any = None) -> Any:
     require(not is_value(low) and not is_value(high))
     bounds = [None if b is None else c.number(n, b, "float32") for n, b in (("min", low), ("max", high))]
     return c.op("Clip", x, *bounds)
@@ -104,3 +119,11 @@ def _reduction(op: str) -> Rule:
 
 RULES["mean"] = _reduction("ReduceMean")
 RULES["sum"] = _reduction("ReduceSum")
+
+
+@rule("linalg_vector_norm")
+def norm(c: Context, out: Any, x: Any, order: Any, dims: Any, keep: bool, dtype: Any) -> Any:
+    require(order == 2)
+    result = _reduction("ReduceL2")(c, out, x, dims, keep, dtype)
+    require(bool(x.shape))
+    return result

@@ -140,6 +140,9 @@ lowering(
     delegate=delegate_mul,
 )(_lower_binary("MUL"))
 lowering("Div", ("DIV",), legal=legal_binary)(_lower_binary("DIV"))
+lowering("PRelu", ("PRELU",), legal=lambda node: None if node.input(1).is_constant else "slopes must be constants")(
+    _lower_binary("PRELU")
+)
 for _op, _builtin in (("Min", "MINIMUM"), ("Max", "MAXIMUM")):
     lowering(_op, (_builtin,), integer=INTEGERS, same_quant=True, joins=True, legal=legal_extremum)(
         _lower_binary(_builtin)

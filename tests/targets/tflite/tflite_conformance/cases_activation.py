@@ -1,5 +1,7 @@
 """Activations that stand alone, Softmax, and the gates that are folded."""
 
+import numpy as np
+
 from tflite_conformance.case import Build, Case
 from tflite_conformance.net import Net
 
@@ -54,6 +56,15 @@ def open_gate(net: Net) -> tuple[str, str]:
     return opened, net.conv(net.op("Mul", squeezed, opened), 4, 4)
 
 
+def slopes(*shape: int) -> Build:
+    """A slope per channel, as PyTorch gives them."""
+
+    def build(net: Net) -> str:
+        return net.op("PRelu", net.input(1, 4, 5, 5), net.constant(np.linspace(-0.5, 1.5, 4).reshape(shape)))
+
+    return build
+
+
 TABLE = "int16 kernels interpolate in a table of 513 entries"
 
 CASES = (
@@ -82,6 +93,8 @@ CASES = (
     Case("Gelu", "by tanh", alone("Gelu", approximate="tanh")),
     Case("LeakyRelu", "default slope", alone("LeakyRelu")),
     Case("LeakyRelu", "slope 0.2", alone("LeakyRelu", alpha=0.2)),
+    Case("PRelu", "a slope per channel", slopes(4, 1, 1)),
+    Case("PRelu", "with a batch axis", slopes(1, 4, 1, 1)),
     Case("Elu", "alone", alone("Elu")),
     Case("Elu", "alpha", alone("Elu", alpha=0.5), rejected="alpha must be 1"),
     Case("Softmax", "classes", plain("Softmax", 1, 10)),
