@@ -45,6 +45,7 @@ from edgekit.passes.prepend_normalization import prepend_normalization
 from edgekit.passes.route_channels import route_channels
 from edgekit.passes.run_onnxsim import run_onnxsim
 from edgekit.passes.split_depthwise import split_depthwise
+from edgekit.passes.widen_windows import widen_windows
 
 __all__ = ["FOR_INTEGERS", "SIMPLIFY", "Pass", "prepare_integer", "prepend_normalization", "simplify"]
 
@@ -69,6 +70,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     canonicalize_conv,
     fold_batch_norm,
     decompose_batch_norm,
+    widen_windows,
     fuse_hard_sigmoid,
     fuse_hard_swish,
     fuse_gelu,

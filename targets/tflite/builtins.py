@@ -45,6 +45,7 @@ BUILTINS: dict[str, Builtin] = {
     "HARD_SWISH": Builtin("HardSwish", (1, "1.15.0"), (1, "1.15.0")),
     "LEAKY_RELU": Builtin("LeakyRelu", (1, "1.13.1"), (1, "1.13.1"), (2, "2.3.0")),
     "LOGISTIC": Builtin(None, (1, "1.14.0"), (2, "1.14.0"), (3, "2.3.0")),
+    "LOG_SOFTMAX": Builtin("LogSoftmax", (1, "1.9.0")),
     "MAXIMUM": Builtin("MaximumMinimum", (1, "1.14.0"), (2, "1.14.0"), (4, "2.3.0")),
     "MAX_POOL_2D": Builtin("Pool2D", (1, "1.5.0"), (2, "1.14.0"), (3, "2.3.0")),
     "MEAN": Builtin("Reducer", (1, "1.6.0"), (2, "1.14.0"), (3, "2.4.0")),

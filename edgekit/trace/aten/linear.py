@@ -23,9 +23,9 @@ def convolution(
     groups: int,
     *backend: bool,
 ) -> Any:
-    require(not transposed and out.ndim == 4)
-    pads = ints(padding) * 2
-    strides, dilations = ints(stride), ints(dilation)
+    require(not transposed and out.ndim in (3, 4))
+    rank = out.ndim - 2
+    pads, strides, dilations = ints(padding, rank) * 2, ints(stride, rank), ints(dilation, rank)
     operands = (x, weight) if bias is None else (x, weight, bias)
     return c.op("Conv", *operands, pads=pads, strides=strides, dilations=dilations, group=groups)
 

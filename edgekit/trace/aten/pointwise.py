@@ -66,6 +66,11 @@ def softmax(c: Context, out: Any, x: Any, dim: int, half_to_float: bool) -> Any:
     return c.op("Softmax", x, axis=dim)
 
 
+@rule("_log_softmax")
+def log_softmax(c: Context, out: Any, x: Any, dim: int, half_to_float: bool) -> Any:
+    return c.op("LogSoftmax", x, axis=dim)
+
+
 def _operand(c: Context, value: Any, label: str) -> Any:
     return value if is_value(value) else c.number(label, value, "float32")
 

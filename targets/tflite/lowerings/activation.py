@@ -80,10 +80,20 @@ def lower_elu(em: Emitter, node: Node) -> None:
 
 @lowering("Softmax", ("SOFTMAX",), integer=INTEGERS)
 def lower_softmax(em: Emitter, node: Node) -> None:
+    _over_last_axis(em, node, "SOFTMAX", {"beta": 1.0})
+
+
+@lowering("LogSoftmax", ("LOG_SOFTMAX",), delegate=lambda node: "XNNPACK has no LOG_SOFTMAX")
+def lower_log_softmax(em: Emitter, node: Node) -> None:
+    """In float even between integers: the builtin's own scale, 1/16, ends at -16."""
+    _over_last_axis(em, node, "LOG_SOFTMAX", {})
+
+
+def _over_last_axis(em: Emitter, node: Node, builtin: str, options: dict[str, float]) -> None:
     """TFLite normalises over the axis that is stored last."""
     source = node.input(0)
     rank = len(source.shape)
     axis, perm = int(node.attrs.get("axis", -1)) % rank, em.layout(source)
     if perm[-1] != axis:
         perm = (*(i for i in identity(rank) if i != axis), axis)
-    em.write("SOFTMAX", [em.input(source, perm)], node.output, perm, {"beta": 1.0})
+    em.write(builtin, [em.input(source, perm)], node.output, perm, options)

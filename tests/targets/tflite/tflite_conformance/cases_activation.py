@@ -102,5 +102,7 @@ CASES = (
     Case("Softmax", "middle axis", plain("Softmax", 2, 5, 3, axis=1)),
     Case("Softmax", "over channels", softmax_over_channels, absent=("TRANSPOSE",), steps16=3, why=TABLE),
     Case("Softmax", "over rows", softmax_over_rows, steps16=2, why=TABLE),
+    Case("LogSoftmax", "classes", plain("LogSoftmax", 1, 10)),
+    Case("LogSoftmax", "middle axis", plain("LogSoftmax", 2, 5, 3, axis=1)),
     Case("Mul", "silu", silu, steps16=2, why="three roundings in a row"),
 )
