@@ -106,8 +106,14 @@ def mean(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
 
 
 def squeeze_and_excite(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
-    squeezed = g.op("GlobalAveragePool", x.name)
-    gate = _hard_sigmoid(g, g.conv(squeezed, x.shape[1], x.shape[1]), draw(st.booleans()))
+    squeezed, channels = g.op("GlobalAveragePool", x.name), x.shape[1]
+    if draw(st.booleans()):
+        gate = _hard_sigmoid(g, g.conv(squeezed, channels, channels), draw(st.booleans()))
+    else:  # by a convolution over the line of channels
+        line = g.op("Conv", g.op("Reshape", squeezed, g.integers(1, 1, -1)), g.weights(1, 1, 3), pads=[1, 1])
+        gate = g.op("Reshape", g.op("Sigmoid", line), g.integers(1, -1, 1, 1))
+    if draw(st.booleans()):
+        gate = g.op("Expand", gate, g.integers(*x.shape))
     return Value(g.op("Mul", x.name, gate), x.shape)
 
 
@@ -238,13 +244,28 @@ def _hard_sigmoid(g: Graph, x: str, native: bool) -> str:
 
 
 def activation(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
-    match draw(st.sampled_from(["HardSwish", "hard swish", "x * HardSigmoid", "HardSigmoid", "hard sigmoid", "gelu"])):
+    kinds = [
+        "HardSwish",
+        "hard swish",
+        "x * HardSigmoid",
+        "HardSigmoid",
+        "hard sigmoid",
+        "gelu",
+        "PRelu",
+        "unit length",
+    ]
+    match draw(st.sampled_from(kinds)):
         case "HardSwish":
             y = g.op("HardSwish", x.name)
         case "hard swish":
             y = g.op("Div", g.op("Mul", x.name, _clipped(g, x.name)), g.constant(6.0))
         case "x * HardSigmoid":
             y = g.op("Mul", _hard_sigmoid(g, x.name, draw(st.booleans())), x.name)
+        case "PRelu":
+            y = g.op("PRelu", x.name, g.constant([0.25]))
+        case "unit length":
+            length = g.op("ReduceL2", x.name, g.integers(-1))
+            y = g.op("Div", x.name, g.op("Max", length, g.constant(0.1)))
         case "gelu":
             erf = g.op("Erf", g.op("Div", x.name, g.constant(2**0.5)))
             y = g.op("Mul", g.op("Mul", x.name, g.constant(0.5)), g.op("Add", erf, g.constant(1.0)))
