@@ -102,7 +102,7 @@ def _require_runs(module: nn.Module, example: torch.Tensor) -> None:
     try:
         with unchanged(module):
             module(example)
-    except Exception as failed:
+    except Exception as failed:  # the user's code can raise anything
         shape = "x".join(map(str, example.shape))
         raise EdgekitError(
             "EK203",

@@ -34,7 +34,7 @@ def export_to_onnx(program: ExportedProgram) -> ir.Model:
             exported = torch.onnx.export(
                 program, (), dynamo=True, optimize=False, verbose=False, opset_version=OPSET, input_names=["input"]
             )
-    except Exception as refused:
+    except Exception as refused:  # translating an operator is code of many hands
         raise EdgekitError(
             "EK201",
             what=f"torch.onnx could not translate the model: {one_line(refused.__cause__ or refused)}",

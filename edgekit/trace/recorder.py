@@ -196,7 +196,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """A refusal that a forward catches, thinking it its own (`except RuntimeError`), is one all the same."""
         try:
             yield
-        except Exception as refusal:
+        except Exception as refusal:  # whatever a rule raises
             self._refusal = refusal
             raise
 

@@ -29,20 +29,19 @@ def adaptive_windows(size: int, out: int) -> Any:
     return inside / inside.sum(0)
 
 
+def pool_window(kernel: Any, stride: Any, padding: Any, ceil_mode: bool) -> dict[str, Any]:
+    """The attributes that both pools share."""
+    strides, pads = ints(stride or kernel), ints(padding) * 2
+    return {"kernel_shape": ints(kernel), "strides": strides, "pads": pads, "ceil_mode": int(ceil_mode)}
+
+
 @rule("max_pool2d_with_indices")
 def max_pool2d(
     c: Context, out: Any, x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> Any:
     require(out[0].ndim == 4)
-    return c.op(
-        "MaxPool",
-        x,
-        kernel_shape=ints(kernel),
-        strides=ints(stride or kernel),
-        pads=ints(padding) * 2,
-        dilations=ints(dilation),
-        ceil_mode=int(ceil_mode),
-    )
+    window = pool_window(kernel, stride, padding, ceil_mode)
+    return c.op("MaxPool", x, **window, dilations=ints(dilation))
 
 
 @rule("avg_pool2d")
@@ -50,15 +49,8 @@ def avg_pool2d(
     c: Context, out: Any, x: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, include: bool, divisor: Any
 ) -> Any:
     require(out.ndim == 4 and divisor is None)
-    return c.op(
-        "AveragePool",
-        x,
-        kernel_shape=ints(kernel),
-        strides=ints(stride or kernel),
-        pads=ints(padding) * 2,
-        ceil_mode=int(ceil_mode),
-        count_include_pad=int(include),
-    )
+    window = pool_window(kernel, stride, padding, ceil_mode)
+    return c.op("AveragePool", x, **window, count_include_pad=int(include))
 
 
 @rule("upsample_nearest2d")
