@@ -2,17 +2,21 @@
 
     python benchmarks/latency.py                     both MobileNetV3, 224 pixels, one thread
     python benchmarks/latency.py mobilenet_v2 --rounds 40
+    python benchmarks/latency.py resnet18 --beside resnet18@quantize_static.onnx resnet18@litert-torch.tflite
 
 All files of a model are run in turn in one process, so that a change of the machine's speed hits them alike; the figure
-is CPU time per inference, median over rounds. The HARD_SWISH column is the same weights and calibration with HardSwish
-left as TFLite's builtin, which XNNPACK refuses in int8.
+is CPU time per inference, median over rounds. The HARD_SWISH row is the same weights and calibration with HardSwish
+left as TFLite's builtin, which XNNPACK refuses in int8. Files that other tools wrote take turns too: `MODEL@TOOL`.
 """
 
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 from rich.console import Console
 from rich.table import Table
@@ -21,8 +25,42 @@ from settled import Settled
 from edgekit.artifact import Emitted
 from edgekit.passes import FOR_INTEGERS
 from edgekit.passes.decompose_hard_swish import decompose_hard_swish
+from edgekit.registry import models
+from edgekit.session import exact_int8, open_session
 from edgekit.targets.tflite.delegate import delegation
 from edgekit.targets.tflite.run import load_interpreter
+
+HARD_SWISH = "int8 HARD_SWISH"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that takes turns: its bytes, and what edgekit knows of it if edgekit lowered it to TFLite."""
+
+    data: bytes
+    suffix: str
+    emitted: Emitted | None = None
+
+    @staticmethod
+    def of(emitted: Emitted) -> "Candidate":
+        return Candidate(emitted.data, ".tflite", emitted)
+
+    def inference(self) -> Callable[[], object]:
+        """A call that runs it once, on whatever its input holds: TFLite's and ONNX Runtime's kernels do not ask."""
+        return tflite_inference(self.data) if self.suffix == ".tflite" else ort_inference(self.data)
+
+
+def tflite_inference(data: bytes) -> Callable[[], object]:
+    invoke: Callable[[], object] = load_interpreter(data).invoke
+    return invoke
+
+
+def ort_inference(data: bytes) -> Callable[[], object]:
+    session = open_session(data, "model in memory", threads=1, **exact_int8())
+    given = session.get_inputs()[0]
+    stored = given.type.removeprefix("tensor(").removesuffix(")").replace("float", "float32")
+    feed = {given.name: np.zeros(given.shape, stored)}
+    return lambda: session.run(None, feed)
 
 
 def prepare_with_builtin_hard_swish(model: ir.Model) -> ir.Model:
@@ -34,34 +72,50 @@ def prepare_with_builtin_hard_swish(model: ir.Model) -> ir.Model:
     return copy
 
 
-def median_ms(files: dict[str, bytes], rounds: int, repeats: int) -> dict[str, float]:
+def median_ms(candidates: Mapping[str, Candidate], rounds: int, repeats: int) -> dict[str, float]:
     """CPU milliseconds per inference of each file, all files in turn in every round."""
-    runs: dict[str, Callable[[], None]] = {}
-    for name, data in files.items():
-        interpreter = load_interpreter(data)
-        interpreter.invoke()
-        runs[name] = interpreter.invoke
-    samples: dict[str, list[float]] = {name: [] for name in files}
+    runs = {name: candidate.inference() for name, candidate in candidates.items()}
+    samples: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run()
     for _ in range(rounds):
-        for name, invoke in runs.items():
+        for name, run in runs.items():
             start = time.process_time()
             for _ in range(repeats):
-                invoke()
+                run()
             samples[name].append((time.process_time() - start) / repeats * 1e3)
     return {name: statistics.median(values) for name, values in samples.items()}
 
 
-def measure(name: str, rounds: int, repeats: int) -> dict[str, tuple[float, Emitted]]:
+def candidates_of(name: str, beside: list[Path]) -> dict[str, Candidate]:
+    """The files of one zoo model that take turns: edgekit's, and those of `beside` that are named after it."""
     model = Settled.make(name)
-    files = {
-        "fp32": model.emit("tflite-fp32"),
-        "int8 HARD_SWISH": model.emit("tflite-int8", prepare_with_builtin_hard_swish),
-        "int8": model.emit("tflite-int8"),
-    }
-    return {
-        kind: (ms, files[kind])
-        for kind, ms in median_ms({kind: file.data for kind, file in files.items()}, rounds, repeats).items()
-    }
+    found = {"fp32": Candidate.of(model.emit("tflite-fp32")), "int8": Candidate.of(model.emit("tflite-int8"))}
+    builtin = Candidate.of(model.emit("tflite-int8", prepare_with_builtin_hard_swish))
+    if builtin.data != found["int8"].data:
+        found[HARD_SWISH] = builtin
+    found["ort-int8"] = Candidate(model.emit("ort-int8").data, ".onnx")
+    for file in beside:
+        owner, _, tool = file.stem.partition("@")
+        if owner == name:
+            found[tool + file.suffix] = Candidate(file.read_bytes(), file.suffix)
+    return found
+
+
+def table_of(name: str, candidates: Mapping[str, Candidate], ms: Mapping[str, float]) -> Table:
+    table = Table(name, "CPU ms", "this / int8", "this / fp32", "partitions", "TRANSPOSE", "bytes")
+    for kind, candidate in candidates.items():
+        emitted = candidate.emitted
+        table.add_row(
+            kind,
+            f"{ms[kind]:.2f}",
+            f"{ms[kind] / ms['int8']:.2f}",
+            f"{ms[kind] / ms['fp32']:.2f}",
+            str(delegation(emitted).partitions) if emitted else "",
+            str(emitted.operators.get("TRANSPOSE", 0)) if emitted else "",
+            f"{len(candidate.data):,}",
+        )
+    return table
 
 
 def main() -> None:
@@ -69,22 +123,13 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=["mobilenet_v3_small", "mobilenet_v3_large"])
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=10, help="inferences per round")
+    parser.add_argument(
+        "--beside", type=Path, nargs="*", default=[], help="other tools' files, MODEL@TOOL.tflite or .onnx"
+    )
     options = parser.parse_args()
-    table = Table("model", "file", "CPU ms", "fp32 / this", "HARD_SWISH / this", "partitions", "TRANSPOSE", "bytes")
-    for name in options.models:
-        figures = measure(name, options.rounds, options.repeats)
-        for kind, (ms, emitted) in figures.items():
-            table.add_row(
-                name,
-                kind,
-                f"{ms:.2f}",
-                f"{figures['fp32'][0] / ms:.2f}",
-                f"{figures['int8 HARD_SWISH'][0] / ms:.2f}",
-                str(delegation(emitted).partitions),
-                str(emitted.operators.get("TRANSPOSE", 0)),
-                f"{len(emitted.data):,}",
-            )
-    Console().print(table)
+    for name in [models.get(name).name for name in options.models]:
+        candidates = candidates_of(name, options.beside)
+        Console().print(table_of(name, candidates, median_ms(candidates, options.rounds, options.repeats)))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 import onnxruntime
 import torch
 from ai_edge_litert import __version__ as litert_version
-from latency import median_ms
+from latency import Candidate, median_ms
 from process import timed
 from rich.console import Console
 from safetensors.torch import save_file
@@ -93,7 +93,7 @@ def described(target: dict[str, Any]) -> dict[str, Any]:
 def latencies(bundles: dict[str, Path], spec: ModelSpec) -> dict[str, float]:
     """CPU milliseconds of each bundle's file, in turn; fewer rounds for the large."""
     rounds, repeats = (15, 5) if spec.macs < COSTLY_MACS else (5, 1)
-    files = {target: (folder / "model.tflite").read_bytes() for target, folder in bundles.items()}
+    files = {target: Candidate((folder / "model.tflite").read_bytes(), ".tflite") for target, folder in bundles.items()}
     return median_ms(files, rounds, repeats)
 
 

@@ -1,9 +1,9 @@
 """Runs the float graph on calibration images and records the range of every value that will be stored as integers.
 
 Budget: 100 images of MobileNetV3-Small in about a CPU second. Images run one by one, as many at a time as there are
-cores: a canonical graph has batch size 1, a batch of feature maps only leaves the cache sooner, and two images on two
-cores need no barrier where two threads inside one operator do. What they give is observed in their order, so the number
-of cores changes no result. Bounds are taken over all elements; the
+cores and as MAPS_AHEAD has room for: a canonical graph has batch size 1, a batch of feature maps only leaves the cache
+sooner, and two images on two cores need no barrier where two threads inside one operator do. What they give is observed
+in their order, so the number of cores changes no result. Bounds are taken over all elements; the
 histogram takes a fixed subset of each feature map, because counting all of them would cost more than the inference.
 """
 
@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from math import gcd
+from math import gcd, prod
 
 import numpy as np
 import onnx_ir as ir
@@ -29,6 +29,9 @@ FloatArray = NDArray[np.float32]
 SAMPLES_PER_MAP = 2048
 # Images whose samples are counted together: one bincount per value and chunk.
 CHUNK = 16
+# Bytes of feature maps that may be computed ahead of the observers. EfficientNet-L2 makes 5.9 GB of them per image, of
+# which four lay in memory at once before there was a limit.
+MAPS_AHEAD = 1 << 30
 
 Progress = Callable[[int], None]
 
@@ -72,17 +75,36 @@ def calibrate(model: ir.Model, batches: Iterable[FloatArray], progress: Progress
 
 
 def stream_maps(session: InferenceSession, batches: Iterable[FloatArray]) -> Iterator[list[FloatArray]]:
-    """What the session gives for each image, in the order of the images; a few of them are computed ahead."""
-    feed, workers = session.get_inputs()[0].name, os.cpu_count() or 1
+    """What the session gives for each image, in the order of the images.
+
+    A list is emptied when the next one is asked for: maps of two images together need not fit into memory.
+    """
+    feed, workers = session.get_inputs()[0].name, images_ahead(session)
 
     def run(image: FloatArray) -> list[FloatArray]:
         maps: list[FloatArray] = session.run(None, {feed: np.ascontiguousarray(image[None], np.float32)})
         return maps
 
+    images = (image for batch in batches for image in batch)
+    for maps in run_ahead(run, images, workers) if workers else map(run, images):
+        yield maps
+        maps.clear()
+
+
+def images_ahead(session: InferenceSession) -> int:
+    """How many images may be computed while one is observed: one a core, none where MAPS_AHEAD has no room."""
+    elements: int = sum(prod(output.shape) for output in session.get_outputs())
+    return min(os.cpu_count() or 1, MAPS_AHEAD // (elements * np.dtype(np.float32).itemsize + 1))
+
+
+def run_ahead(
+    run: Callable[[FloatArray], list[FloatArray]], images: Iterable[FloatArray], workers: int
+) -> Iterator[list[FloatArray]]:
+    """`run` of each image in their order, `workers` of them at a time."""
     ahead: deque[Future[list[FloatArray]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for image in (image for batch in batches for image in batch):
+            for image in images:
                 ahead.append(pool.submit(run, image))
                 if len(ahead) > workers:
                     yield ahead.popleft().result()
@@ -147,7 +169,7 @@ def observing_session(model: ir.Model, names: list[str]) -> InferenceSession:
     observed = model.clone()
     values = values_of(observed)
     observed.graph.outputs[:] = [values[name] for name in names]
-    return open_graph(observed, "the graph to calibrate")
+    return open_graph(observed, "the graph to calibrate", plan_memory=False)
 
 
 def check_constants(model: ir.Model) -> None:

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgekit.artifact import FloatArray
-from edgekit.session import REFUSALS, open_session, refused
+from edgekit.session import REFUSALS, exact_int8, open_session, refused
 from edgekit.targets.onnxruntime.emit import quantization
 
 
@@ -16,9 +16,7 @@ class OrtRunner:
     """Float in, float out; see edgekit.artifact.Runner."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        # On an x86-64 CPU without VNNI, ONNX Runtime adds pairs of uint8 x int8 products in 16 bits, where they
-        # saturate: 7 dB are left of MobileNetV2's 19. This asks for the exact kernels; ARM has no others.
-        self._session = open_session(path, str(path), threads=threads, session_x64quantprecision="1")
+        self._session = open_session(path, str(path), threads=threads, **exact_int8())
         self._where = str(path)
         self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
         graph = ir.load(path).graph if self._stores_integers() else None

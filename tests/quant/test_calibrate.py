@@ -1,5 +1,6 @@
 """Calibration: any order, any batching, constant memory; NaN and infinity named by their module."""
 
+import sys
 import tracemalloc
 
 import numpy as np
@@ -8,7 +9,14 @@ import pytest
 from edgekit.errors import EdgekitError
 from edgekit.quant import Range, calibrate
 from edgekit.quant.assign import HEADROOM, VECTOR_HEADROOM, choose, merge
-from edgekit.quant.calibrate import SAMPLES_PER_MAP, ValueObserver, choose_stride
+from edgekit.quant.calibrate import (
+    SAMPLES_PER_MAP,
+    ValueObserver,
+    choose_stride,
+    images_ahead,
+    observing_session,
+    stream_maps,
+)
 from edgekit.quant.parameters import choose_int8
 from edgekit.quant.plan import values_of
 
@@ -50,6 +58,27 @@ def test_ranges_do_not_depend_on_the_order(net, images):
 
 def test_a_generator_of_batches_is_read_once(net, images):
     same(calibrate(net, (images[i : i + 4] for i in range(0, 24, 4))), calibrate(net, [images]))
+
+
+@pytest.fixture
+def no_room_ahead(monkeypatch):
+    monkeypatch.setattr(sys.modules[calibrate.__module__], "MAPS_AHEAD", 0)
+
+
+def test_ranges_do_not_depend_on_the_room_for_feature_maps(net, images, request):
+    found = calibrate(net, [images])
+    request.getfixturevalue("no_room_ahead")
+    same(calibrate(net, [images]), found)
+
+
+def test_without_room_one_image_lies_in_memory(net, images, no_room_ahead):
+    session = observing_session(net, ["t", "y"])
+    assert images_ahead(session) == 0
+    maps = stream_maps(session, [images])
+    first = next(maps)
+    assert len(first) == 2
+    next(maps)
+    assert not first
 
 
 def test_bounds_and_means_are_those_of_the_values(net, images, evaluate):

