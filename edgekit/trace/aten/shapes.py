@@ -134,9 +134,23 @@ def index(c: Context, out: Any, x: Any, indices: Sequence[Any]) -> Any:
 
 @rule("constant_pad_nd")
 def pad(c: Context, out: Any, x: Any, amounts: Sequence[int], value: float) -> Any:
+    return c.op("Pad", x, _amounts(c, out, amounts), c.number("value", value, "float32"))
+
+
+@rule("reflection_pad1d", "reflection_pad2d")
+def reflect(c: Context, out: Any, x: Any, amounts: Sequence[int]) -> Any:
+    return c.op("Pad", x, _amounts(c, out, amounts), mode="reflect")
+
+
+@rule("replication_pad1d", "replication_pad2d")
+def replicate(c: Context, out: Any, x: Any, amounts: Sequence[int]) -> Any:
+    return c.op("Pad", x, _amounts(c, out, amounts), mode="edge")
+
+
+def _amounts(c: Context, out: Any, amounts: Sequence[int]) -> Any:
     """ATen counts from the last axis, (begin, end) each; ONNX wants all begins, then all ends."""
     require(min(amounts) >= 0)
     missing = out.ndim - len(amounts) // 2
     begins = [0] * missing + list(amounts[-2::-2])
     ends = [0] * missing + list(amounts[-1::-2])
-    return c.op("Pad", x, c.number("pads", begins + ends, "int64"), c.number("value", value, "float32"))
+    return c.number("pads", begins + ends, "int64")

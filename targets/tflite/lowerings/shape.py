@@ -1,4 +1,4 @@
-"""Operators that move or select data: Reshape, Transpose, Concat, Split, Slice, Gather, Pad, Squeeze, Unsqueeze."""
+"""Operators that move or select data: Reshape, Transpose, Concat, Split, Slice, Gather, Squeeze, Unsqueeze."""
 
 from collections.abc import Sequence
 
@@ -188,40 +188,3 @@ def _regroup(em: Emitter, picked: Tensor, output: Tensor, axis: int, index_rank:
     if new_perm is None:
         picked, new_perm = em.moved(picked, identity(len(picked.shape))), identity(len(output.shape))
     em.reshape(picked, output, new_perm)
-
-
-def legal_pad(node: Node) -> str | None:
-    if node.attrs.get("mode", "constant") != "constant":
-        return f"mode {node.attrs['mode']} has no rule"
-    if any(tensor is not None and tensor.data is None for tensor in node.inputs[1:]):
-        return "the amounts and the value must be constants"
-    amounts = node.input(1).numbers()
-    return "negative amounts have no rule; use Slice" if np.any(amounts < 0) else None
-
-
-@lowering("Pad", ("PAD", "PADV2"), integer=INTEGERS, same_quant=True, legal=legal_pad)
-def lower_pad(em: Emitter, node: Node) -> None:
-    source, perm = node.input(0), em.layout(node.input(0))
-    rank = len(source.shape)
-    amounts = _pad_amounts(node, rank)
-    stored = np.array([amounts[axis] for axis in perm], np.int32)
-    value_tensor = node.optional(2)
-    value = 0.0 if value_tensor is None else float(value_tensor.numbers().reshape(()))
-    inputs = [em.input(source), em.parameter(stored, "pads")]
-    version = (4, "2.6.0") if rank > 4 else None
-    if value == 0.0:
-        em.write("PAD", inputs, node.output, perm, version=version)
-        if em.is_non_negative(source):
-            em.mark_non_negative(node.output)
-    else:
-        em.write("PADV2", [*inputs, em.scalar(value, source)], node.output, perm, version=version)
-
-
-def _pad_amounts(node: Node, rank: int) -> list[tuple[int, int]]:
-    values = [int(v) for v in node.input(1).numbers().reshape(-1)]
-    axes_tensor = node.optional(3)
-    axes = list(range(rank)) if axes_tensor is None else [int(a) % rank for a in axes_tensor.numbers().reshape(-1)]
-    amounts = [(0, 0)] * rank
-    for position, axis in enumerate(axes):
-        amounts[axis] = (values[position], values[position + len(axes)])
-    return amounts
