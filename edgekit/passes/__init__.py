@@ -37,6 +37,7 @@ from edgekit.passes.fold_matmul import fold_matmul
 from edgekit.passes.fold_pad import fold_pad
 from edgekit.passes.fuse_affine import fuse_affine
 from edgekit.passes.fuse_gelu import fuse_gelu
+from edgekit.passes.fuse_group_norm import fuse_group_norm
 from edgekit.passes.fuse_hard_sigmoid import fuse_hard_sigmoid
 from edgekit.passes.fuse_hard_swish import fuse_hard_swish
 from edgekit.passes.fuse_layer_norm import fuse_layer_norm
@@ -75,6 +76,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     fuse_hard_swish,
     fuse_gelu,
     fuse_layer_norm,
+    fuse_group_norm,
     fold_affine,
     fold_input_affine,
     fuse_affine,

@@ -1,4 +1,4 @@
-"""Fold arithmetic by per-channel constants into the linear operator before it."""
+"""Fold arithmetic by per-channel constants into the operator before it that has such constants itself."""
 
 import numpy as np
 import onnx_ir as ir
@@ -18,9 +18,12 @@ from edgekit.passes.rewrite import (
     sole_producer,
 )
 
+SCALED_BY_CHANNEL = ("Conv", "ConvTranspose", "Gemm", "InstanceNormalization", "GroupNormalization")
+"""Operators whose second and third operand are a factor and a bias for each output channel."""
+
 
 def fold_affine(model: ir.Model) -> bool:
-    """Fold Mul, Div, Add and Sub by a constant per channel into the Conv or Gemm before them.
+    """Fold Mul, Div, Add and Sub by a constant per channel into the Conv, Gemm or normalization before them.
 
     y = (W x + b) * s + o          W' = W * s          b' = b * s + o
 
@@ -65,7 +68,7 @@ def _per_channel(array: Array, rank: int, channels: int) -> Array | None:
 
 
 def scale_outputs(linear: ir.Node, scale: Array, offset: Array) -> bool:
-    """Scale and shift the output channels of a Conv, ConvTranspose or Gemm by its constants, in float64.
+    """Scale and shift the output channels of one of SCALED_BY_CHANNEL by its constants, in float64.
 
     Returns False, and changes nothing, when its weight or bias is not constant or not laid out as canonical.
     """
@@ -105,7 +108,7 @@ def _fold(node: ir.Node) -> bool:
     if affine is None:
         return False
     source, scale, offset = affine
-    linear = sole_producer(source, "Conv", "ConvTranspose", "Gemm")
+    linear = sole_producer(source, *SCALED_BY_CHANNEL)
     if linear is None or not scale_outputs(linear, scale, offset):
         return False
     return bypass(node, source)

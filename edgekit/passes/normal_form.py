@@ -28,8 +28,19 @@ def open_graph(model: ir.Model) -> ir.Model:
     common.RemoveInitializersFromInputsPass()(result)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(result)
     common.RemoveUnusedNodesPass()(result)
-    common.ShapeInferencePass(check_type=False, strict_mode=False)(result)
+    _infer_shapes(result)
     return result
+
+
+def _infer_shapes(model: ir.Model) -> None:
+    """ONNX's own inference, which stops at a GroupNormalization, and from there once more."""
+    common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
+    for node in model.graph:
+        source, result = node.inputs[0] if node.inputs else None, node.outputs[0]
+        if node.op_type != "GroupNormalization" or source is None or result.shape is not None:
+            continue
+        result.shape, result.type = source.shape, source.type
+        common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
 
 
 def finish(model: ir.Model) -> None:
@@ -42,7 +53,7 @@ def finish(model: ir.Model) -> None:
     common.RemoveUnusedOpsetsPass()(model)
     common.NameFixPass()(model)
     if any(shape_of(value) is None or value.dtype is None for node in model.graph for value in node.outputs):
-        common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
+        _infer_shapes(model)
     rows = [
         (node.name or "", node.op_type, node.metadata_props.get(MODULE_KEY, ""))
         for node in model.graph

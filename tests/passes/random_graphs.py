@@ -63,6 +63,13 @@ def batch_norm(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
     return Value(g.batch_norm(x.name, x.shape[1]), x.shape)
 
 
+def group_norm(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
+    groups = draw(st.sampled_from([size for size in (1, 2, 3) if x.shape[1] % size == 0]))
+    rows = g.op("Reshape", x.name, g.integers(1, groups, -1))
+    norm = g.op("InstanceNormalization", rows, g.weights(groups), g.weights(groups), epsilon=0.1)
+    return Value(g.op("Reshape", norm, g.integers(*x.shape)), x.shape)
+
+
 def per_channel(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
     shape = draw(st.sampled_from([(x.shape[1], 1, 1), (1, x.shape[1], 1, 1), (x.shape[3],), (1, 1, 1, 1)]))
     return _arithmetic(g, draw, x, g.random.uniform(0.5, 1.5, shape))
@@ -316,7 +323,7 @@ def reshape(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
 
 
 MAP_STEPS = [block, block, block, conv, conv, batch_norm, per_channel, pad, pool, mean, concat]
-MAP_STEPS += [squeeze_and_excite, head, spread_head, crop, shuffled_conv, dense_block]
+MAP_STEPS += [group_norm, squeeze_and_excite, head, spread_head, crop, shuffled_conv, dense_block]
 ROW_STEPS = [linear, linear, linear]
 ANY_STEPS = [by_number, same_shape, neutral, bounded, activation, activation, layer_norm, softmax, transpose, halves]
 ANY_STEPS += [reshape]

@@ -166,6 +166,14 @@ def test_for_integers_only_plain_operators_are_left(canonical):
     assert op_types(prepare_integer(prepared)) == op_types(prepared)
 
 
+def test_shapes_are_found_behind_a_group_normalization_of_which_onnx_infers_none():
+    g = Graph()
+    y = g.op("GroupNormalization", g.input(1, 6, 4, 5), g.weights(6), g.weights(6), num_groups=2)
+    file = ir.from_proto(g.proto(g.op("Relu", g.op("GlobalMaxPool", y))))
+    model = simplify(file)
+    assert [shape_of(node.outputs[0]) for node in model.graph] == [(1, 6, 4, 5), (1, 6, 1, 1), (1, 6, 1, 1)]
+
+
 def test_two_equal_branches_fold_as_one():
     g = Graph()
     y = g.conv(g.input(1, 2, 4, 4), 2, 3)

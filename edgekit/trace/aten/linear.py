@@ -99,11 +99,35 @@ def batch_norm(
     momentum: float,
     eps: float,
 ) -> Any:
-    require(not training and mean is not None and var is not None)
-    channels = out[0].shape[1]
-    weight = c.number("weight", np.ones(channels), "float32") if weight is None else weight
-    bias = c.number("bias", np.zeros(channels), "float32") if bias is None else bias
+    weight, bias = _per_channel(c, out[0].shape[1], weight, bias)
+    if training:  # by the batch's own statistics: those of one image, which is what instance normalization is
+        require(mean is None and var is None and out[0].shape[0] == 1)
+        return c.op("InstanceNormalization", x, weight, bias, epsilon=eps)
+    require(mean is not None and var is not None)
     return c.op("BatchNormalization", x, weight, bias, mean, var, epsilon=eps)
+
+
+@rule("native_group_norm")
+def group_norm(
+    c: Context,
+    out: Any,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    images: int,
+    channels: int,
+    pixels: int,
+    groups: int,
+    eps: float,
+) -> Any:
+    weight, bias = _per_channel(c, channels, weight, bias)
+    return c.op("GroupNormalization", x, weight, bias, num_groups=groups, epsilon=eps)
+
+
+def _per_channel(c: Context, channels: int, weight: Any, bias: Any) -> tuple[Any, Any]:
+    """PyTorch leaves out what ONNX wants as ones and zeros."""
+    weight = c.number("weight", np.ones(channels), "float32") if weight is None else weight
+    return weight, c.number("bias", np.zeros(channels), "float32") if bias is None else bias
 
 
 @rule("native_layer_norm")

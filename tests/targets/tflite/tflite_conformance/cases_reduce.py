@@ -1,4 +1,4 @@
-"""Reductions, ArgMax, LayerNormalization."""
+"""Reductions, ArgMax, and the normalizations by an image's own statistics."""
 
 import numpy as np
 
@@ -46,6 +46,26 @@ def channels_last_norm(net: Net) -> str:
     return net.op("Transpose", net.op("LayerNormalization", image, *parameters), perm=[0, 3, 1, 2])
 
 
+def instance_norm(*shape: int, **attributes: object) -> Build:
+    return lambda net: _norm_of_channels(net, "InstanceNormalization", shape, **attributes)
+
+
+def group_norm(groups: int, *shape: int) -> Build:
+    def build(net: Net) -> str:
+        normalized = _norm_of_channels(net, "GroupNormalization", shape, num_groups=groups)
+        return net.op("Abs", net.declare(normalized, *shape))
+
+    return build
+
+
+def _norm_of_channels(net: Net, op: str, shape: tuple[int, ...], **attributes: object) -> str:
+    """Scale and bias per channel; a map comes from a convolution, and lies channels-last."""
+    channels = shape[1]
+    parameters = (net.constant(np.linspace(low, low + 2, channels)) for low in (0.5, -1))
+    source = net.conv(net.input(*shape), channels, channels) if len(shape) == 4 else net.plain(*shape)
+    return net.op(op, source, *parameters, **attributes)
+
+
 def norm_with_statistics(net: Net) -> tuple[str, ...]:
     return net.split("LayerNormalization", 3, net.plain(2, 4), net.constant(np.ones(4)), axis=-1)
 
@@ -77,6 +97,11 @@ CASES = (
     Case("LayerNormalization", "without bias", layer_norm(-1, 2, 8, bias=False)),
     Case("LayerNormalization", "large epsilon", layer_norm(-1, 2, 8, epsilon=0.1)),
     Case("LayerNormalization", "of a convolution", channels_last_norm, absent=("TRANSPOSE",)),
+    Case("InstanceNormalization", "of a map", instance_norm(1, 8, 5, 6), absent=("TRANSPOSE",)),
+    Case("InstanceNormalization", "of a line", instance_norm(1, 4, 9, epsilon=0.1)),
+    Case("GroupNormalization", "of a map", group_norm(2, 1, 8, 5, 6), absent=("TRANSPOSE",)),
+    Case("GroupNormalization", "of a map as one group", group_norm(1, 1, 8, 5, 6), absent=("TRANSPOSE",)),
+    Case("GroupNormalization", "of a line", group_norm(4, 1, 8, 9)),
     Case("LayerNormalization", "with statistics", norm_with_statistics, rejected="optional outputs"),
     Case("LayerNormalization", "computed scale", computed_scale, rejected="must be constants"),
 )

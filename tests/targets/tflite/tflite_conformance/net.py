@@ -20,6 +20,7 @@ class Net:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
+        self._declared: list[onnx.ValueInfoProto] = []
 
     def input(self, *shape: int, low: float = -1.0, high: float = 1.0) -> str:
         """A graph input; of rank 4, it lies channels-last in the file."""
@@ -55,6 +56,11 @@ class Net:
         self._nodes.append(helper.make_node(op, list(inputs), list(names), name=name, **attributes))
         return names
 
+    def declare(self, value: str, *shape: int) -> str:
+        """Say the shape of a value that ONNX's inference has no rule for; it must not be an output."""
+        self._declared.append(helper.make_tensor_value_info(value, TensorProto.FLOAT, shape))
+        return value
+
     def reshape(self, source: str, *shape: int) -> str:
         return self.op("Reshape", source, self.integers(*shape))
 
@@ -68,7 +74,7 @@ class Net:
     def model(self, *outputs: str) -> onnx.ModelProto:
         """The checked model with a shape on every value."""
         results = [onnx.ValueInfoProto(name=name) for name in outputs]
-        graph = helper.make_graph(self._nodes, "net", self._inputs, results, self._constants)
+        graph = helper.make_graph(self._nodes, "net", self._inputs, results, self._constants, value_info=self._declared)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
         onnx.checker.check_model(inferred)
