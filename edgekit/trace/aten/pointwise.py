@@ -13,6 +13,9 @@ SIMPLE = {
     "hardswish": "HardSwish",
     "erf": "Erf",
     "exp": "Exp",
+    "log": "Log",
+    "abs": "Abs",
+    "mish": "Mish",
     "sqrt": "Sqrt",
 }
 for _name, _op in SIMPLE.items():
@@ -37,6 +40,28 @@ def gelu(c: Context, out: Any, x: Any, approximate: str) -> Any:
 @rule("leaky_relu")
 def leaky_relu(c: Context, out: Any, x: Any, slope: float) -> Any:
     return c.op("LeakyRelu", x, alpha=float(slope))
+
+
+@rule("elu")
+def elu(c: Context, out: Any, x: Any, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Any:
+    """scale (max(x, 0) + alpha (e^(input_scale min(x, 0)) - 1)): PyTorch writes SELU with it too."""
+    require(input_scale == 1)
+    return c.op("Elu", x, alpha=alpha) if scale == 1 else c.op("Selu", x, alpha=alpha, gamma=scale)
+
+
+@rule("celu")
+def celu(c: Context, out: Any, x: Any, alpha: float = 1.0) -> Any:
+    return c.op("Celu", x, alpha=alpha)
+
+
+@rule("softplus")
+def softplus(c: Context, out: Any, x: Any, beta: float = 1, threshold: float = 20) -> Any:
+    """log(1 + e^(beta x)) / beta; above the threshold PyTorch takes x, which it is to 2e-9."""
+    require(threshold >= 20)
+    if beta == 1:
+        return c.op("Softplus", x)
+    slope = c.number("beta", beta, "float32")
+    return c.op("Div", c.op("Softplus", c.op("Mul", x, slope)), slope)
 
 
 @rule("_prelu_kernel")

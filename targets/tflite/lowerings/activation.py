@@ -72,12 +72,6 @@ def lower_leaky_relu(em: Emitter, node: Node) -> None:
     em.write("LEAKY_RELU", [em.input(source)], node.output, em.layout(source), options)
 
 
-@lowering("Elu", ("ELU",), legal=lambda node: None if node.attrs.get("alpha", 1.0) == 1.0 else "alpha must be 1")
-def lower_elu(em: Emitter, node: Node) -> None:
-    source = node.input(0)
-    em.write("ELU", [em.input(source)], node.output, em.layout(source))
-
-
 @lowering("Softmax", ("SOFTMAX",), integer=INTEGERS)
 def lower_softmax(em: Emitter, node: Node) -> None:
     _over_last_axis(em, node, "SOFTMAX", {"beta": 1.0})

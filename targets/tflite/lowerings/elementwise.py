@@ -161,6 +161,8 @@ lowering("Sigmoid", ("LOGISTIC",), integer=INTEGERS)(_lower_unary("LOGISTIC"))
 lowering("Tanh", ("TANH",), integer=INTEGERS)(_lower_unary("TANH"))
 lowering("Sqrt", ("SQRT",))(_lower_unary("SQRT"))
 lowering("Exp", ("EXP",))(_lower_unary("EXP"))
+lowering("Log", ("LOG",))(_lower_unary("LOG"))
+lowering("Abs", ("ABS",))(_lower_unary("ABS"))
 
 
 def legal_pow(node: Node) -> str | None:

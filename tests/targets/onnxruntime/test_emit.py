@@ -86,6 +86,18 @@ def test_another_zero_point_changes_no_value(quantized, tmp_path):
     assert difference.max() <= 1.01 * scale  # one step, from the rounding of the integer kernels
 
 
+def test_the_largest_products_do_not_saturate(tmp_path):
+    """255 * 127 twice is more than 16 bits: x86-64 without VNNI needs other kernels than it takes by itself."""
+    layer = nn.Conv2d(16, 4, 3)
+    nn.init.ones_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    white = np.ones((1, 16, 8, 8), np.float32)
+    ready = prepare_integer(simplify(trace(layer.eval(), white.shape)))
+    emitted = emit(quantize(ready, calibrate(ready, [white]), targets.get("ort-int8").scheme), "ort-int8")
+    (tmp_path / "white.onnx").write_bytes(emitted.data)
+    assert targets.get("ort-int8").run(tmp_path / "white.onnx")(white) == pytest.approx(16 * 9, rel=0.01)
+
+
 @pytest.mark.parametrize("io", ["int8", "uint8"])
 def test_integer_input_and_output_give_the_same_values(quantized, io, tmp_path):
     emitted = emit(quantized, "ort-int8", io)
