@@ -27,7 +27,7 @@ from edgekit.quant.qdq import quantize, write_pairs
 from edgekit.quant.walk import Walker
 from edgekit.quant.weights import QuantizedWeight
 from edgekit.registry import QuantScheme
-from edgekit.session import open_session
+from edgekit.session import open_graph
 
 FloatArray = NDArray[np.float32]
 Batches = Callable[[], Iterable[FloatArray]]
@@ -90,7 +90,7 @@ def cheap(base: Calibrated) -> ir.Model:
 
 def run_graph(model: ir.Model, images: FloatArray) -> FloatArray:
     """The first output, f32[n, ...], image by image; Q/DQ nodes are simulated in float."""
-    session = open_session(ir.to_proto(model).SerializeToString(), "the graph", session_disable_quant_qdq="1")
+    session = open_graph(model, "the graph", session_disable_quant_qdq="1")
     feed = session.get_inputs()[0].name
     return np.concatenate([session.run(None, {feed: image[None]})[0] for image in images])
 
