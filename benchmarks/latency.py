@@ -3,6 +3,7 @@
     python benchmarks/latency.py                     both MobileNetV3, 224 pixels, one thread
     python benchmarks/latency.py mobilenet_v2 --rounds 40
     python benchmarks/latency.py resnet18 --beside resnet18@quantize_static.onnx resnet18@litert-torch.tflite
+    python benchmarks/latency.py MODELS --beside FILES --markdown docs/latency.md
 
 All files of a model are run in turn in one process, so that a change of the machine's speed hits them alike; the figure
 is CPU time per inference, median over rounds. The HARD_SWISH row is the same weights and calibration with HardSwish
@@ -12,12 +13,13 @@ left as TFLite's builtin, which XNNPACK refuses in int8. Files that other tools 
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
+from machine import machine
 from rich.console import Console
 from rich.table import Table
 from settled import Settled
@@ -31,6 +33,19 @@ from edgekit.targets.tflite.delegate import delegation
 from edgekit.targets.tflite.run import load_interpreter
 
 HARD_SWISH = "int8 HARD_SWISH"
+INTRODUCTION = """\
+# Latency beside other tools
+
+Written by `python benchmarks/latency.py MODELS --beside FILES --markdown docs/latency.md`. All files of a model take
+turns in one process on one thread; a figure is CPU time per inference, the median over rounds. Statistics are settled,
+not trained (docs/zoo.md), which changes no kernel's time.
+
+- `fp32`, `int8`, `ort-int8`: edgekit's tflite-fp32, tflite-int8 and ort-int8. Only of the TFLite files are partitions
+  known.
+- `int8 HARD_SWISH`: the same with HardSwish as TFLite's builtin, where that differs.
+- `litert.tflite`, `litert_int8.tflite`: the same network by litert-torch 0.10 in float, and then by its quantizer
+  (static, int8 weights and activations).
+"""
 
 
 @dataclass(frozen=True)
@@ -101,20 +116,25 @@ def candidates_of(name: str, beside: list[Path]) -> dict[str, Candidate]:
     return found
 
 
-def table_of(name: str, candidates: Mapping[str, Candidate], ms: Mapping[str, float]) -> Table:
-    table = Table(name, "CPU ms", "this / int8", "this / fp32", "partitions", "TRANSPOSE", "bytes")
+COLUMNS = ("model", "file", "CPU ms", "this / int8", "this / fp32", "partitions", "TRANSPOSE", "bytes")
+
+
+def rows_of(name: str, candidates: Mapping[str, Candidate], ms: Mapping[str, float]) -> list[tuple[str, ...]]:
+    """One row of COLUMNS per file."""
+    rows = []
     for kind, candidate in candidates.items():
         emitted = candidate.emitted
-        table.add_row(
-            kind,
-            f"{ms[kind]:.2f}",
-            f"{ms[kind] / ms['int8']:.2f}",
-            f"{ms[kind] / ms['fp32']:.2f}",
-            str(delegation(emitted).partitions) if emitted else "",
-            str(emitted.operators.get("TRANSPOSE", 0)) if emitted else "",
-            f"{len(candidate.data):,}",
-        )
-    return table
+        ratios = (f"{ms[kind] / ms[other]:.2f}" for other in ("int8", "fp32"))
+        partitions = str(delegation(emitted).partitions) if emitted else ""
+        transposes = str(emitted.operators.get("TRANSPOSE", 0)) if emitted else ""
+        rows.append((name, kind, f"{ms[kind]:.2f}", *ratios, partitions, transposes, f"{len(candidate.data):,}"))
+    return rows
+
+
+def markdown(rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [COLUMNS, tuple("---" for _ in COLUMNS), *rows]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{INTRODUCTION}\nThis machine: {machine()}.\n\n{table}\n"
 
 
 def main() -> None:
@@ -125,10 +145,19 @@ def main() -> None:
     parser.add_argument(
         "--beside", type=Path, nargs="*", default=[], help="other tools' files, MODEL@TOOL.tflite or .onnx"
     )
+    parser.add_argument("--markdown", type=Path, help="write the table there too")
     options = parser.parse_args()
+    rows: list[tuple[str, ...]] = []
     for name in [models.get(name).name for name in options.models]:
         candidates = candidates_of(name, options.beside)
-        Console().print(table_of(name, candidates, median_ms(candidates, options.rounds, options.repeats)))
+        found = rows_of(name, candidates, median_ms(candidates, options.rounds, options.repeats))
+        table = Table(*COLUMNS)
+        for row in found:
+            table.add_row(*row)
+        Console().print(table)
+        rows += found
+    if options.markdown is not None:
+        options.markdown.write_text(markdown(rows))
 
 
 if __name__ == "__main__":

@@ -8,18 +8,15 @@ Writes models/measured.json after every model, so that it can be stopped and goe
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
-from ai_edge_litert import __version__ as litert_version
 from latency import Candidate, median_ms
+from machine import machine
 from process import timed
 from rich.console import Console
 from safetensors.torch import save_file
@@ -35,8 +32,6 @@ TARGETS = (FP32, INT8, "ort-fp32", "ort-int8")
 TIMED = (FP32, INT8)
 GATE_FAILED = 1
 COSTLY_MACS = 5_000_000_000
-BUSY_LOAD = 1.5
-"""Of the last five minutes: this process alone makes 1."""
 
 
 def images_for(spec: ModelSpec) -> int:
@@ -95,24 +90,6 @@ def latencies(bundles: dict[str, Path], spec: ModelSpec) -> dict[str, float]:
     rounds, repeats = (15, 5) if spec.macs < COSTLY_MACS else (5, 1)
     files = {target: Candidate((folder / "model.tflite").read_bytes(), ".tflite") for target, folder in bundles.items()}
     return median_ms(files, rounds, repeats)
-
-
-def machine() -> str:
-    """What the latencies are of."""
-    cpu, simd = processor()
-    versions = f"ai-edge-litert {litert_version}, onnxruntime {onnxruntime.__version__}, torch {torch.__version__}"
-    busy = ", while it was busy with other work" if os.getloadavg()[1] > BUSY_LOAD else ""
-    return f"{cpu}, {platform.machine()} ({', '.join(simd)}), {versions}{busy}"
-
-
-def processor() -> tuple[str, list[str]]:
-    """The CPU's name and those of its instruction sets that kernels are chosen by."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    flags = fields.get("flags", "").split()
-    simd: list[str] = [name for name in ("avx2", "avx512f", "avx512_vnni", "avx_vnni") if name in flags]
-    return fields.get("model name", platform.processor()), simd if simd[2:] else [*simd, "no VNNI"]
 
 
 def main() -> None:
