@@ -94,7 +94,7 @@ def _row(name: str, entry: dict[str, Any]) -> tuple[str, ...]:
         _figure(fp32["ms"], 2),
         _figure(int8["ms"], 2),
         _figure(int8["sqnr_db"], 1),
-        f"{100 * int8['agreement']:.0f} %",
+        f"{round(int8['agreement'] * entry['images'])} of {entry['images']}",
         ", ".join(failed_targets(entry)) or "-",
     )
 
