@@ -39,7 +39,7 @@ CATALOGUE: dict[str, str] = {
     "EK301": "Some nodes of the graph have no lowering to the target's format. All of them are listed.",
     "EK302": "The target cannot be combined with an option that was given.",
     "EK303": "The file would be larger than its format can hold.",
-    "EK401": "Calibration could not run: no images, or a value that is NaN or infinite.",
+    "EK401": "Calibration could not run: no images, nothing to quantize, or a value that is NaN or infinite.",
     "EK402": "Distilled calibration needs BatchNorm statistics and a PyTorch module; this model has none.",
     "EK501": "A hop of the pipeline changed the outputs by more than the target's gate allows.",
     "EK502": "A bundle no longer gives its golden outputs.",

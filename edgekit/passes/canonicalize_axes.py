@@ -25,6 +25,7 @@ def canonicalize_axes(model: ir.Model) -> bool:
 
     Slice: starts, ends, axes and steps are int64 constants, ends at most the size of the axis.
     Split: sizes are a constant.        Gather: constant indices count from 0.
+    Pad: amounts of all axes, none named: ONNX Runtime's own rewrites take them for that.
     Reductions: axes are a sorted constant input.
 
     Skips: a value of unknown shape; a Slice that runs backwards; indices that are computed at run time.
@@ -33,7 +34,8 @@ def canonicalize_axes(model: ir.Model) -> bool:
     splits = for_each(model, ("Split",), _split)
     gathers = for_each(model, ("Gather",), _gather)
     slices = for_each(model, ("Slice",), _slice)
-    return for_each(model, REDUCTIONS, _reduction) or axes or splits or gathers or slices
+    pads = for_each(model, ("Pad",), _pad)
+    return for_each(model, REDUCTIONS, _reduction) or axes or splits or gathers or slices or pads
 
 
 def _axis(node: ir.Node) -> bool:
@@ -52,6 +54,18 @@ def _split(node: ir.Node) -> bool:
     node.attributes.pop("num_outputs", None)
     node.resize_inputs(2)
     node.replace_input_with(1, new_constant(graph_of(node), f"{node.name}_sizes", np.array(sizes, np.int64)))
+    return True
+
+
+def _pad(node: ir.Node) -> bool:
+    named = node.inputs[3] if len(node.inputs) > 3 else None
+    shape, axes, amounts = shape_of(node.inputs[0]), constant(named), constant(node.inputs[1])
+    if shape is None or axes is None or amounts is None:
+        return False
+    full = np.zeros((2, len(shape)), np.int64)
+    full[:, axes.reshape(-1) % len(shape)] = amounts.reshape(2, -1)
+    set_constant(node, 1, full.reshape(-1))
+    node.resize_inputs(3)
     return True
 
 

@@ -49,7 +49,7 @@ def calibrate(model: ir.Model, batches: Iterable[FloatArray], progress: Progress
         Value name -> Range, for every value that needs one (values stored with another's parameters do not).
 
     Raises:
-        EdgekitError: EK401 for no images, or for a NaN or infinite value, naming the value and its module.
+        EdgekitError: EK401 for no images, nothing to quantize, or a NaN or infinite value, named by its module.
     """
     check_constants(model)
     plan, values = make_plan(model), values_of(model)
@@ -58,6 +58,13 @@ def calibrate(model: ir.Model, batches: Iterable[FloatArray], progress: Progress
         name: ValueObserver(name in ranged, plan.averaged.get(name))
         for name in dict.fromkeys([*ranged, *plan.averaged])
     }
+    if not observers:
+        raise EdgekitError(
+            "EK401",
+            what="the graph has nothing that could be stored as integers",
+            where="--target",
+            fix="take a float target, or quantize a model with convolutions or fully connected layers",
+        )
     images = 0
     for maps in stream_maps(observing_session(model, list(observers)), batches):
         for observer, feature_map in zip(observers.values(), maps, strict=True):

@@ -187,9 +187,12 @@ def _producer(node: ir.Node, index: int) -> ir.Node | None:
 
 
 def _pads_with_zero(node: ir.Node) -> bool:
+    """Whether a node pads pixels, and not channels, with zeros."""
     value = node.inputs[2] if node.op_type == "Pad" and len(node.inputs) > 2 else None
     zero = value is None or (value.const_value is not None and not np.any(value.const_value.numpy()))
-    return node.op_type == "Pad" and node.attributes.get_string("mode", "constant") == "constant" and zero
+    if node.op_type != "Pad" or node.attributes.get_string("mode", "constant") != "constant" or node.inputs[0] is None:
+        return False
+    return zero and _width(node.inputs[0]) == _width(node.outputs[0])
 
 
 def choose_factors(model: ir.Model, channels: Channels, ranges: dict[str, Range]) -> Doubles:

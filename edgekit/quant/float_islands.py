@@ -44,7 +44,8 @@ def _never_pays(node: ir.Node) -> bool:
 
 def _is_attention(node: ir.Node, islands: set[str]) -> bool:
     """Whether a node is a Softmax that weighs the values of an attention."""
-    return node.op_type == "Softmax" and any(reader.name in islands for reader, _ in node.outputs[0].uses())
+    readers = (reader for reader, _ in node.outputs[0].uses())
+    return node.op_type == "Softmax" and any(r.op_type == "MatMul" and r.name in islands for r in readers)
 
 
 def _is_read_in_float(node: ir.Node, float_readers: set[str]) -> bool:

@@ -125,6 +125,7 @@ class NodeRunner:
         given = {name_of(value): value for value in node.inputs if value is not None}
         self._outputs = [name_of(value) for value in node.outputs]
         self._streams = {name: first_axis(value) for name, value in given.items() if not is_constant(value)}
+        self._numbers = {name for name in self._streams if not given[name].shape}
         self._constants = {
             name: constant_of(value)
             for name, value in given.items()
@@ -149,17 +150,18 @@ class NodeRunner:
             self._session.run(self._outputs, {**constants, **self._image(values, index)})
             for index in range(len(values[name]) // rows)
         ]
-        return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))
+        return tuple(np.concatenate([np.atleast_1d(part) for part in parts]) for parts in zip(*results, strict=True))
 
     def _image(self, values: Values, index: int) -> Values:
-        """The streams of one image, whose first axis is 1, or its windows."""
-        return {name: values[name][index * rows : (index + 1) * rows] for name, rows in self._streams.items()}
+        """The streams of one image, whose first axis is 1, or its windows; a number of an image has no axis."""
+        rows_of = {name: values[name][index * rows : (index + 1) * rows] for name, rows in self._streams.items()}
+        return {name: found.reshape(()) if name in self._numbers else found for name, found in rows_of.items()}
 
 
 def first_axis(value: ir.Value) -> int:
     """Rows of a value that belong to one image: 1, or as many as it has windows."""
     assert value.shape is not None
-    return int(str(value.shape[0]))
+    return int(str(value.shape[0])) if value.shape else 1
 
 
 def round_trip(values: FloatArray, params: QParams) -> FloatArray:

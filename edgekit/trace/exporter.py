@@ -101,4 +101,4 @@ def _own_initializers(graph: ir.Graph) -> None:
     """Hold weights as NumPy arrays, so that nothing after the trace needs torch."""
     for name, value in graph.initializers.items():
         if value.const_value is not None:
-            value.const_value = ir.tensor(np.ascontiguousarray(value.const_value.numpy()), name=name)
+            value.const_value = ir.tensor(np.asarray(value.const_value.numpy(), order="C"), name=name)

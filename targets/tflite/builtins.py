@@ -58,6 +58,7 @@ BUILTINS: dict[str, Builtin] = {
     "MEAN": Builtin("Reducer", (1, "1.6.0"), (2, "1.14.0"), (3, "2.4.0")),
     "MINIMUM": Builtin("MaximumMinimum", (1, "1.14.0"), (2, "1.14.0"), (4, "2.3.0")),
     "MUL": Builtin("Mul", (1, "1.5.0"), (2, "1.14.0"), (4, "2.3.0")),
+    "NEG": Builtin(None, (1, "1.9.0")),
     "PRELU": Builtin(None, (1, "1.8.0")),
     "PAD": Builtin("Pad", (1, "1.5.0"), (2, "1.14.0"), (3, "2.4.0")),
     "PADV2": Builtin("PadV2", (1, "1.9.0"), (2, "1.14.0"), (3, "2.4.0")),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.quant.parameters import FIXED
 from edgekit.targets.tflite.graph import Graph, Node, Quant, Tensor
 
 # ONNX inputs from this index on are parameters, not values: they may stay float constants beside quantized values.
@@ -40,12 +41,20 @@ def absorb_qdq(graph: Graph, has_integer_kernel: Callable[[Node, str], bool]) ->
             continue
         # Weights and biases have dtypes of their own; what flows through the node must be of one.
         stored = {tensor.dtype for tensor in (inputs[0], *outputs) if tensor is not None and tensor.quant is not None}
-        if len(stored) == 1 and has_integer_kernel(node, *stored):
+        if len(stored) == 1 and has_integer_kernel(node, *stored) and _has_its_scale(node, outputs[0]):
             node.inputs = list(inputs)
             node.outputs = [tensor for tensor in outputs if tensor is not None]
     _remove_bypassed(graph)
     graph.eliminate_dead_nodes()
     _dequantize_constants(graph)
+
+
+def _has_its_scale(node: Node, result: Tensor | None) -> bool:
+    """Whether an integer kernel can write at that scale: SOFTMAX's refuses every scale but its own."""
+    if node.op != "Softmax" or result is None or result.quant is None:
+        return True
+    fixed = FIXED["Softmax", "int16" if result.dtype == "int16" else "int8"]
+    return bool(np.isclose(result.quant.scale[0], fixed.scale, rtol=1e-3))
 
 
 def _fold_constants(graph: Graph) -> None:

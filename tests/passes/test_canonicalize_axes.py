@@ -36,6 +36,14 @@ def test_a_split_into_a_number_of_parts_gets_their_sizes():
     assert attributes_of(split) == {"axis": 1}
 
 
+def test_a_pad_of_named_axes_states_all():
+    g = Graph()
+    model = applied(canonicalize_axes, g.model(g.op("Pad", g.input(1, 2, 4), g.integers(1, 3), "", g.integers(-1))))
+    node = node_of(model, "Pad")
+    assert array_of(node.inputs[1]).tolist() == [0, 0, 1, 0, 0, 3]
+    assert len(node.inputs) == 3
+
+
 def test_gather_counts_constant_indices_from_0():
     g = Graph()
     model = applied(canonicalize_axes, g.model(g.op("Gather", g.input(2, 5), g.integers(-1, 0, -5), axis=-1)))

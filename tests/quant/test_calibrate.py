@@ -120,6 +120,11 @@ def test_a_weight_that_is_not_finite_is_named_by_its_layer(graph, images, bad, n
     assert error.table.rows == ((name, "Conv", "net.a"),)
 
 
+def test_a_graph_without_anything_to_store_is_refused(graph, images):
+    with pytest.raises(EdgekitError, match="nothing that could be stored as integers"):
+        calibrate(graph("y = Exp(x)"), [images])
+
+
 def test_an_activation_that_overflows_is_named_by_its_layer(graph, images):
     model = graph("a = Mul(x, k) b = Mul(a, k) y = Relu(b)", k=np.full((4, 1, 1), 1e30))
     with pytest.raises(EdgekitError) as raised:

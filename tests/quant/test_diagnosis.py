@@ -50,6 +50,14 @@ def test_a_layer_kept_in_float_is_no_culprit(diagnosis):
     assert "nothing" in found.advice
 
 
+def test_a_number_of_the_whole_image_is_walked_too(graph, images):
+    body = "a = Conv(x, w, b) m = ReduceMean<keepdims=0>(a) s = Sqrt(m) t = Mul(a, s) y = Relu(t)"
+    quantizer = Quantizer(graph(body, w=np.abs(WEIGHT), b=np.full(4, 9.0)), lambda: iter([images]))
+    found = diagnose(quantizer.quantize(Method(), INT8), images[:4])
+    assert [layer.module for layer in found.layers] == ["net.a", "net.m", "net.s", "net.y"]
+    assert all(layer.sqnr_db > 20 for layer in found.layers)
+
+
 def test_clipping_is_a_share_of_elements_and_of_the_range(diagnosis, graph, images):
     quantizer = Quantizer(graph("y = Relu(x)"), lambda: iter([images]))
     found = diagnose(quantizer.quantize(Method(), INT8), 3 * images[:4])

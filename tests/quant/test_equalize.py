@@ -101,11 +101,17 @@ def test_int8_gains_from_it(net, kind, images, evaluate, quantized):
         "a = Conv(x, w, b) t = Tanh(a) y = Conv(t, v, c)",
         "a = Conv(x, w, b) h = Add(a, k) r = Relu(h) m = Mul(a, r) y = Conv(m, v, c)",
         "a = Conv(x, w, b) s = Softmax<axis=1>(a) y = Conv(s, v, c)",
+        "a = Conv(x, w, b) p = Pad(a, more) q = Slice(p, zero, four, one) y = Conv(q, v, c)",
     ],
 )
 def test_what_does_not_pass_a_factor_keeps_its_size(graph, images, body):
     constants = {"w": SPREAD * weight(), "b": BIAS, "v": weight(), "c": BIAS}
-    model = graph(body, **constants, **({"k": np.full((1, 4, 1, 1), 3.0)} if ", k" in body else {}))
+    if ", k" in body:
+        constants["k"] = np.full((1, 4, 1, 1), 3.0)
+    if "Pad" in body:  # channels of zeros behind the others, cut off again
+        constants |= {"more": np.array([0, 0, 0, 0, 0, 2, 0, 0]), "zero": np.array([0])}
+        constants |= {"four": np.array([4]), "one": np.array([1])}
+    model = graph(body, **constants)
     channels = follow_channels(model)
     assert set(channels.roots("a").tolist()) == {FIXED}
     assert not equalize(model, calibrate(model, [images]))

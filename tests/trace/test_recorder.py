@@ -84,6 +84,7 @@ LOWERED = {
     "softplus": F.softplus,
     "softplus with a slope": lambda x: F.softplus(x, 3.0),
     "mish": F.mish,
+    "log sigmoid": lambda x: F.logsigmoid(x * 50),
     "log, abs": lambda x: torch.log(x.abs() + 1),
     "softsign": F.softsign,
     "clamp from below": lambda x: x.clamp(min=0.1),

@@ -64,6 +64,12 @@ def softplus(c: Context, out: Any, x: Any, beta: float = 1, threshold: float = 2
     return c.op("Div", c.op("Softplus", c.op("Mul", x, slope)), slope)
 
 
+@rule("log_sigmoid_forward")
+def log_sigmoid(c: Context, out: Any, x: Any) -> Any:
+    """-softplus(-x): the logarithm of a sigmoid that is zero in float32 is not."""
+    return negative(c, out, c.op("Softplus", negative(c, out, x)))
+
+
 @rule("_prelu_kernel")
 def prelu(c: Context, out: Any, x: Any, slopes: Any) -> Any:
     return c.op("PRelu", x, slopes)

@@ -163,6 +163,7 @@ lowering("Sqrt", ("SQRT",))(_lower_unary("SQRT"))
 lowering("Exp", ("EXP",))(_lower_unary("EXP"))
 lowering("Log", ("LOG",))(_lower_unary("LOG"))
 lowering("Abs", ("ABS",))(_lower_unary("ABS"))
+lowering("Neg", ("NEG",))(_lower_unary("NEG"))
 
 
 def legal_pow(node: Node) -> str | None:

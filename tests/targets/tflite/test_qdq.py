@@ -121,6 +121,19 @@ def test_a_kernel_that_int16_lacks_computes_in_float_instead_of_being_refused() 
     assert whole["int16"].operators == {"DEPTH_TO_SPACE": 1, "DEQUANTIZE": 1, "QUANTIZE": 1}
 
 
+def test_a_softmax_at_a_scale_that_its_kernel_refuses_computes_in_float() -> None:
+    net = Net()
+    model = to_qdq(net.model(net.op("Softmax", net.input(1, 10, low=-4, high=4))), net.feeds, "int8")
+    quantizer = next(node for node in model.graph.node if node.input[0].startswith("softmax"))
+    scale = quantizer.input[1]
+    stored = next(tensor for tensor in model.graph.initializer if tensor.name == scale)
+    stored.CopyFrom(onnx.numpy_helper.from_array(np.array(1 / 255, np.float32), scale))
+    emitted = emit_proto(model, "tflite-int8")
+    assert {"DEQUANTIZE", "SOFTMAX", "QUANTIZE"} <= set(emitted.operators)
+    for _, distance in distances(emitted, run_emitted(emitted, stored_inputs(emitted, net.feeds)), model, net.feeds):
+        assert distance <= 1
+
+
 def test_two_readers_with_different_scales_keep_their_producer_in_float(tmp_path: Path) -> None:
     """What two QuantizeLinear of unlike scales read cannot be one integer tensor."""
     net = Net()

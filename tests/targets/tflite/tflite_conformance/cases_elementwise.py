@@ -129,7 +129,7 @@ CASES = (
     Case("Div", "five axes", binary("Div", plain(2, 1, 3, 2, 2), constant(3, 1, 2, 2, low=1, high=2))),
     Case("Div", "with Relu", binary("Div", image(*MAP), image(*MAP, low=1), clamp=True), absent=("RELU",)),
     Case("Min", "of three", three, ("float32",), rejected="3 operands"),
-    *(Case(op, "alone", unary(op)) for op in ("Sqrt", "Exp", "Log", "Abs")),
+    *(Case(op, "alone", unary(op)) for op in ("Sqrt", "Exp", "Log", "Abs", "Neg")),
     Case("Pow", "square", power(2.0), absent=("POW",)),
     Case("Pow", "root", power(0.5), absent=("POW",)),
     Case("Pow", "reciprocal root", power(-0.5), absent=("POW",)),
