@@ -5,12 +5,15 @@
     python benchmarks/latency.py resnet18 --beside resnet18@quantize_static.onnx resnet18@litert-torch.tflite
     python benchmarks/latency.py MODELS --beside FILES --markdown docs/latency.md
 
-All files of a model are run in turn in one process, so that a change of the machine's speed hits them alike; the figure
-is CPU time per inference, median over rounds. The HARD_SWISH row is the same weights and calibration with HardSwish
-left as TFLite's builtin, which XNNPACK refuses in int8. Files that other tools wrote take turns too: `MODEL@TOOL`.
+All files of a model are run in one process, every round in another order, so that a change of the machine's speed hits
+them alike; the figure is CPU time per inference, median over rounds. Every few rounds all are loaded anew, in another
+order: where its weights fall in memory makes one and the same file some percent faster or slower. The HARD_SWISH row is
+the same weights and calibration with HardSwish left as TFLite's builtin, which XNNPACK refuses in int8. Files that
+other tools wrote take turns too: `MODEL@TOOL`.
 """
 
 import argparse
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -37,8 +40,10 @@ INTRODUCTION = """\
 # Latency beside other tools
 
 Written by `python benchmarks/latency.py MODELS --beside FILES --markdown docs/latency.md`. All files of a model take
-turns in one process on one thread; a figure is CPU time per inference, the median over rounds. Statistics are settled,
-not trained (docs/zoo.md), which changes no kernel's time.
+turns in one process on one thread, in random order; a figure is CPU time per inference, the median over rounds, and a
+ratio the median of the rounds' own with half its 95 % interval. All files are loaded anew every few rounds: where the
+weights fall in memory makes one file some percent faster or slower. Statistics are settled, not trained
+(docs/zoo.md), which changes no kernel's time.
 
 - `fp32`, `int8`, `ort-int8`: edgekit's tflite-fp32, tflite-int8 and ort-int8. Only of the TFLite files are partitions
   known.
@@ -87,18 +92,44 @@ def prepare_with_builtin_hard_swish(model: ir.Model) -> ir.Model:
     return copy
 
 
-def median_ms(candidates: Mapping[str, Candidate], rounds: int, repeats: int) -> dict[str, float]:
-    """CPU milliseconds per inference of each file, all files in turn in every round."""
-    runs = {name: candidate.inference() for name, candidate in candidates.items()}
-    samples: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            run()  # until now the caches held another file's weights
+ROUNDS_PER_LOADING = 5
+
+
+def samples_ms(candidates: Mapping[str, Candidate], rounds: int, repeats: int) -> dict[str, list[float]]:
+    """CPU milliseconds per inference of each file in each round; see above for the orders."""
+    shuffle = random.Random(0).shuffle
+    order = list(candidates)
+    samples: dict[str, list[float]] = {name: [] for name in order}
+    runs: dict[str, Callable[[], object]] = {}
+    for index in range(rounds):
+        shuffle(order)
+        if index % ROUNDS_PER_LOADING == 0:
+            runs.clear()
+            runs.update({name: candidates[name].inference() for name in order})
+        for name in order:
+            runs[name]()  # until now the caches held another file's weights
             start = time.process_time()
             for _ in range(repeats):
-                run()
+                runs[name]()
             samples[name].append((time.process_time() - start) / repeats * 1e3)
-    return {name: statistics.median(values) for name, values in samples.items()}
+    return samples
+
+
+def median_ms(candidates: Mapping[str, Candidate], rounds: int, repeats: int) -> dict[str, float]:
+    """CPU milliseconds per inference of each file, median over rounds."""
+    return {name: statistics.median(values) for name, values in samples_ms(candidates, rounds, repeats).items()}
+
+
+def ratio(samples: Sequence[float], beside: Sequence[float]) -> tuple[float, float]:
+    """(median of the rounds' ratios, half its 95 % interval): files of one round are compared, not of two.
+
+    The interval is that of a median, whose deviation is 1.25 times that of a mean; the deviation comes from the middle
+    half of the ratios, since a neighbour's burst in one round says nothing of the files.
+    """
+    ratios = [a / b for a, b in zip(samples, beside, strict=True)]
+    quartiles = statistics.quantiles(ratios, n=4, method="inclusive")
+    deviation = (quartiles[2] - quartiles[0]) / 1.35
+    return statistics.median(ratios), 1.96 * 1.25 * deviation / len(ratios) ** 0.5
 
 
 def candidates_of(name: str, beside: list[Path]) -> dict[str, Candidate]:
@@ -119,15 +150,18 @@ def candidates_of(name: str, beside: list[Path]) -> dict[str, Candidate]:
 COLUMNS = ("model", "file", "CPU ms", "this / int8", "this / fp32", "partitions", "TRANSPOSE", "bytes")
 
 
-def rows_of(name: str, candidates: Mapping[str, Candidate], ms: Mapping[str, float]) -> list[tuple[str, ...]]:
+def rows_of(
+    name: str, candidates: Mapping[str, Candidate], samples: Mapping[str, Sequence[float]]
+) -> list[tuple[str, ...]]:
     """One row of COLUMNS per file."""
     rows = []
     for kind, candidate in candidates.items():
         emitted = candidate.emitted
-        ratios = (f"{ms[kind] / ms[other]:.2f}" for other in ("int8", "fp32"))
+        ms = f"{statistics.median(samples[kind]):.2f}"
+        ratios = ("{:.3f} ± {:.3f}".format(*ratio(samples[kind], samples[other])) for other in ("int8", "fp32"))
         partitions = str(delegation(emitted).partitions) if emitted else ""
         transposes = str(emitted.operators.get("TRANSPOSE", 0)) if emitted else ""
-        rows.append((name, kind, f"{ms[kind]:.2f}", *ratios, partitions, transposes, f"{len(candidate.data):,}"))
+        rows.append((name, kind, ms, *ratios, partitions, transposes, f"{len(candidate.data):,}"))
     return rows
 
 
@@ -150,7 +184,7 @@ def main() -> None:
     rows: list[tuple[str, ...]] = []
     for name in [models.get(name).name for name in options.models]:
         candidates = candidates_of(name, options.beside)
-        found = rows_of(name, candidates, median_ms(candidates, options.rounds, options.repeats))
+        found = rows_of(name, candidates, samples_ms(candidates, options.rounds, options.repeats))
         table = Table(*COLUMNS)
         for row in found:
             table.add_row(*row)

@@ -32,17 +32,14 @@ TARGETS = (FP32, INT8, "ort-fp32", "ort-int8")
 TIMED = (FP32, INT8)
 GATE_FAILED = 1
 COSTLY_MACS = 5_000_000_000
-
-
-def images_for(spec: ModelSpec) -> int:
-    """Images to settle, calibrate and compare on: fewer where one inference takes seconds."""
-    return 16 if spec.macs < COSTLY_MACS else 6
+IMAGES = 16
+"""Images to settle, calibrate and compare on: with fewer than seven, one that differs fails the gate of agreement."""
 
 
 def settled_checkpoint(spec: ModelSpec, images: str, file: Path) -> None:
     """Settle the model on the images that its export will be calibrated on, and save it."""
     preprocess = reference_preprocess(spec, spec.num_classes)
-    folder = ImageFolder.open(images).select(images_for(spec))
+    folder = ImageFolder.open(images).select(IMAGES)
     torch.manual_seed(0)
     module = settle(spec.build(), np.concatenate(list(folder.batches(preprocess, 8))))
     save_file({key: value.contiguous() for key, value in module.state_dict().items()}, file)
@@ -53,7 +50,7 @@ def measure(spec: ModelSpec, images: str, folder: Path) -> dict[str, Any]:
     checkpoint = folder / "settled.safetensors"
     settled_checkpoint(spec, images, checkpoint)
     arguments = ["export", spec.name, "--weights", str(checkpoint), "--calibration", images, "--out", str(folder)]
-    arguments += ["--samples", str(images_for(spec)), "--json", "--quiet"]
+    arguments += ["--samples", str(IMAGES), "--json", "--quiet"]
     arguments += [word for target in TARGETS for word in ("--target", target)]
     cpu_s, peak_mb, output = timed(arguments, accepted=(0, GATE_FAILED))
     document = json.loads(output)
@@ -64,7 +61,7 @@ def measure(spec: ModelSpec, images: str, folder: Path) -> dict[str, Any]:
     for target, ms in latencies(bundles, spec).items():
         found[target]["ms"] = round(ms, 3)
     _, height, width = spec.input_shape
-    measured = {"input": f"{height}x{width}", "images": images_for(spec)}
+    measured = {"input": f"{height}x{width}", "images": IMAGES, "machine": machine()}
     return {**measured, "cpu_s": round(cpu_s, 1), "peak_mb": round(peak_mb), "targets": found}
 
 
@@ -103,8 +100,8 @@ def main() -> None:
     for name in options.models or [name for name in models.names() if name not in known]:
         with tempfile.TemporaryDirectory() as folder:
             known[name] = measure(models.get(name), options.images, Path(folder))
-        measured = Measured(machine(), {key: known[key] for key in sorted(known)})
-        record.write_text(json.dumps({"machine": measured.machine, "models": measured.models}, indent=1) + "\n")
+        measured = Measured({key: known[key] for key in sorted(known)})
+        record.write_text(json.dumps({"models": measured.models}, indent=1) + "\n")
         (ROOT / "docs" / "zoo.md").write_text(zoo_markdown(measured, models.names()))
         console.print(name, f"{known[name]['cpu_s']} CPU s", "failed:", failed_targets(known[name]) or "none")
 

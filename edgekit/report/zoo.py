@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
+from string import ascii_lowercase
 from typing import Any
 
 RECORD = "measured.json"
@@ -24,6 +25,7 @@ COLUMNS = (
     "SQNR dB",
     "same top-1",
     "targets that fail",
+    "on",
 )
 FP32, INT8 = "tflite-fp32", "tflite-int8"
 HEADER = """# The zoo, measured
@@ -38,7 +40,8 @@ Written by `python benchmarks/zoo.py`; the record is `models/measured.json`.
   trained network loses.
 - `operators`, `TRANSPOSE` and `partitions` are fp32 / int8 of the TFLite files. Latency is one inference, one thread,
   XNNPACK, CPU time, the median of rounds in which both files take turns.
-- **It is this machine's**: {machine}.
+- Times are of the machine in the last column:
+{machines}
 """
 
 NOTHING = "Nothing: every file is one partition."
@@ -46,28 +49,31 @@ NOTHING = "Nothing: every file is one partition."
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The record: on which machine, and one document a model (see `benchmarks/zoo.py`)."""
+    """The record: one document a model (see `benchmarks/zoo.py`)."""
 
-    machine: str
     models: dict[str, dict[str, Any]]
 
 
 def load_measured() -> Measured:
     """The record that this version of edgekit ships."""
     document = json.loads((files("edgekit.models") / RECORD).read_text(encoding="utf-8"))
-    return Measured(document["machine"], document["models"])
+    return Measured(document["models"])
 
 
 def zoo_markdown(measured: Measured, names: Iterable[str]) -> str:
     """docs/zoo.md; `names` are all models, so that it says which were not measured."""
-    rows = [_row(name, entry) for name, entry in sorted(measured.models.items())]
-    lines = [HEADER.format(machine=measured.machine), _line(COLUMNS), "|" + "---|" * len(COLUMNS), *map(_line, rows)]
+    machines = dict(
+        zip(sorted({entry["machine"] for entry in measured.models.values()}), ascii_lowercase, strict=False)
+    )
+    rows = [(*_row(name, entry), machines[entry["machine"]]) for name, entry in sorted(measured.models.items())]
+    named = "\n".join(f"  - {letter}: {machine}" for machine, letter in machines.items())
+    lines = [HEADER.format(machines=named), _line(COLUMNS), "|" + "---|" * len(COLUMNS), *map(_line, rows)]
     reasons = [line for name, entry in sorted(measured.models.items()) for line in _undelegated(name, entry)]
     lines += [
         "",
         "## What the delegate does not take, and why",
         "",
-        *(reasons or ["Nothing: every file is one partition."]),
+        *(reasons or [NOTHING]),
     ]
     missing = sorted(set(names) - set(measured.models))
     lines += ["", "## Not measured yet", "", ", ".join(missing) or "None: all models are in the table."]
