@@ -13,13 +13,17 @@ CHANGED_SINCE_18 = frozenset({"GridSample", "DFT", "GroupNormalization"})
 QUANTIZED = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger"}
 )
+RANDOM = frozenset(
+    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+)
 
 
 def open_graph(model: ir.Model) -> ir.Model:
     """A copy of `model` at opset 21, functions inlined, constants lifted, shapes inferred.
 
     Raises:
-        EdgekitError: EK203 for a dynamic input shape, EK204 for a quantized graph or an opset that cannot be converted.
+        EdgekitError: EK203 for a dynamic input shape, EK204 for a quantized graph, for one that draws random numbers,
+            or for an opset that cannot be converted.
     """
     _require_float(model)
     _require_static(model)
@@ -28,6 +32,7 @@ def open_graph(model: ir.Model) -> ir.Model:
     common.RemoveInitializersFromInputsPass()(result)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(result)
     common.RemoveUnusedNodesPass()(result)
+    _require_repeatable(result)
     _infer_shapes(result)
     return result
 
@@ -66,6 +71,18 @@ def finish(model: ir.Model) -> None:
             where=rows[0][0],
             fix="export the model at a fixed input size, without operators whose output size depends on values",
             table=Table(("node", "op", "module"), tuple(rows)),
+        )
+
+
+def _require_repeatable(model: ir.Model) -> None:
+    """No file can be compared with a model that answers differently each time."""
+    drawing = [node for node in model.graph if node.op_type in RANDOM]
+    if drawing:
+        raise EdgekitError(
+            "EK204",
+            what=f"the model draws random numbers ({', '.join(sorted({node.op_type for node in drawing}))})",
+            where=drawing[0].name or drawing[0].op_type,
+            fix="call torch.rand, randn, bernoulli and the like in training only: if self.training: ...",
         )
 
 

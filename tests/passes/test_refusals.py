@@ -31,6 +31,22 @@ def test_a_quantized_graph_is_ek204():
     assert "already quantized: 2 nodes" in error.what
 
 
+@pytest.mark.parametrize("op", ["RandomNormalLike", "Bernoulli"])
+def test_a_graph_that_draws_random_numbers_is_ek204_and_named(op):
+    g = Graph()
+    x = g.input(1, 4)
+    error = refusal(g.model(g.op("Add", x, g.op(op, x))))
+    assert (error.code, error.where) == ("EK204", f"{op.lower()}0")
+    assert f"random numbers ({op})" in error.what
+
+
+def test_random_numbers_that_nobody_reads_are_no_matter():
+    g = Graph()
+    x = g.input(1, 4)
+    g.op("RandomNormalLike", x)
+    assert [node.op_type for node in simplify(g.model(g.op("Relu", x))).graph] == ["Relu"]
+
+
 def test_a_graph_that_onnx_cannot_convert_is_ek204():
     g = Graph()
     model = g.model(g.conv(g.input(1, 3, 4, 4), 3, 4), opset=11)
