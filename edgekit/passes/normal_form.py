@@ -33,19 +33,24 @@ def open_graph(model: ir.Model) -> ir.Model:
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(result)
     common.RemoveUnusedNodesPass()(result)
     _require_repeatable(result)
-    _infer_shapes(result)
+    infer_shapes(result)
     return result
 
 
-def _infer_shapes(model: ir.Model) -> None:
-    """ONNX's own inference, which stops at a GroupNormalization, and from there once more."""
-    common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
+def infer_shapes(model: ir.Model, *, data_prop: bool = False) -> None:
+    """ONNX's own inference, which stops at a GroupNormalization, and from there once more.
+
+    Args:
+        data_prop: follow shapes that the graph computes too.
+    """
+    infer = common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=data_prop)
+    infer(model)
     for node in model.graph:
         source, result = node.inputs[0] if node.inputs else None, node.outputs[0]
         if node.op_type != "GroupNormalization" or source is None or result.shape is not None:
             continue
         result.shape, result.type = source.shape, source.type
-        common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
+        infer(model)
 
 
 def finish(model: ir.Model) -> None:
@@ -58,7 +63,7 @@ def finish(model: ir.Model) -> None:
     common.RemoveUnusedOpsetsPass()(model)
     common.NameFixPass()(model)
     if any(shape_of(value) is None or value.dtype is None for node in model.graph for value in node.outputs):
-        _infer_shapes(model)
+        infer_shapes(model)
     rows = [
         (node.name or "", node.op_type, node.metadata_props.get(MODULE_KEY, ""))
         for node in model.graph

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes import common
 
 from edgekit.errors import EdgekitError
+from edgekit.passes.normal_form import infer_shapes
 from edgekit.recipe import Recipe
 from edgekit.session import REFUSALS, open_graph
 from edgekit.source import Progress, Source, bundle_name
@@ -43,7 +44,7 @@ def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
     quantized = is_quantized(graph, str(path))
     if quantized:
         graph = _at_opset(graph, str(path))
-    common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(graph)
+    infer_shapes(graph, data_prop=True)
     classes = run_on_zeros(graph, shape, path)
     return Source(
         bundle_name(path.stem), None, graph, shape, preprocess, path.name, sha256, classes=classes, quantized=quantized

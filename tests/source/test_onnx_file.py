@@ -206,14 +206,16 @@ def test_a_graph_that_does_not_run_is_refused_with_the_runtimes_reason(save):
     assert "does not run on an input of 1x3x8x8" in refused("EK203", save(build(nodes=nodes, rank=4))).what
 
 
-def quantized(opset):
+def quantized(opset, *between, weights=()):
+    """x in integers, through the nodes `between` "d" and "c", convolved."""
     scale, zero = numpy_helper.from_array(np.float32(0.05), "s"), numpy_helper.from_array(np.int8(3), "z")
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
         helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
-        helper.make_node("Conv", ["d", "w"], ["y"]),
+        *between,
+        helper.make_node("Conv", ["c" if between else "d", "w"], ["y"]),
     ]
-    return build(nodes=nodes, constants=(scale, zero), opset=opset, rank=4)
+    return build(nodes=nodes, constants=(scale, zero, *weights), opset=opset, rank=4)
 
 
 @pytest.mark.parametrize("opset", [13, 21])
@@ -223,6 +225,17 @@ def test_a_qdq_file_of_any_opset_comes_at_opset_21_with_the_same_outputs(save, o
     assert found.quantized
     assert found.graph.opset_imports[""] == 21
     assert np.allclose(run(found.graph, IMAGE), run(model, IMAGE), atol=1e-5)
+
+
+def test_shapes_behind_a_group_normalization_in_a_qdq_file_are_known(save):
+    ones = [numpy_helper.from_array(np.ones(3, np.float32), name) for name in ("scale", "bias")]
+    nodes = [
+        helper.make_node("GroupNormalization", ["d", "scale", "bias"], ["n"], num_groups=1),
+        helper.make_node("Relu", ["n"], ["c"]),
+    ]
+    found = source(save(quantized(21, *nodes, weights=ones)))
+    shapes = {node.op_type: tuple(node.outputs[0].shape) for node in found.graph.graph if node.outputs[0].shape}
+    assert shapes["GroupNormalization"] == shapes["Relu"] == (1, 3, 8, 8)
 
 
 def test_integer_operators_are_refused_by_name(save):
