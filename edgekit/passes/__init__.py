@@ -41,6 +41,7 @@ from edgekit.passes.fuse_group_norm import fuse_group_norm
 from edgekit.passes.fuse_hard_sigmoid import fuse_hard_sigmoid
 from edgekit.passes.fuse_hard_swish import fuse_hard_swish
 from edgekit.passes.fuse_layer_norm import fuse_layer_norm
+from edgekit.passes.fuse_log_softmax import fuse_log_softmax
 from edgekit.passes.normal_form import finish, open_graph
 from edgekit.passes.prepend_normalization import prepend_normalization
 from edgekit.passes.route_channels import route_channels
@@ -89,6 +90,7 @@ FOR_INTEGERS: tuple[Pass, ...] = (
     decompose_hard_swish,
     decompose_hard_sigmoid,
     decompose_prelu,
+    fuse_log_softmax,
     fold_affine,
     split_depthwise,
     eliminate_common_subexpressions,
