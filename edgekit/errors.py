@@ -100,6 +100,9 @@ class EdgekitError(Exception):
 
 
 def did_you_mean(name: str, known: Sequence[str], otherwise: str) -> str:
-    """The fix for an unknown name: near misses where there are some."""
-    near = get_close_matches(name, known, n=3, cutoff=0.6)
+    """The fix for an unknown name: those that begin like it, and near misses, where there are some."""
+    folded = {each.lower(): each for each in known}
+    begun = [each for each in folded if name and each.startswith(name.lower())]
+    close = get_close_matches(name.lower(), folded, n=3, cutoff=0.6)
+    near = [folded[each] for each in dict.fromkeys([*begun, *close])][:3]
     return f"did you mean {' or '.join(near)}?" if near else otherwise

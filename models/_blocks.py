@@ -101,10 +101,15 @@ def stochastic_depth(x: Tensor, drop: float, training: bool) -> Tensor:
 
 
 def init_weights(module: nn.Module, linear_std: float = 0.01) -> None:
-    """He initialisation (fan out) of convolutions, unit norms, N(0, linear_std^2) classifiers, zero biases."""
+    """He initialisation (fan out) of convolutions, unit norms, N(0, linear_std^2) classifiers, zero biases.
+
+    torch counts a grouped kernel's fan as if it were dense: a depthwise one would shrink its input by sqrt(channels),
+    and an untrained network of many would give zeros.
+    """
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out")
+            part.weight.data *= part.groups**0.5
         elif isinstance(part, nn.Linear):
             nn.init.normal_(part.weight, 0.0, linear_std)
         else:

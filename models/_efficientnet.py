@@ -65,6 +65,9 @@ def scale_rows(scaling: Scaling) -> Iterator[tuple[int, int, int, int, int]]:
         yield expansion, kernel, stride, make_divisible(outputs * scaling.width), ceil(repeats * scaling.depth)
 
 
+STRIDE = 32
+"""Of the last feature map, in pixels."""
+
 ALPHA, BETA, GAMMA = 1.2, 1.1, 1.15
 """The paper's grid search at phi = 1: depth, width and resolution."""
 
@@ -72,9 +75,12 @@ ALPHA, BETA, GAMMA = 1.2, 1.1, 1.15
 def compound_scaling(phi: float, alpha: float = ALPHA, beta: float = BETA, gamma: float = GAMMA) -> Scaling:
     """depth = alpha^phi, width = beta^phi, pixels = 224 * gamma^phi; MACs grow by about (alpha beta^2 gamma^2)^phi.
 
-    Source: section 3.3, equation 3.
+    ValueError for fewer pixels than the strides divide by. Source: section 3.3, equation 3.
     """
-    return Scaling(beta**phi, alpha**phi, max(1, round(B0.pixels * gamma**phi)))
+    pixels = round(B0.pixels * gamma**phi)
+    if pixels < STRIDE:
+        raise ValueError(f"phi is {phi}: that leaves an input of {pixels} pixels, it must have {STRIDE} or more")
+    return Scaling(beta**phi, alpha**phi, pixels)
 
 
 def search_coefficients(

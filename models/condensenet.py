@@ -107,6 +107,8 @@ class CondenseNet(nn.Module):
     def __init__(self, config: Config, num_classes: int, form: Form) -> None:
         super().__init__()
         self.config, self.form = config, form
+        if config.depths != IMAGENET_DEPTHS:
+            self.input_size, self.min_input = (32, 32), 4
         self.features = nn.Sequential(OrderedDict(_layers(config, _first_of(config, form))))
         norm = self.features.get_submodule("post_activ.bn")
         assert isinstance(norm, nn.BatchNorm2d)
@@ -131,7 +133,12 @@ class CondenseNet(nn.Module):
             layer.condense(progress)
 
     def group_lasso(self) -> Tensor:
-        """f32[]: the regularizer that makes the weights of a group small together; 0 when condensed."""
+        """f32[]: the regularizer that makes the weights of a group small together; 0 when condensed.
+
+        ValueError in converted form, which has no groups left to learn.
+        """
+        if not self.learned():
+            raise ValueError('this network is converted: build it with form="training" to train it')
         return torch.stack([layer.group_lasso() for layer in self.learned()]).sum()
 
 
@@ -159,13 +166,16 @@ def _layers(config: Config, first: First) -> Iterator[tuple[str, nn.Module]]:
 
 
 def convert(network: CondenseNet) -> CondenseNet:
-    """The converted form of a condensed network, in evaluation mode; ValueError before its last stage.
+    """The converted form of a condensed network, in evaluation mode.
+
+    ValueError before its last stage, and for a network that is converted already.
 
     Features are those of the masked network, the same sums without their zeros. Logits are not: the classifier keeps
     the half of its inputs with the largest weights.
     """
     classifier = network.output
-    assert isinstance(classifier, nn.Linear)
+    if not isinstance(classifier, nn.Linear):
+        raise ValueError("the network is converted already")
     converted = CondenseNet(network.config, classifier.out_features, "converted").eval()
     same = {key: value for key, value in network.features.state_dict().items() if ".conv1." not in key}
     converted.features.load_state_dict(same, strict=False)

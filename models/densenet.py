@@ -111,6 +111,7 @@ def _layers(depths: Depths, growth: int, bottleneck: int, compression: float) ->
         channels += depth * growth
         if number < len(depths):
             kept = int(channels * compression)
+            check_positive(**{f"channels behind transition {number}, by compression": kept})
             yield f"transition{number}", transition(channels, kept)
             channels = kept
     yield "norm5", batch_norm()(channels)

@@ -209,7 +209,11 @@ class CifarResNet(nn.Module):
     weights=(torchvision_weights("ResNet18_Weights.IMAGENET1K_V1", "resnet18-f37072fd.pth", 69.758),),
 )
 def resnet18(num_classes: int = 1000, squeeze_excite: bool = False) -> nn.Module:
-    """ResNet-18."""
+    """ResNet-18.
+
+    Args:
+        squeeze_excite: whether every block scales its branch by a squeeze-excite gate before the sum.
+    """
     return ResNet(BasicBlock, (2, 2, 2, 2), num_classes, squeeze_excite)
 
 
@@ -221,7 +225,11 @@ def resnet18(num_classes: int = 1000, squeeze_excite: bool = False) -> nn.Module
     weights=(torchvision_weights("ResNet34_Weights.IMAGENET1K_V1", "resnet34-b627a593.pth", 73.314),),
 )
 def resnet34(num_classes: int = 1000, squeeze_excite: bool = False) -> nn.Module:
-    """ResNet-34."""
+    """ResNet-34.
+
+    Args:
+        squeeze_excite: whether every block scales its branch by a squeeze-excite gate before the sum.
+    """
     return ResNet(BasicBlock, (3, 4, 6, 3), num_classes, squeeze_excite)
 
 
@@ -236,7 +244,11 @@ def resnet34(num_classes: int = 1000, squeeze_excite: bool = False) -> nn.Module
     ),
 )
 def resnet50(num_classes: int = 1000, squeeze_excite: bool = False) -> nn.Module:
-    """ResNet-50, v1.5."""
+    """ResNet-50, v1.5.
+
+    Args:
+        squeeze_excite: whether every block scales its branch by a squeeze-excite gate before the sum.
+    """
     return ResNet(Bottleneck, (3, 4, 6, 3), num_classes, squeeze_excite)
 
 
@@ -251,7 +263,11 @@ def resnet50(num_classes: int = 1000, squeeze_excite: bool = False) -> nn.Module
     ),
 )
 def resnet101(num_classes: int = 1000, squeeze_excite: bool = False) -> nn.Module:
-    """ResNet-101, v1.5."""
+    """ResNet-101, v1.5.
+
+    Args:
+        squeeze_excite: whether every block scales its branch by a squeeze-excite gate before the sum.
+    """
     return ResNet(Bottleneck, (3, 4, 23, 3), num_classes, squeeze_excite)
 
 
@@ -266,7 +282,11 @@ def resnet101(num_classes: int = 1000, squeeze_excite: bool = False) -> nn.Modul
     ),
 )
 def resnet152(num_classes: int = 1000, squeeze_excite: bool = False) -> nn.Module:
-    """ResNet-152, v1.5."""
+    """ResNet-152, v1.5.
+
+    Args:
+        squeeze_excite: whether every block scales its branch by a squeeze-excite gate before the sum.
+    """
     return ResNet(Bottleneck, (3, 8, 36, 3), num_classes, squeeze_excite)
 
 
@@ -298,7 +318,11 @@ def cifar_weights(file: str, top1: float) -> Weights:
     num_classes=10,
 )
 def resnet20_cifar(num_classes: int = 10, squeeze_excite: bool = False) -> nn.Module:
-    """ResNet-20 for 32x32 pixels, option A shortcuts."""
+    """ResNet-20 for 32x32 pixels, option A shortcuts.
+
+    Args:
+        squeeze_excite: whether every block scales its branch by a squeeze-excite gate before the sum.
+    """
     return CifarResNet(20, num_classes, squeeze_excite=squeeze_excite)
 
 
@@ -312,7 +336,11 @@ def resnet20_cifar(num_classes: int = 10, squeeze_excite: bool = False) -> nn.Mo
     num_classes=10,
 )
 def resnet32_cifar(num_classes: int = 10, squeeze_excite: bool = False) -> nn.Module:
-    """ResNet-32 for 32x32 pixels, option A shortcuts."""
+    """ResNet-32 for 32x32 pixels, option A shortcuts.
+
+    Args:
+        squeeze_excite: whether every block scales its branch by a squeeze-excite gate before the sum.
+    """
     return CifarResNet(32, num_classes, squeeze_excite=squeeze_excite)
 
 
@@ -326,5 +354,9 @@ def resnet32_cifar(num_classes: int = 10, squeeze_excite: bool = False) -> nn.Mo
     num_classes=10,
 )
 def resnet56_cifar(num_classes: int = 10, squeeze_excite: bool = False) -> nn.Module:
-    """ResNet-56 for 32x32 pixels, option A shortcuts."""
+    """ResNet-56 for 32x32 pixels, option A shortcuts.
+
+    Args:
+        squeeze_excite: whether every block scales its branch by a squeeze-excite gate before the sum.
+    """
     return CifarResNet(56, num_classes, squeeze_excite=squeeze_excite)

@@ -255,6 +255,7 @@ class SwinTransformer(nn.Module):
     params=28_288_354,
     macs=4_490_566_656,
     paper=PAPER,
+    min_input=PATCH,
     reference="torchvision/swin_t",
     weights=(
         torchvision_weights(
@@ -271,6 +272,7 @@ def swin_t(num_classes: int = 1000) -> nn.Module:
     params=49_606_258,
     macs=8_740_875_264,
     paper=PAPER,
+    min_input=PATCH,
     reference="torchvision/swin_s",
     weights=(
         torchvision_weights(
@@ -287,6 +289,7 @@ def swin_s(num_classes: int = 1000) -> nn.Module:
     params=87_768_224,
     macs=15_430_946_816,
     paper=PAPER,
+    min_input=PATCH,
     reference="torchvision/swin_b",
     weights=(
         torchvision_weights(

@@ -64,6 +64,7 @@ def test_an_error_crosses_process_borders():
 def test_near_misses_are_suggested_and_never_chosen():
     known = ["mobilenet_v2", "mobilenet_v3_small", "resnet18"]
     assert did_you_mean("resnet-18", known, "list") == "did you mean resnet18?"
-    assert did_you_mean("mobilenet_v3", known, "list") == "did you mean mobilenet_v2 or mobilenet_v3_small?"
+    assert did_you_mean("mobilenet_v3", known, "list") == "did you mean mobilenet_v3_small or mobilenet_v2?"
+    assert did_you_mean("ResNet", known, "list") == "did you mean resnet18?"
     assert did_you_mean("vit", known, "list them") == "list them"
     assert did_you_mean("x", [], "list them") == "list them"

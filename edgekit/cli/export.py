@@ -1,5 +1,7 @@
 """`edgekit export`."""
 
+import ast
+import contextlib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -137,7 +139,7 @@ def run_export(choices: dict[str, Any], recipe_file: Path | None, quiet: bool, a
 
 
 def parse_model_args(given: list[str] | None) -> dict[str, Any] | None:
-    """`["alpha=0.5"]` -> {"alpha": 0.5}; numbers and true/false as TOML reads them, anything else is text."""
+    """`["alpha=0.5"]` -> {"alpha": 0.5}; numbers and true/false as TOML or Python write them, anything else is text."""
     if not given:
         return None
     parsed: dict[str, Any] = {}
@@ -150,8 +152,13 @@ def parse_model_args(given: list[str] | None) -> dict[str, Any] | None:
                 where="--model-arg",
                 fix="write for example --model-arg alpha=0.5",
             )
-        try:
-            parsed[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            parsed[key] = value
+        parsed[key] = _read_value(value)
     return parsed
+
+
+def _read_value(text: str) -> Any:
+    with contextlib.suppress(tomllib.TOMLDecodeError):
+        return tomllib.loads(f"value = {text}")["value"]
+    with contextlib.suppress(ValueError, SyntaxError):
+        return ast.literal_eval(text)
+    return text

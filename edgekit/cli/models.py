@@ -45,6 +45,8 @@ def model_document(spec: "ModelSpec") -> dict[str, Any]:
         "macs": spec.macs,
         "paper": spec.paper,
         "reference": spec.reference,
+        "min_input": spec.min_input,
+        "classes": spec.num_classes,
         "weights": [weights_document(weights) for weights in spec.weights],
     }
 
@@ -55,6 +57,7 @@ def weights_document(weights: "Weights") -> dict[str, Any]:
     return {
         "name": weights.name,
         "classes": weights.num_classes,
+        "input": list(weights.preprocess.crop),
         "top1": weights.top1,
         "dataset": weights.dataset,
         "source": weights.source,
@@ -69,6 +72,7 @@ def card(spec: "ModelSpec") -> dict[str, Any]:
     from edgekit.passes import simplify
     from edgekit.profile import memory, stages
     from edgekit.report.zoo import load_measured
+    from edgekit.source.options import options_of
     from edgekit.trace import trace
 
     shape = (1, *spec.input_shape)
@@ -76,6 +80,10 @@ def card(spec: "ModelSpec") -> dict[str, Any]:
     graph = simplify(trace(module, shape))
     return {
         **model_document(spec),
+        "options": [
+            {"name": option.name, "takes": option.takes, "default": option.default, "meaning": option.meaning}
+            for option in options_of(spec.build)
+        ],
         "stages": [asdict(stage) for stage in stages(module, shape)],
         "operators": dict(sorted(Counter(node.op_type for node in graph.graph).items())),
         **asdict(memory(graph)),
@@ -84,13 +92,15 @@ def card(spec: "ModelSpec") -> dict[str, Any]:
 
 
 def model_row(document: dict[str, Any]) -> tuple[str, ...]:
-    """One line of the table; top-1 is that of the best published weights, on ImageNet where there are such."""
+    """One line of the table; top-1 is of the best published weights: on ImageNet, and at this input, if there are."""
     _, height, width = document["input_shape"]
     rated = [w for w in document["weights"] if w["top1"] is not None]
-    best = max(rated, key=lambda w: (w["dataset"] == IMAGENET, w["top1"]), default=None)
+    best = max(rated, key=lambda w: (w["dataset"] == IMAGENET, w["input"] == [height, width], w["top1"]), default=None)
     top1 = ("-", "")
     if best:
-        top1 = (f"{best['top1']:.1f}", best["source"] + ("" if best["dataset"] == IMAGENET else f", {best['dataset']}"))
+        dataset = "" if best["dataset"] == IMAGENET else f", {best['dataset']}"
+        pixels = "" if best["input"] == [height, width] else ", at {}x{}".format(*best["input"])
+        top1 = (f"{best['top1']:.1f}", best["source"] + dataset + pixels)
     size, macs = f"{document['params'] / MEGA:.2f} M", f"{document['macs'] / MEGA:,.0f} M"
     return (document["name"], f"{height}x{width}", size, macs, *top1, document["paper"])
 
@@ -103,7 +113,8 @@ def show_card(document: dict[str, Any]) -> None:
     operators = ", ".join(f"{count} {operator}" for operator, count in document["operators"].items())
     lines = {
         "model": document["name"],
-        "input": f"{height}x{width}",
+        "input": f"{height}x{width}, {document['min_input']} pixels at least",
+        "classes": str(document["classes"]),
         "params": f"{document['params']:,}",
         "MACs": f"{document['macs']:,}",
         "memory": f"{document['weights_bytes'] / MEGA:.2f} MB weights, "
@@ -118,6 +129,7 @@ def show_card(document: dict[str, Any]) -> None:
     rows = [stage_row(stage) for stage in document["stages"]]
     print_table(("stage", "module", "output", "params", "MACs"), rows, right=("params", "MACs"))
     print()
+    show_options(document["options"])
     show_targets(document["measured"])
     show_weights(document["weights"])
 
@@ -125,6 +137,15 @@ def show_card(document: dict[str, Any]) -> None:
 def stage_row(stage: dict[str, Any]) -> tuple[str, ...]:
     output = "x".join(map(str, stage["output"]))
     return (stage["name"], stage["kind"], output, f"{stage['params']:,}", f"{stage['macs']:,}")
+
+
+def show_options(options: list[dict[str, Any]]) -> None:
+    """What `--model-arg` sets."""
+    for option in options:
+        default = "" if option["default"] is None else f"={option['default']}"
+        print(f"--model-arg {option['name']}{default}  {option['takes']}\n{'':<10} {option['meaning']}")
+    if options:
+        print()
 
 
 def show_targets(measured: dict[str, dict[str, Any]]) -> None:

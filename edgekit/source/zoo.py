@@ -1,6 +1,5 @@
 """A model of the zoo: its registered builder, and weights that are bundled, official, random or a file."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
@@ -17,6 +16,7 @@ from edgekit.source.checkpoint import file_sha256, read_state_dict
 from edgekit.source.choices import chosen_preprocess, input_shape
 from edgekit.source.download import download
 from edgekit.source.input_size import check_minimum, run_on_zeros
+from edgekit.source.options import check_options
 from edgekit.source.weights import load_weights, tensors_sha256
 
 RANDOM = "random"
@@ -82,18 +82,17 @@ def build(make: Callable[..., nn.Module], recipe: Recipe, classes: int, where: s
     Errors:
         EK106 the builder has no such option, or refuses its value.
     """
+    options = check_options(make, recipe.model_args, where)
     try:
-        bound = inspect.signature(make).bind(num_classes=classes, **recipe.model_args)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            return make(*bound.args, **bound.kwargs).eval()
-    except (TypeError, ValueError) as error:
-        options = [name for name in inspect.signature(make).parameters if name != "num_classes"]
+            return make(num_classes=classes, **options).eval()
+    except (ValueError, ArithmeticError, RuntimeError) as error:  # torch's own for sizes that it cannot make
         raise EdgekitError(
             "EK106",
-            what=f"{where} cannot be built: {error}",
-            where="model_args" if recipe.model_args else "--num-classes",
-            fix=f"options it takes: {', '.join(options) or 'none'}",
+            what=f"{where} cannot be built: {str(error).splitlines()[0]}",
+            where="model_args" if options else "--num-classes",
+            fix=f"see what its options mean: edgekit models {where}" if options else "give a smaller number of classes",
         ) from error
 
 
@@ -107,9 +106,13 @@ def reference_preprocess(spec: ModelSpec, classes: int) -> Preprocess:
     found = next((w for w in alike if w.num_classes == classes), alike[0] if alike else None)
     if found:
         return found.preprocess if found.num_classes == classes else replace(found.preprocess, labels=None)
+    return replace(_scaled(Preprocess(), height, width), labels=None)
+
+
+def _scaled(preprocess: Preprocess, height: int, width: int) -> Preprocess:
     if min(height, width) >= MARGIN_FROM_PIXELS:
-        return replace(Preprocess().at(height, width), labels=None)
-    return Preprocess(resize=min(height, width), crop=(height, width), labels=None)
+        return preprocess.at(height, width)
+    return replace(preprocess, resize=min(height, width), crop=(height, width))
 
 
 def _check_classes(recipe: Recipe, known: Weights | None) -> None:
@@ -132,9 +135,9 @@ def _random(recipe: Recipe, spec: ModelSpec) -> Source:
 def _finish(
     recipe: Recipe, spec: ModelSpec, module: nn.Module, default: Preprocess, weights: str, sha256: str
 ) -> Source:
-    meant_for = getattr(module, "input_size", None)  # a resolution multiplier was among the builder's options
-    preprocess = chosen_preprocess(recipe, default.at(*meant_for) if meant_for else default)
+    meant_for = getattr(module, "input_size", None)  # the builder's options may ask for a resolution of their own
+    preprocess = chosen_preprocess(recipe, _scaled(default, *meant_for) if meant_for else default)
     shape = input_shape(preprocess)
-    check_minimum(shape, spec.min_input, spec.name)
+    check_minimum(shape, getattr(module, "min_input", spec.min_input), spec.name)
     classes = run_on_zeros(module, shape, spec.name)
     return Source(bundle_name(spec.name), module, None, shape, preprocess, weights, sha256, classes=classes)

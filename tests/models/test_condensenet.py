@@ -202,6 +202,14 @@ def test_a_converted_network_has_the_same_keys_as_a_built_one(condensed):
     assert list(convert(condensed).state_dict()) == list(built.state_dict())
 
 
+def test_a_converted_network_neither_converts_again_nor_has_a_lasso():
+    converted = condensenet74_c4_g4(cifar_depth=50)
+    with pytest.raises(ValueError, match="converted already"):
+        convert(converted)
+    with pytest.raises(ValueError, match='form="training"'):
+        converted.group_lasso()
+
+
 def test_training_with_the_lasso_moves_the_weights_and_condenses_the_network():
     torch.manual_seed(0)
     network = condensenet74_c4_g4(num_classes=10, form="training", cifar_depth=50)

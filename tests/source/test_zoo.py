@@ -146,9 +146,43 @@ def test_options_of_the_builder_are_checked():
     wide = build(tiny, make_recipe(model="tiny", targets=("t",), model_args={"width": 5}), 3, "tiny")
     assert wide[0].out_channels == 5
     recipe = make_recipe(model="tiny", targets=("t",), model_args={"depth": 5})
-    assert refused("EK106", build, tiny, recipe, 3, "tiny").fix == "options it takes: width"
+    assert refused("EK106", build, tiny, recipe, 3, "tiny").fix.endswith("options it takes: width")
     error = refused("EK106", source, "mobilenet_v3_small", weights="random", model_args={"width": -1.0})
     assert error.where == "model_args"
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("efficientnet", {"phi": 10000}),
+        ("efficientnet", {"phi": -50}),
+        ("shufflenet_v1_g3", {"stem": 300}),
+        ("mobilenet_v2", {"width": 1e12}),
+        ("densenet121", {"growth_rate": 4, "compression": 0.001}),
+        (CIFAR, {}),
+    ],
+)
+def test_a_network_that_cannot_be_made_is_a_message_whatever_it_ends_in(model, options):
+    classes = None if options else 10**11
+    error = refused("EK106", source, model, weights="random", model_args=options, num_classes=classes)
+    assert "cannot be built" in error.what
+    assert "\n" not in error.what
+
+
+def test_a_form_for_other_images_brings_its_input_and_its_minimum():
+    found = source("condensenet74_c4_g4", weights="random", model_args={"cifar_depth": 50})
+    assert found.input_shape == (1, 3, 32, 32)
+    assert found.preprocess.resize == 32
+    small = source("condensenet74_c4_g4", weights="random", model_args={"cifar_depth": 50}, input_size="4")
+    assert small.input_shape == (1, 3, 4, 4)
+
+
+@pytest.mark.parametrize("model", ["mobilenet_v1", "mobilenet_v2", "efficientnet_lite0"])
+def test_untrained_networks_of_depthwise_convolutions_still_tell_images_apart(model):
+    module = source(model, weights="random", input_size="64").module
+    with torch.no_grad():
+        logits = module(torch.randn(4, 3, 64, 64))
+    assert logits.std(0).mean() > 1e-4
 
 
 def test_the_input_size_is_checked_before_anything_runs(monkeypatch):
