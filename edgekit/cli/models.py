@@ -111,11 +111,15 @@ def show_card(document: dict[str, Any]) -> None:
 
     _, height, width = document["input_shape"]
     operators = ", ".join(f"{count} {operator}" for operator, count in document["operators"].items())
+    exported = sum(stage["params"] for stage in document["stages"])
+    params = f"{document['params']:,}"
+    if exported < document["params"]:
+        params += f", {document['params'] - exported:,} of them in heads that only training uses and no file has"
     lines = {
         "model": document["name"],
         "input": f"{height}x{width}, {document['min_input']} pixels at least",
         "classes": str(document["classes"]),
-        "params": f"{document['params']:,}",
+        "params": params,
         "MACs": f"{document['macs']:,}",
         "memory": f"{document['weights_bytes'] / MEGA:.2f} MB weights, "
         f"{document['peak_activations_bytes'] / MEGA:.2f} MB activations at their peak (float32, batch 1)",

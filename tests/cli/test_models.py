@@ -36,6 +36,20 @@ def test_the_card_says_what_the_model_is_made_of_and_what_it_takes(said):
     assert "resize the shorter side to 256 pixels" in text
 
 
+def test_the_card_says_which_options_the_model_takes_and_what_no_file_has(said):
+    text = said("models", "googlenet")
+    assert "params     13,004,888, 6,379,984 of them in heads" in text
+    assert "--model-arg aux_heads=True  true or false" in text
+    assert "whether it has the two heads that only training uses" in text
+
+
+def test_the_accuracy_in_the_table_is_of_the_input_in_the_table_or_says_of_which(said):
+    lines = {line.split()[0]: line for line in said("models").splitlines()}
+    assert "475x475" in lines["tf_efficientnet_l2"]
+    assert "_475" in lines["tf_efficientnet_l2"]
+    assert "at 288x288" in lines["efficientnet_b2"]
+
+
 def test_the_card_as_json_holds_the_same(said):
     (card,) = json.loads(said("models", "resnet18", "--json"))["models"]
     assert card["operators"]["Conv"] == 20
