@@ -3,7 +3,7 @@
 The tensors are those of models/efficientnet.py; padding (SAME) and epsilon (1e-3) are not, and belong to the weights:
 plain training, AutoAugment (arXiv:1805.09501), RandAugment (arXiv:1909.13719), AdvProp (arXiv:1911.09665) and Noisy
 Student (arXiv:1911.04252). FixEfficientNet (arXiv:2003.08237) tunes the last layers of these networks for a larger
-input; its files have these tensors too: `--weights FILE --input-size 320`.
+input, resized to int(256 / 224 * pixels); its files have these tensors too: `--weights FILE --input-size 320`.
 """
 
 from edgekit.models._blocks import make_divisible, silu
