@@ -42,11 +42,12 @@ ALLOWED = {
     "session": {"errors", "external_data"},
     "external_data": set(),
     "environment": set(),
+    "shapes": set(),
     "profile": set(),
     "models": {"registry"},
-    "passes": {"errors"},
+    "passes": {"errors", "shapes"},
     "trace": {"errors"},
-    "source": RECORDS | {"environment"},  # where the cache is
+    "source": RECORDS | {"environment", "shapes"},  # where the cache is
     "verify": RECORDS,
     "quant": RECORDS | {"source"},  # preprocessing, for distilled images
     "targets": {"errors", "registry", "artifact", "session", "external_data", "quant", "passes"},

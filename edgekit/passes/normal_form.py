@@ -6,6 +6,7 @@ from onnx_ir.passes import common
 
 from edgekit.errors import EdgekitError, Table
 from edgekit.passes.rewrite import MODULE_KEY, shape_of
+from edgekit.shapes import infer_shapes
 
 OPSET = 21
 # Between 18 and 21 these changed meaning, not only their types; everything else may keep its node.
@@ -35,22 +36,6 @@ def open_graph(model: ir.Model) -> ir.Model:
     _require_repeatable(result)
     infer_shapes(result)
     return result
-
-
-def infer_shapes(model: ir.Model, *, data_prop: bool = False) -> None:
-    """ONNX's own inference, which stops at a GroupNormalization, and from there once more.
-
-    Args:
-        data_prop: follow shapes that the graph computes too.
-    """
-    infer = common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=data_prop)
-    infer(model)
-    for node in model.graph:
-        source, result = node.inputs[0] if node.inputs else None, node.outputs[0]
-        if node.op_type != "GroupNormalization" or source is None or result.shape is not None:
-            continue
-        result.shape, result.type = source.shape, source.type
-        infer(model)
 
 
 def finish(model: ir.Model) -> None:
