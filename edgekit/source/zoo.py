@@ -90,7 +90,7 @@ def build(make: Callable[..., nn.Module], recipe: Recipe, classes: int, where: s
     except (ValueError, ArithmeticError, RuntimeError) as error:  # torch's own for sizes that it cannot make
         raise EdgekitError(
             "EK106",
-            what=f"{where} cannot be built: {str(error).splitlines()[0]}",
+            what=f"{where} cannot be built: {(str(error) or type(error).__name__).splitlines()[0]}",
             where="model_args" if options else "--num-classes",
             fix=f"see what its options mean: edgekit models {where}" if options else "give a smaller number of classes",
         ) from error
