@@ -23,21 +23,20 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from edgekit.artifact import EmitOptions, FloatArray
-from edgekit.evaluate import Selection, labelled_images
-from edgekit.inputs import calibration_inputs
-from edgekit.ladder import KEPT, RANKED_ON, without
+from edgekit.graph.runner import GraphRunner
+from edgekit.images.folder import ImageFolder
+from edgekit.inputs.choose import calibration_inputs
+from edgekit.ladder.climb import KEPT, RANKED_ON, without
 from edgekit.passes import prepare_integer, simplify
 from edgekit.quant.method import RUNGS, Method, keeping
 from edgekit.quant.quantizer import Quantizer
 from edgekit.quant.sensitivity import nodes_of, rank
 from edgekit.recipe import Recipe, make_recipe
-from edgekit.registry import QuantScheme, targets
 from edgekit.source import resolve
-from edgekit.source.images import ImageFolder
+from edgekit.target import EmitOptions, FloatArray, QuantScheme, targets
 from edgekit.targets.tflite.run import load_interpreter
 from edgekit.trace import trace
-from edgekit.verify.outputs import GraphRunner
+from edgekit.verify.evaluate import Selection, labelled_images
 from edgekit.verify.parity import measure_agreement, measure_sqnr_db
 
 BATCH = 16

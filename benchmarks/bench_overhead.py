@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.bench.subject import subject_of
-from edgekit.bundle import read_bundle
+from edgekit.bundle.files import read_bundle
 from edgekit.devices import runner
 
 RUNS, NOTHING_RUNS = 20, 100_000

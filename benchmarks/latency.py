@@ -27,11 +27,11 @@ from rich.console import Console
 from rich.table import Table
 from settled import Settled
 
-from edgekit.artifact import Emitted
+from edgekit.graph.session import exact_int8, open_session
 from edgekit.passes import FOR_INTEGERS
 from edgekit.passes.decompose_hard_swish import decompose_hard_swish
 from edgekit.registry import models
-from edgekit.session import exact_int8, open_session
+from edgekit.target import Emitted
 from edgekit.targets.tflite.delegate import delegation
 from edgekit.targets.tflite.run import load_interpreter
 

@@ -8,7 +8,7 @@ import onnxruntime
 import torch
 from ai_edge_litert import __version__ as litert_version
 
-from edgekit.session import VNNI
+from edgekit.graph.session import VNNI
 
 BUSY_LOAD = 1.5
 """Of the last five minutes: this process alone makes 1."""

@@ -13,10 +13,10 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
-from edgekit.artifact import EmitOptions, Emitted, FloatArray
 from edgekit.passes import prepare_integer, simplify
 from edgekit.quant import calibrate, quantize
-from edgekit.registry import models, targets
+from edgekit.registry import models
+from edgekit.target import EmitOptions, Emitted, FloatArray, targets
 from edgekit.trace import trace
 
 COLOURS = np.array([[1.2, 0.0, -1.0], [-1.0, 1.0, 0.0], [0.0, -1.2, 1.0], [-0.8, -0.8, -0.8]]).reshape(4, 3, 1, 1)

@@ -22,9 +22,9 @@ from rich.console import Console
 from safetensors.torch import save_file
 from settled import settle
 
+from edgekit.images.folder import ImageFolder
 from edgekit.registry import ModelSpec, models
 from edgekit.report.zoo import FP32, INT8, RECORD, Measured, failed_targets, zoo_markdown
-from edgekit.source.images import ImageFolder
 from edgekit.source.zoo import reference_preprocess
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,140 +1,14 @@
-"""What a target's writer gives back, and what runs it: the types between `targets/` and the pipeline."""
+"""What an export makes of one target: the file with its contract and its proof."""
 
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.registry import Preprocess
-
-Layout = Literal["NCHW", "NHWC", "NC", "other"]
-IoType = Literal["int8", "uint8", "float32"]
-FloatArray = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """An input or output of a model file, as the app sees it.
-
-    Args:
-        shape: in the order the file stores it.
-        layout: what the axes mean.
-        scale, zero_point: real = scale * (stored - zero_point); None for float tensors.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    layout: Layout
-    scale: float | None = None
-    zero_point: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EmitOptions:
-    """What the user may choose about a file's surface.
-
-    Args:
-        io: dtype of inputs and outputs; None takes the target's own (int8 for full-integer TFLite, float32 else).
-    """
-
-    io: IoType | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EmittedNode:
-    """An operator of a model file, in the words of the model it came from.
-
-    Args:
-        module: PyTorch module path, or the ONNX node's name.
-        refusal: why the delegate will not take it; empty where it will.
-    """
-
-    operator: str
-    module: str
-    refusal: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Emitted:
-    """A model file in memory.
-
-    Args:
-        data: the file's bytes; the same graph gives the same bytes.
-        operators: name of the file's operator -> count.
-        nodes: the file's operators in order.
-        min_runtime: oldest runtime that loads this file.
-        beside: further files of the bundle, by name.
-    """
-
-    data: bytes
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
-    operators: dict[str, int]
-    nodes: tuple[EmittedNode, ...] = ()
-    min_runtime: str = ""
-    beside: dict[str, bytes] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Undelegated:
-    """A node that the accelerated kernels refused."""
-
-    operator: str
-    module: str
-    reason: str
-    fix: str
-
-
-@dataclass(frozen=True, slots=True)
-class Delegation:
-    """How a runtime cut the graph: one partition and no undelegated node is the goal."""
-
-    delegate: str
-    partitions: int
-    undelegated: tuple[Undelegated, ...] = ()
-
-
-class Runner(Protocol):
-    """Runs one model file on the host. Quantization and layout are hidden: float in, float out, ONNX axis order."""
-
-    def __call__(self, batch: FloatArray) -> FloatArray:
-        """Run f32[N, C, H, W] image by image; f32[N, k], the first output, dequantized, flattened in ONNX order."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """A place where a model file can be cut in two: behind one of its operators.
-
-    Args:
-        index: position among the file's cuts.
-        operator: its kind ("CONV_2D"); `tensor` the name of what it gives.
-        output: as the file stores it.
-        sources: indices of the cuts that it is computed from.
-        reads_input: whether it reads the file's input itself.
-    """
-
-    index: int
-    operator: str
-    tensor: str
-    output: TensorInfo
-    sources: tuple[int, ...]
-    reads_input: bool = False
-
-
-class Layers(Protocol):
-    """A model file taken apart."""
-
-    @property
-    def cuts(self) -> tuple[Cut, ...]:
-        """In the order of the file; the last one is its first output."""
-        ...
-
-    def until(self, cut: Cut) -> bytes:
-        """The file that ends there: same operators, same weights, the cut's tensor as its only output."""
-        ...
+from edgekit.target import Delegation, Emitted, FloatArray, TensorInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +32,15 @@ class Hop:
     agreement: float
     gate: str = ""
     passed: bool = True
+
+
+def hop_document(hop: Hop) -> dict[str, Any]:
+    """A hop as JSON, which has no infinity: null stands for it.
+
+    An SQNR is infinite for equal outputs; where `passed` is false it is minus infinity, and so is the error infinite:
+    the outputs could not be compared.
+    """
+    return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in asdict(hop).items()}
 
 
 @dataclass(frozen=True, slots=True)

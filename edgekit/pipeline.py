@@ -7,32 +7,34 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.artifact import Artifact, EmitOptions, Emitted, FloatArray, Hop
-from edgekit.bundle import check_writable, sha256, write_bundle, write_failure
-from edgekit.contract import make_contract
-from edgekit.data_free import compare_with_real
-from edgekit.device_parity import Subject, check_device
+from edgekit.artifact import Artifact, Hop
+from edgekit.bundle.contract import make_contract
+from edgekit.bundle.files import check_writable, sha256, write_bundle, write_failure
+from edgekit.bundle.golden_images import make_golden_images
 from edgekit.devices.run_model import open_device
 from edgekit.devices.settings import find
 from edgekit.errors import EdgekitError, Table
-from edgekit.evaluate import Selection, labelled_images
-from edgekit.golden_images import make_golden_images
-from edgekit.inputs import as_fed, calibration_inputs, parity_inputs
-from edgekit.ladder import BATCH, Judge, Ladder, demand_of, without
-from edgekit.lint import Look, lint
-from edgekit.manifest import make_manifest
+from edgekit.graph.runner import GraphRunner
+from edgekit.inputs.choose import as_fed, calibration_inputs, parity_inputs
+from edgekit.inputs.lint import Look, lint
+from edgekit.ladder.climb import BATCH, Judge, Ladder, demand_of, without
+from edgekit.ladder.data_free import compare_with_real
 from edgekit.passes import prepare_integer, prepend_normalization, simplify
+from edgekit.progress import Progress, Silent
 from edgekit.quant.diagnosis import diagnose
 from edgekit.quant.quantizer import Quantizer
 from edgekit.recipe import Recipe
-from edgekit.registry import Preprocess, QuantScheme, Target, targets
+from edgekit.registry import Preprocess
 from edgekit.report.html import render
-from edgekit.run import Progress, Run, Silent
+from edgekit.report.manifest import make_manifest
+from edgekit.run import Run
 from edgekit.source import Source, resolve
 from edgekit.source.reference import module_outputs
+from edgekit.target import EmitOptions, Emitted, FloatArray, QuantScheme, Target, targets
 from edgekit.trace import trace
+from edgekit.verify.device import Subject, check_device
+from edgekit.verify.evaluate import Selection, labelled_images
 from edgekit.verify.hops import measure_hops
-from edgekit.verify.outputs import GraphRunner
 
 DEVICE_TIMEOUT_S = 600
 """How long a device may take for the golden images; an emulated one is hundreds of times slower than this host."""

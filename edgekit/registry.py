@@ -7,7 +7,7 @@ added, without knowing the rest.
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -169,88 +169,3 @@ def register_model(**declared: Any) -> "Callable[[Callable[..., nn.Module]], Cal
         return build
 
     return decorate
-
-
-@dataclass(frozen=True, slots=True)
-class QuantScheme:
-    """How numbers are stored in a target's file.
-
-    Args:
-        weight: dtype of constants of linear operators ("int8" per output channel, "float16").
-        activation: "int8" and "int16" need calibration; "float32" with int8 weights means dynamic-range.
-    """
-
-    weight: Literal["float32", "float16", "int8"]
-    activation: Literal["float32", "int8", "int16"]
-
-    @property
-    def needs_calibration(self) -> bool:
-        return self.activation != "float32"
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """The parity gate of a target against the float model, on real inputs.
-
-    Args:
-        max_abs: largest error, as a fraction of the range of the reference outputs; None: not gated.
-        min_sqnr_db: smallest signal-to-quantization-noise ratio of the logits in dB.
-        min_agreement: smallest share of inputs (0..1) whose top-1 class stays the same.
-    """
-
-    max_abs: float | None = None
-    min_sqnr_db: float | None = None
-    min_agreement: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AndroidLibrary:
-    """A Maven package that runs a target's files in an app.
-
-    Args:
-        runtime: which of the app's classes call it: "litert" or "onnxruntime".
-        coordinate: group:artifact:version.
-        loads: the newest `min_runtime` that this version satisfies.
-        min_sdk: the oldest Android API level that it supports.
-        page_size: what its 64-bit native libraries are aligned to, bytes.
-    """
-
-    name: str
-    runtime: Literal["litert", "onnxruntime"]
-    coordinate: str
-    loads: str
-    min_sdk: int
-    abis: tuple[str, ...] = ("arm64-v8a", "armeabi-v7a", "x86_64")
-    page_size: int = 16384
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A kind of file and what runs it.
-
-    Args:
-        emit: `emit(ir.Model, Target, EmitOptions) -> Emitted`, see edgekit.artifact.
-        run: `run(model file path) -> Runner`, see edgekit.artifact.
-        delegation: `delegation(Emitted) -> Delegation`, how the accelerated kernels cut the file; None where a runtime
-            has no such thing.
-        layers: `layers(bytes of a file) -> Layers`, where it can be cut, see edgekit.artifact.
-        finish: `finish(Emitted, Contract, model name) -> Emitted`, adds what describes the file or lies beside it.
-        min_runtime: the oldest runtime version that loads the file.
-        android: what runs the file in an app, the best first.
-    """
-
-    name: str
-    format: Literal["onnx", "tflite"]
-    summary: str
-    scheme: QuantScheme
-    tolerance: Tolerance
-    emit: Callable[..., Any] = field(repr=False)
-    run: Callable[..., Any] = field(repr=False)
-    delegation: Callable[..., Any] | None = field(default=None, repr=False)
-    layers: Callable[..., Any] | None = field(default=None, repr=False)
-    finish: Callable[..., Any] | None = field(default=None, repr=False)
-    min_runtime: str = ""
-    android: tuple[AndroidLibrary, ...] = ()
-
-
-targets: Registry[Target] = Registry("target", "edgekit.targets")

@@ -7,53 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import onnx_ir as ir
 
-from edgekit.artifact import Artifact, FloatArray
-from edgekit.data_free import DataFree
-from edgekit.inputs import Inputs
-from edgekit.ladder import Receipt
+from edgekit.artifact import Artifact
+from edgekit.images.folder import ImageFolder
+from edgekit.inputs.choose import Inputs
+from edgekit.ladder.climb import Receipt
+from edgekit.ladder.data_free import DataFree
+from edgekit.progress import Progress, Silent
 from edgekit.quant.diagnosis import Diagnosis
 from edgekit.quant.quantizer import Quantized, Quantizer
 from edgekit.recipe import Recipe
-from edgekit.registry import Preprocess, QuantScheme
+from edgekit.registry import Preprocess
 from edgekit.source import Source
-from edgekit.source.images import ImageFolder
-
-
-class Progress(Protocol):
-    """Who listens while an export runs; the command line draws it."""
-
-    def start(self, stage: str) -> None: ...
-
-    def amount(self, done: int, total: int | None) -> None:
-        """How far a download inside the stage is, in bytes."""
-        ...
-
-    def step(self, done: int, total: int) -> None:
-        """How far a stage is that works in steps."""
-        ...
-
-    def finish(self, stage: str) -> None: ...
-
-
-class Silent:
-    """A Progress that shows nothing: the default in Python."""
-
-    def __enter__(self) -> "Silent":
-        return self
-
-    def __exit__(self, *raised: object) -> None: ...
-
-    def start(self, stage: str) -> None: ...
-
-    def amount(self, done: int, total: int | None) -> None: ...
-
-    def step(self, done: int, total: int) -> None: ...
-
-    def finish(self, stage: str) -> None: ...
+from edgekit.target import FloatArray, QuantScheme
 
 
 @dataclass(frozen=True, slots=True)

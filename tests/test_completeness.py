@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.errors import CATALOGUE, EXIT_CODES
-from edgekit.registry import models, targets
+from edgekit.registry import models
 from edgekit.report.markdown import (
     STAGES,
     errors_markdown,
@@ -21,6 +21,7 @@ from edgekit.report.markdown import (
     targets_markdown,
 )
 from edgekit.report.zoo import load_measured, zoo_markdown
+from edgekit.target import targets
 from edgekit.targets.tflite.rules import lowerings
 
 SOURCES = ("edgekit", "models", "targets")

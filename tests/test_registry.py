@@ -7,7 +7,8 @@ from textwrap import dedent
 import pytest
 
 from edgekit.errors import EdgekitError
-from edgekit.registry import ModelSpec, Preprocess, QuantScheme, Registry, Weights, models, targets
+from edgekit.registry import ModelSpec, Preprocess, Registry, Weights, models
+from edgekit.target import QuantScheme, targets
 
 
 @pytest.fixture

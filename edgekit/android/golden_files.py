@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from PIL import Image
 
-from edgekit.artifact import FloatArray, TensorInfo
-from edgekit.bundle import Bundle
-from edgekit.stored import to_stored
+from edgekit.bundle.files import Bundle
+from edgekit.bundle.stored import to_stored
+from edgekit.target import FloatArray, TensorInfo
 
 STEPS = 2  # how far another machine's integer kernels may be off
 FLOAT_ERROR = 1e-3  # of the outputs' range, for another machine's order of additions

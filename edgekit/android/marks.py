@@ -5,11 +5,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from edgekit.artifact import TensorInfo
-from edgekit.bundle import LABELS, Bundle
+from edgekit.bundle.files import LABELS, Bundle
 from edgekit.errors import EdgekitError
+from edgekit.images.preprocess import takes_raw_pixels
 from edgekit.registry import Preprocess
-from edgekit.source.preprocess import takes_raw_pixels
+from edgekit.target import TensorInfo
 
 CPP_TYPES = {"float32": "kFloat32", "int8": "kInt8", "uint8": "kUint8", "int16": "kInt16"}
 """The dtypes that the generated code knows, as its C++ names them; Kotlin and Java write them in capitals."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from edgekit.android.golden_files import image_files, module_files, tolerance
 from edgekit.android.marks import contract_marks, floating
 from edgekit.android.template import render
-from edgekit.bundle import CONTRACT, LABELS, Bundle, replacing
+from edgekit.bundle.files import CONTRACT, LABELS, Bundle, replacing
 from edgekit.errors import EdgekitError, did_you_mean
 
 Language = Literal["kotlin", "java"]

@@ -18,7 +18,7 @@ from edgekit.bench.record import Metric, RanBy, Record
 from edgekit.bench.rounds import round_document, sustained_document
 from edgekit.bench.statistics import summarize
 from edgekit.bench.subject import Subject, control_subject
-from edgekit.bundle import sha256
+from edgekit.bundle.files import sha256
 from edgekit.devices.device import Device, DeviceInfo
 from edgekit.devices.result import RunnerResult
 from edgekit.devices.run_model import RunRequest, run_model

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.artifact import EmitOptions
-from edgekit.bundle import Bundle, sha256
-from edgekit.device_parity import runtime_of
+from edgekit.bundle.files import Bundle, sha256
+from edgekit.bundle.stored import to_stored
 from edgekit.devices.toolchain import RuntimeKind
-from edgekit.registry import targets
-from edgekit.stored import to_stored
+from edgekit.target import EmitOptions, targets
+from edgekit.verify.device import runtime_of
 
 CONTROL_SEED, CONTROL_SIZE = 0, 32
 CONTROL_LAYERS = ((32, 32, 3, 1), (512, 32, 3, 8), (1024, 512, 1, 1))

@@ -27,7 +27,7 @@ def android_command(
     """Write a Gradle library module: the model, and classes that feed it exactly as the contract says."""
     with only_json_on_stdout(as_json):
         from edgekit.android.module import Module, write_module
-        from edgekit.bundle import read_bundle
+        from edgekit.bundle.files import read_bundle
 
         module = Module(read_bundle(bundle), "java" if java else "kotlin", package, library, cpp)
         files = write_module(module, out)

@@ -157,7 +157,7 @@ def measure(
     from edgekit.bench.measure import Bench
     from edgekit.bench.record import compare_with
     from edgekit.bench.subject import subject_of
-    from edgekit.bundle import read_bundle
+    from edgekit.bundle.files import read_bundle
     from edgekit.devices.run_model import open_device
     from edgekit.report.bench import Outcome
 

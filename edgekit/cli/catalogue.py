@@ -10,7 +10,7 @@ from edgekit.cli.output import error_document, print_json
 from edgekit.errors import CATALOGUE, EXIT_CODES, EdgekitError, did_you_mean
 
 if TYPE_CHECKING:
-    from edgekit.registry import Target
+    from edgekit.target import Target
 
 OPTIONAL = ("timm", "torchvision", "tflite-runtime")
 
@@ -20,7 +20,7 @@ def targets_command(
     name: Annotated[str | None, typer.Argument(help="show one target")] = None, as_json: JsonFlag = False
 ) -> None:
     """List the targets: what is written, in which numbers, and the gate it must pass."""
-    from edgekit.registry import targets
+    from edgekit.target import targets
 
     documents = [target_document(target) for target in ([targets.get(name)] if name else targets)]
     if as_json:

@@ -20,11 +20,11 @@ from edgekit.cli.output import error_document, only_json_on_stdout, print_json, 
 from edgekit.errors import EdgekitError
 
 if TYPE_CHECKING:
-    from edgekit.bundle import Bundle
-    from edgekit.device_parity import Outcome
-    from edgekit.golden import GoldenResult
-    from edgekit.layerwise import Layerwise
-    from edgekit.run import Progress
+    from edgekit.bundle.files import Bundle
+    from edgekit.progress import Progress
+    from edgekit.verify.device import Outcome
+    from edgekit.verify.golden import GoldenResult
+    from edgekit.verify.layerwise import Layerwise
 
 
 class Subset(StrEnum):
@@ -52,9 +52,9 @@ def verify_command(
     Exit code 1 when the outputs differ, 3 when a device fails.
     """
     with only_json_on_stdout(as_json):
-        from edgekit.bundle import read_bundle
-        from edgekit.device_parity import check_devices
-        from edgekit.golden import check_golden, raise_mismatch
+        from edgekit.bundle.files import read_bundle
+        from edgekit.verify.device import check_devices
+        from edgekit.verify.golden import check_golden, raise_mismatch
 
         read = read_bundle(bundle)
         result = check_golden(read)
@@ -86,7 +86,7 @@ def search_layers(
     bundle: "Bundle", outcomes: "list[Outcome]", timeout_s: int, progress: "Progress"
 ) -> "list[Layerwise]":
     """The first operator that differs on every device that could be reached."""
-    from edgekit.layerwise import search
+    from edgekit.verify.layerwise import search
 
     if not outcomes:
         raise EdgekitError(
@@ -131,7 +131,7 @@ def show_layers(searches: "list[Layerwise]") -> None:
 
 def first_failure(outcomes: "list[Outcome]", where: str) -> EdgekitError | None:
     """A device that failed, before outputs that differ: without the one, the other may not be known."""
-    from edgekit.device_parity import raise_differences
+    from edgekit.verify.device import raise_differences
 
     try:
         for _, outcome in outcomes:
@@ -147,7 +147,7 @@ def verify_document(
     bundle: Path, result: "GoldenResult", outcomes: "list[Outcome]", failure: EdgekitError | None
 ) -> dict[str, Any]:
     """What `edgekit verify --json` prints: one record per device."""
-    from edgekit.manifest import hop_document
+    from edgekit.artifact import hop_document
 
     devices = [
         {"device": name, "error": error_document(found)}
@@ -186,7 +186,7 @@ def eval_command(
 ) -> None:
     """Top-1 and top-5 accuracy on labelled images, with a 95 % interval."""
     with only_json_on_stdout(as_json):
-        from edgekit.evaluate import Selection, evaluate_bundle, evaluate_model
+        from edgekit.verify.evaluate import Selection, evaluate_bundle, evaluate_model
 
         selection = Selection(data, labels, limit, subset.value if subset else None)
         if Path(subject).is_dir():

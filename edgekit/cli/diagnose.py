@@ -21,7 +21,7 @@ def diagnose_command(
     Alone is what a layer loses with exact operands, accumulated what really arrives; both were measured at export, on
     the same inputs. report.html in the bundle has the plot.
     """
-    from edgekit.stored_diagnosis import read_diagnosis
+    from edgekit.bundle.diagnosis import read_diagnosis
 
     document = read_diagnosis(bundle)
     if as_json:

@@ -108,7 +108,7 @@ def export_command(
 def run_export(choices: dict[str, Any], recipe_file: Path | None, quiet: bool, as_json: bool) -> None:
     """Merge recipe file and options, export, and print the summary before a failed gate becomes an error."""
     from edgekit.recipe import make_recipe, read_recipe
-    from edgekit.registry import targets
+    from edgekit.target import targets
 
     given = {key: value for key, value in choices.items() if value is not None}
     recipe = make_recipe(**{**(read_recipe(recipe_file) if recipe_file else {}), **given})

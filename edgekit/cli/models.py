@@ -52,7 +52,7 @@ def model_document(spec: "ModelSpec") -> dict[str, Any]:
 
 
 def weights_document(weights: "Weights") -> dict[str, Any]:
-    from edgekit.source.preprocess import steps
+    from edgekit.images.preprocess import steps
 
     return {
         "name": weights.name,

@@ -11,7 +11,7 @@ import typer
 from edgekit.errors import EdgekitError, Table
 
 if TYPE_CHECKING:
-    from edgekit.run import Progress
+    from edgekit.progress import Progress
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -28,8 +28,8 @@ def only_json_on_stdout(as_json: bool) -> Iterator[None]:
 @contextlib.contextmanager
 def show_progress(quiet: bool) -> Iterator["Progress"]:
     """Progress on stderr, or none."""
+    from edgekit.progress import Silent
     from edgekit.report.progress import TerminalProgress
-    from edgekit.run import Silent
 
     with Silent() if quiet else TerminalProgress() as progress:
         yield progress

@@ -5,8 +5,8 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from edgekit.errors import EdgekitError, Table
+from edgekit.graph.shapes import infer_shapes
 from edgekit.passes.rewrite import MODULE_KEY, shape_of
-from edgekit.shapes import infer_shapes
 
 OPSET = 21
 # Between 18 and 21 these changed meaning, not only their types; everything else may keep its node.

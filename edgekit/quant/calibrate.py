@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
 from edgekit.errors import EdgekitError, Table
+from edgekit.graph.session import open_graph
 from edgekit.quant.observers import ChannelObserver, HistogramObserver, MeanObserver, Range
 from edgekit.quant.plan import make_plan, name_of, values_of
-from edgekit.session import open_graph
 
 FloatArray = NDArray[np.float32]
 

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgekit.artifact import FloatArray
 from edgekit.errors import EdgekitError
+from edgekit.images.preprocess import normalize
 from edgekit.registry import Preprocess
-from edgekit.source.preprocess import normalize
+from edgekit.target import FloatArray
 
 BATCH = 20  # images optimised together: enough for statistics over the small maps of the last layers
 STEPS = 60

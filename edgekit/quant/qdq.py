@@ -21,7 +21,7 @@ from edgekit.quant.parameters import ActivationType, QParams, choose_constant
 from edgekit.quant.plan import Plan, make_plan, name_of
 from edgekit.quant.rewrite import add_constant
 from edgekit.quant.weights import quantize_bias
-from edgekit.registry import QuantScheme
+from edgekit.target import QuantScheme
 
 MODULE = "edgekit.module"
 

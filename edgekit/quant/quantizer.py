@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgekit.graph.session import open_graph
 from edgekit.quant.absorb_bias import absorb_bias
 from edgekit.quant.adaround import Moments, observe_moments, round_layers
 from edgekit.quant.assign import assign
@@ -26,8 +27,7 @@ from edgekit.quant.plan import Plan, make_plan, name_of
 from edgekit.quant.qdq import quantize, write_pairs
 from edgekit.quant.walk import Walker
 from edgekit.quant.weights import QuantizedWeight
-from edgekit.registry import QuantScheme
-from edgekit.session import open_graph
+from edgekit.target import QuantScheme
 
 FloatArray = NDArray[np.float32]
 Batches = Callable[[], Iterable[FloatArray]]

@@ -24,7 +24,7 @@ from edgekit.quant.method import Method, keeping
 from edgekit.quant.operators import data_inputs
 from edgekit.quant.plan import Plan, fused_name, name_of
 from edgekit.quant.quantizer import Quantizer
-from edgekit.registry import QuantScheme
+from edgekit.target import QuantScheme
 
 FloatArray = NDArray[np.float32]
 Runner = Callable[[ir.Model], FloatArray]

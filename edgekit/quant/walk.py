@@ -14,11 +14,11 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from edgekit.graph.session import open_session
 from edgekit.quant.layers import StoredLayer
 from edgekit.quant.operators import constant_of, data_inputs, is_constant
 from edgekit.quant.parameters import ActivationType, QParams, choose_constant
 from edgekit.quant.plan import Plan, name_of
-from edgekit.session import open_session
 
 FloatArray = NDArray[np.float32]
 Values = dict[str, FloatArray]

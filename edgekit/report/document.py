@@ -3,8 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
-from edgekit.manifest import delegation_document, parity_document
-from edgekit.quantization import receipt_document
+from edgekit.report.manifest import delegation_document, parity_document
+from edgekit.report.quantization import receipt_document
 from edgekit.run import Run
 
 

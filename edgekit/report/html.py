@@ -5,11 +5,12 @@ import math
 from html import escape
 from typing import Any
 
-from edgekit.artifact import Artifact, Hop, TensorInfo
+from edgekit.artifact import Artifact, Hop
 from edgekit.report import markup
 from edgekit.report.ladder import quantization_section
 from edgekit.report.style import CSS
 from edgekit.run import Run
+from edgekit.target import TensorInfo
 
 EQUAL_DB = 150.0  # drawn for outputs that are bit for bit equal, whose SQNR is infinite
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from edgekit.data_free import DataFree
-from edgekit.ladder import RECEIPT_COLUMNS, receipt_row
+from edgekit.ladder.climb import RECEIPT_COLUMNS, receipt_row
+from edgekit.ladder.data_free import DataFree
 from edgekit.quant.diagnosis import EQUAL_DB
-from edgekit.quantization import quantization_document, scheme_of
 from edgekit.report import markup
+from edgekit.report.quantization import quantization_document, scheme_of
 from edgekit.run import Run
 
 WIDTH, HEIGHT, MARGIN = 900, 260, 34

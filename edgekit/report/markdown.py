@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from edgekit.errors import CATALOGUE, EXIT_CODES
-from edgekit.registry import ModelSpec, Target, Tolerance
+from edgekit.registry import ModelSpec
+from edgekit.target import Target, Tolerance
 
 STAGES = {
     1: "Names, weights, recipe, input files",

@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edgekit.artifact import Artifact, Hop, TensorInfo
-from edgekit.ladder import RECEIPT_COLUMNS, Receipt, receipt_row
+from edgekit.artifact import Artifact, Hop
+from edgekit.ladder.climb import RECEIPT_COLUMNS, Receipt, receipt_row
 from edgekit.run import Run
+from edgekit.target import TensorInfo
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:

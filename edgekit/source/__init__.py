@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.errors import EdgekitError
+from edgekit.images.labels import label_names, read_labels
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
-from edgekit.source.labels import label_names, read_labels
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -10,9 +10,9 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes import common
 
 from edgekit.errors import EdgekitError
+from edgekit.graph.session import REFUSALS, open_graph
+from edgekit.graph.shapes import infer_shapes
 from edgekit.recipe import Recipe
-from edgekit.session import REFUSALS, open_graph
-from edgekit.shapes import infer_shapes
 from edgekit.source import Progress, Source, bundle_name
 from edgekit.source.choices import Shape, chosen_size, class_count, preprocess_for, refuse_weight_options
 from edgekit.source.onnx_input import make_input_static

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from edgekit.artifact import FloatArray
+from edgekit.target import FloatArray
 
 
 def module_outputs(module: nn.Module, images: FloatArray) -> FloatArray:

@@ -11,8 +11,8 @@ from edgekit.testing.under_test import UnderTest
 if TYPE_CHECKING:
     from edgekit.bench.compare import Comparison
     from edgekit.bench.record import Metric
-    from edgekit.bundle import Bundle
-    from edgekit.device_parity import DeviceParity
+    from edgekit.bundle.files import Bundle
+    from edgekit.verify.device import DeviceParity
 
 MAX_SLOWDOWN, MAX_MORE_INSTRUCTIONS = 0.03, 0.002
 DEVICE_TIMEOUT_S = 600
@@ -32,7 +32,7 @@ def assert_parity(bundle: "Bundle | Path", on: UnderTest, *, timeout_s: int = DE
         AssertionError: with the device, its runtime and the gate.
     """
     __tracebackhide__ = True
-    from edgekit.device_parity import bundle_subject, check_device
+    from edgekit.verify.device import bundle_subject, check_device
 
     row = check_device(on.device, bundle_subject(_read(bundle)), timeout_s)
     if not row.hop.passed:
@@ -110,7 +110,7 @@ def assert_instructions(
 
 
 def _read(bundle: "Bundle | Path") -> "Bundle":
-    from edgekit.bundle import read_bundle
+    from edgekit.bundle.files import read_bundle
 
     return read_bundle(bundle) if isinstance(bundle, Path) else bundle
 

@@ -14,7 +14,7 @@ import pytest
 from edgekit.testing.under_test import UnderTest
 
 if TYPE_CHECKING:
-    from edgekit.bundle import Bundle
+    from edgekit.bundle.files import Bundle
 
 USUAL_DEVICE = "emulated:cortex-a76"
 
@@ -64,7 +64,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> "Callable[..., Bundle]
 
     def export(model: str, *, target: str, **choices: Any) -> "Bundle":
         import edgekit
-        from edgekit.bundle import read_bundle
+        from edgekit.bundle.files import read_bundle
 
         key = json.dumps([model, target, choices], sort_keys=True, default=str)
         if key not in made:

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgekit.images.folder import ImageFolder
 from edgekit.registry import Preprocess
-from edgekit.source.images import ImageFolder
 
 
 @dataclass(frozen=True, slots=True)

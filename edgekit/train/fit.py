@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgekit.bundle import check_writable
+from edgekit.bundle.files import check_writable
 from edgekit.errors import EdgekitError
+from edgekit.images.folder import ImageFolder
 from edgekit.registry import Preprocess, models
-from edgekit.source.images import ImageFolder
 from edgekit.train import checkpoint, export, schedule
 from edgekit.train.augment import Augment, Normalize, enlarge
 from edgekit.train.config import EpochReport, TrainConfig, TrainResult

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.artifact import FloatArray
+from edgekit.target import FloatArray
 
 Z_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
 

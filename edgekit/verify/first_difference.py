@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from edgekit.artifact import Cut
+from edgekit.target import Cut
 
 
 def first_difference(cuts: Sequence[Cut], differs: Callable[[Cut], bool]) -> Cut | None:

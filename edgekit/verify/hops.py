@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from itertools import pairwise
 
-from edgekit.artifact import FloatArray, Hop, ParityReport
-from edgekit.registry import Tolerance
+from edgekit.artifact import Hop, ParityReport
+from edgekit.target import FloatArray, Tolerance
 from edgekit.verify.parity import compare
 
 # Tracing and simplifying change no number but by float rounding: 1e-4 of the outputs' range, whatever the target.

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.artifact import FloatArray, Hop
-from edgekit.registry import Tolerance
+from edgekit.artifact import Hop
+from edgekit.target import FloatArray, Tolerance
 
 Doubles = NDArray[np.float64]
 

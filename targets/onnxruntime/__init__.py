@@ -1,6 +1,6 @@
 """ONNX Runtime on CPU: the quantized graph as it is, in the form that its kernels run fastest."""
 
-from edgekit.registry import AndroidLibrary, QuantScheme, Target, Tolerance, targets
+from edgekit.target import AndroidLibrary, QuantScheme, Target, Tolerance, targets
 from edgekit.targets.onnxruntime.emit import MIN_RUNTIME, emit
 from edgekit.targets.onnxruntime.layers import layers
 from edgekit.targets.onnxruntime.mobile import add_mobile_files

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.artifact import IoType
+from edgekit.target import IoType
 
 SHIFT = 128  # int8 -> uint8: the same integers, counted from another zero
 

@@ -6,10 +6,9 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from edgekit.artifact import EmitOptions, Emitted, EmittedNode, Layout, TensorInfo
 from edgekit.errors import EdgekitError
-from edgekit.external_data import is_too_large, put_beside
-from edgekit.registry import Target
+from edgekit.graph.external_data import is_too_large, put_beside
+from edgekit.target import EmitOptions, Emitted, EmittedNode, Layout, Target, TensorInfo
 from edgekit.targets.onnxruntime.activations import set_io, store_as_uint8
 from edgekit.targets.onnxruntime.dynamic import quantize_products
 

@@ -10,14 +10,14 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from edgekit.artifact import Cut, TensorInfo
+from edgekit.target import Cut, TensorInfo
 from edgekit.targets.onnxruntime.emit import quantization
 
 QUANTIZE = "QuantizeLinear"
 
 
 class OnnxLayers:
-    """See edgekit.artifact.Layers."""
+    """See edgekit.target.Layers."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

@@ -13,9 +13,10 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from edgekit.artifact import Contract, Emitted, FloatArray
+from edgekit.artifact import Contract
 from edgekit.errors import EdgekitError
-from edgekit.session import REFUSALS, refused
+from edgekit.graph.session import REFUSALS, refused
+from edgekit.target import Emitted, FloatArray
 
 ORT_FILE, OPERATORS_FILE = "model.ort", "required_operators.config"
 MAX_ERROR = 1e-5  # of the outputs' range

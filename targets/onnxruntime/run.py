@@ -7,13 +7,13 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgekit.artifact import FloatArray
-from edgekit.session import REFUSALS, exact_int8, open_session, refused
+from edgekit.graph.session import REFUSALS, exact_int8, open_session, refused
+from edgekit.target import FloatArray
 from edgekit.targets.onnxruntime.emit import quantization
 
 
 class OrtRunner:
-    """Float in, float out; see edgekit.artifact.Runner."""
+    """Float in, float out; see edgekit.target.Runner."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self._session = open_session(path, str(path), threads=threads, **exact_int8())

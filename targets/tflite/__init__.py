@@ -1,6 +1,6 @@
 """TFLite: eight-bit and float files for ARM phones, written without TensorFlow."""
 
-from edgekit.registry import AndroidLibrary, QuantScheme, Target, Tolerance, targets
+from edgekit.target import AndroidLibrary, QuantScheme, Target, Tolerance, targets
 from edgekit.targets.tflite.delegate import delegation
 from edgekit.targets.tflite.emit import emit
 from edgekit.targets.tflite.layers import layers

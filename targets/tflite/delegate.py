@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from edgekit.artifact import Delegation, Emitted, EmittedNode, Undelegated
+from edgekit.target import Delegation, Emitted, EmittedNode, Undelegated
 from edgekit.targets.tflite.run import load_interpreter
 
 NO_WORK = {"RESHAPE", "QUANTIZE", "DEQUANTIZE"}

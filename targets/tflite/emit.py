@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.artifact import EmitOptions, Emitted, Layout, TensorInfo
 from edgekit.errors import EdgekitError, Table
 from edgekit.passes.split_depthwise import split_depthwise
-from edgekit.registry import QuantScheme, Target
+from edgekit.target import EmitOptions, Emitted, Layout, QuantScheme, Target, TensorInfo
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.flatbuffer import FlatbufferWriter
 from edgekit.targets.tflite.fold_flatten import fold_flattens

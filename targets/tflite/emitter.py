@@ -6,9 +6,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from edgekit.artifact import EmittedNode
 from edgekit.quant.weights import quantize_weight
-from edgekit.registry import QuantScheme
+from edgekit.target import EmittedNode, QuantScheme
 from edgekit.targets.tflite.builtins import BUILTINS, Version
 from edgekit.targets.tflite.flatbuffer import FlatbufferWriter
 from edgekit.targets.tflite.graph import Quant, Tensor

@@ -8,8 +8,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from edgekit.artifact import EmittedNode
 from edgekit.errors import EdgekitError
+from edgekit.target import EmittedNode
 from edgekit.targets.tflite.builtins import BUILTINS, Version
 from edgekit.targets.tflite.graph import Quant
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgekit.artifact import Cut, TensorInfo
 from edgekit.errors import EdgekitError
+from edgekit.target import Cut, TensorInfo
 from edgekit.targets.tflite.flatbuffer import TENSOR_TYPES, pack_model
 
 _DTYPES = {number: name for name, number in TENSOR_TYPES.items()}
@@ -16,7 +16,7 @@ _BUILTINS = {
 
 
 class TFLiteLayers:
-    """See edgekit.artifact.Layers; of the main graph, where the values are that depend on the input."""
+    """See edgekit.target.Layers; of the main graph, where the values are that depend on the input."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

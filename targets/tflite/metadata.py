@@ -16,8 +16,9 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgekit.artifact import Contract, Emitted, TensorInfo
+from edgekit.artifact import Contract
 from edgekit.registry import Preprocess
+from edgekit.target import Emitted, TensorInfo
 from edgekit.targets.tflite.flatbuffer import pack_model
 
 METADATA = "TFLITE_METADATA"

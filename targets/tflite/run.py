@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.artifact import FloatArray
 from edgekit.errors import EdgekitError
+from edgekit.target import FloatArray
 
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 
@@ -45,7 +45,7 @@ def load_interpreter(model: Path | bytes, threads: int = 1, **options: Any) -> A
 
 
 class TFLiteRunner:
-    """Float in, float out, ONNX axis order; see edgekit.artifact.Runner. The files have images channels-last."""
+    """Float in, float out, ONNX axis order; see edgekit.target.Runner. The files have images channels-last."""
 
     def __init__(self, path: Path | bytes, threads: int = 1) -> None:
         self.interpreter = load_interpreter(path, threads)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from edgekit.artifact import TensorInfo
+from edgekit.bundle.stored import to_stored
+from edgekit.images.preprocess import load_image, takes_raw_pixels
 from edgekit.registry import Preprocess
-from edgekit.source.preprocess import load_image, takes_raw_pixels
-from edgekit.stored import to_stored
+from edgekit.target import TensorInfo
 
 DTYPES = ("float32", "int8", "uint8", "int16")
 SIZES = ((640, 479), (333, 500), (97, 61), (50, 401), (33, 33), (1, 7), (64, 64), (1024, 3))

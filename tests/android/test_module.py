@@ -17,7 +17,7 @@ import toolbox
 
 import edgekit
 from edgekit.android.module import Module, identifier, module_contents, write_module
-from edgekit.bundle import read_bundle
+from edgekit.bundle.files import read_bundle
 from edgekit.cli import main
 from edgekit.errors import EdgekitError
 

@@ -12,7 +12,7 @@ import toolbox
 
 import edgekit
 from edgekit.android.module import Module, write_module
-from edgekit.bundle import read_bundle
+from edgekit.bundle.files import read_bundle
 
 pytestmark = [pytest.mark.slow, pytest.mark.android]
 

@@ -6,7 +6,7 @@ import pytest
 
 import edgekit
 from edgekit.bench.subject import Subject, subject_of
-from edgekit.bundle import read_bundle
+from edgekit.bundle.files import read_bundle
 
 
 @pytest.fixture(scope="session")

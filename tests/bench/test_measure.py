@@ -11,7 +11,7 @@ from edgekit.bench.measure import MOST_ROUNDS, Bench
 from edgekit.bench.protocol import MLPERF, Protocol, sustained
 from edgekit.bench.rounds import KEPT_RUNS, sustained_document, thinned
 from edgekit.bench.subject import control_subject, subject_of
-from edgekit.bundle import read_bundle
+from edgekit.bundle.files import read_bundle
 from edgekit.devices.device import DeviceInfo
 from edgekit.devices.local import LocalDevice
 from edgekit.devices.run_model import open_device

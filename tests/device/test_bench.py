@@ -5,7 +5,7 @@ import pytest
 from edgekit.bench.measure import Bench
 from edgekit.bench.protocol import Protocol
 from edgekit.bench.subject import subject_of
-from edgekit.bundle import read_bundle
+from edgekit.bundle.files import read_bundle
 from edgekit.devices.run_model import open_device
 from edgekit.errors import EdgekitError
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle import read_bundle
-from edgekit.device_parity import bundle_subject
+from edgekit.bundle.files import read_bundle
+from edgekit.bundle.stored import to_stored
 from edgekit.devices.adb import AdbDevice
 from edgekit.devices.device import Address
 from edgekit.devices.emulated import EmulatedDevice
@@ -20,7 +20,7 @@ from edgekit.devices.run_model import RunRequest, open_device, run_model
 from edgekit.devices.settings import find
 from edgekit.devices.ssh import SshDevice
 from edgekit.errors import EdgekitError
-from edgekit.stored import to_stored
+from edgekit.verify.device import bundle_subject
 
 HANG = ["sleep", "1000"]
 RISC_V = (243).to_bytes(2, "little")

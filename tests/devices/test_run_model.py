@@ -9,11 +9,10 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from edgekit.artifact import EmitOptions
 from edgekit.devices.result import RunnerResult
 from edgekit.devices.run_model import RunRequest, open_device, run_model
 from edgekit.errors import EdgekitError
-from edgekit.registry import targets
+from edgekit.target import EmitOptions, targets
 
 IMAGES = np.arange(2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 3, 4, 4)
 NET = """<ir_version: 10, opset_import: ["" : 21]>

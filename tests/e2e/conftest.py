@@ -13,8 +13,8 @@ from settled import settle, smooth_images
 from small import CLASSES, SMALL
 
 from edgekit.cli import main
+from edgekit.images.folder import ImageFolder
 from edgekit.registry import models
-from edgekit.source.images import ImageFolder
 from edgekit.source.zoo import reference_preprocess
 
 SIZE = 64

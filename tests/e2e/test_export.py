@@ -16,7 +16,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 import edgekit
 from edgekit.cli import main
 from edgekit.errors import EdgekitError
-from edgekit.registry import targets
+from edgekit.target import targets
 
 FAST = tuple(name for name in targets.names() if name != "tflite-int16x8")  # its kernels are slow: tested below
 BUNDLE = {"contract.json", "golden", "golden.npz", "manifest.json", "report.html"}

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from settled import Settled
 
-from edgekit.bundle import read_bundle
+from edgekit.bundle.files import read_bundle
 from edgekit.cli import main
-from edgekit.registry import Preprocess, targets
-from edgekit.source.images import ImageFolder
+from edgekit.images.folder import ImageFolder
+from edgekit.registry import Preprocess
+from edgekit.target import targets
 from edgekit.targets.tflite.delegate import delegation
 
 pytestmark = pytest.mark.slow

@@ -6,9 +6,9 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from edgekit.evaluate import Selection, evaluate_model
 from edgekit.recipe import make_recipe
 from edgekit.registry import models
+from edgekit.verify.evaluate import Selection, evaluate_model
 
 NAMES = [spec.name for spec in models if spec.find_weights("bundled")]
 FOLDER = files("edgekit.models.weights")

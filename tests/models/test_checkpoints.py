@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from edgekit.images.folder import ImageFolder
 from edgekit.models._blocks import make_divisible
 from edgekit.models.resnet import CifarResNet, SubsampleAndPad
 from edgekit.registry import models
 from edgekit.source.checkpoint import file_sha256, read_state_dict
-from edgekit.source.images import ImageFolder
 from edgekit.source.weights import load_weights
 
 FILES = {

@@ -7,7 +7,7 @@ from golden_vectors import entries
 from lite import derived_counts, derived_entries
 from torch import nn
 
-from edgekit.evaluate import Selection, evaluate_model
+from edgekit.images.folder import ImageFolder
 from edgekit.models import _efficientnet
 from edgekit.models._blocks import make_divisible
 from edgekit.models._inverted import SamePadConv2d
@@ -15,8 +15,8 @@ from edgekit.models.efficientnet_lite import efficientnet_lite0, scale_stages
 from edgekit.recipe import make_recipe
 from edgekit.registry import models
 from edgekit.source.checkpoint import file_sha256, read_state_dict
-from edgekit.source.images import ImageFolder
 from edgekit.source.weights import load_weights
+from edgekit.verify.evaluate import Selection, evaluate_model
 
 FILE = "efficientnet-lite0-57934424.pth"
 README = {0: (4.7, 407), 1: (5.4, 631), 2: (6.1, 899), 3: (8.2, 1440), 4: (13.0, 2640)}

@@ -9,11 +9,11 @@ from onnx import numpy_helper
 from onnxruntime import InferenceSession
 from torch import nn
 
+from edgekit.images.folder import ImageFolder
 from edgekit.models.squeezenet import Fire, fire_widths, squeezenet1_0, squeezenet1_1
 from edgekit.profile import count
 from edgekit.registry import Preprocess
 from edgekit.source.checkpoint import read_state_dict
-from edgekit.source.images import ImageFolder
 from edgekit.source.weights import load_weights
 
 BUILDERS = [squeezenet1_0, squeezenet1_1]

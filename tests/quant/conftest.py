@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from edgekit.quant import calibrate, quantize
-from edgekit.registry import QuantScheme
+from edgekit.target import QuantScheme
 
 INT8 = QuantScheme("int8", "int8")
 

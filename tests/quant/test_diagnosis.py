@@ -6,7 +6,7 @@ import pytest
 from edgekit.quant.diagnosis import EQUAL_DB, diagnose, sqnr_db
 from edgekit.quant.method import Method, keeping
 from edgekit.quant.quantizer import Quantizer
-from edgekit.registry import QuantScheme
+from edgekit.target import QuantScheme
 
 INT8 = QuantScheme("int8", "int8")
 RNG = np.random.default_rng(0)

@@ -9,7 +9,7 @@ from edgekit.quant.layers import constant_layers
 from edgekit.quant.method import RUNGS
 from edgekit.quant.plan import make_plan
 from edgekit.quant.quantizer import Quantizer
-from edgekit.registry import QuantScheme
+from edgekit.target import QuantScheme
 
 INT16 = QuantScheme("int8", "int16")
 RNG = np.random.default_rng(0)

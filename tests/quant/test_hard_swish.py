@@ -8,7 +8,7 @@ from edgekit.quant.equalize import equalize
 from edgekit.quant.hard_swish import shift_by_addition, shift_by_layer
 from edgekit.quant.method import RUNGS, Method
 from edgekit.quant.quantizer import Quantizer
-from edgekit.registry import QuantScheme
+from edgekit.target import QuantScheme
 
 INT8 = QuantScheme("int8", "int8")
 BODY = (

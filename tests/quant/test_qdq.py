@@ -7,7 +7,7 @@ import pytest
 
 from edgekit.errors import EdgekitError
 from edgekit.quant import calibrate, quantize
-from edgekit.registry import QuantScheme
+from edgekit.target import QuantScheme
 
 INT8, INT16 = QuantScheme("int8", "int8"), QuantScheme("int8", "int16")
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import pytest
 from edgekit.quant.bias_correction import mean_error
 from edgekit.quant.method import QUALITY, RUNGS, Method, keeping
 from edgekit.quant.quantizer import Quantizer
-from edgekit.registry import QuantScheme
+from edgekit.target import QuantScheme
 
 INT8, INT16 = QuantScheme("int8", "int8"), QuantScheme("int8", "int16")
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ from edgekit.quant.method import Method, keeping
 from edgekit.quant.plan import make_plan
 from edgekit.quant.quantizer import Quantizer
 from edgekit.quant.sensitivity import LEAST_GAIN, error_power, lost_us, nodes_of, rank
-from edgekit.registry import QuantScheme
+from edgekit.target import QuantScheme
 
 INT8 = QuantScheme("int8", "int8")
 RNG = np.random.default_rng(0)

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from edgekit.artifact import EmitOptions
 from edgekit.quant import calibrate, quantize
 from edgekit.quant.assign import assign
 from edgekit.quant.plan import make_plan
 from edgekit.quant.ties import LEAST_PARTS, RATIO, tie_free
-from edgekit.registry import QuantScheme, targets
+from edgekit.target import EmitOptions, QuantScheme, targets
 
 INT8 = QuantScheme("int8", "int8")
 RNG = np.random.default_rng(0)

@@ -5,8 +5,7 @@ import onnxruntime as ort
 import pytest
 
 import edgekit
-from edgekit.artifact import Layers
-from edgekit.registry import targets
+from edgekit.target import Layers, targets
 from edgekit.targets.tflite.run import load_interpreter
 
 TARGETS = ("tflite-fp32", "tflite-int8", "ort-fp32", "ort-int8")

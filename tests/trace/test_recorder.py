@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from edgekit.errors import EdgekitError
+from edgekit.graph.runner import GraphRunner
 from edgekit.passes import simplify
 from edgekit.registry import models
 from edgekit.trace import trace
 from edgekit.trace.capture import capture
 from edgekit.trace.exporter import export_to_onnx
 from edgekit.trace.recorder import record
-from edgekit.verify.outputs import GraphRunner
 
 SHAPE = (1, 3, 32, 32)
 IMAGES = np.random.default_rng(5).standard_normal((2, *SHAPE[1:])).astype(np.float32)

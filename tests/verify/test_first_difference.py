@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from edgekit.artifact import Cut, TensorInfo
+from edgekit.target import Cut, TensorInfo
 from edgekit.verify.first_difference import ancestors, common_cuts, first_difference
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgekit.registry import Tolerance
+from edgekit.target import Tolerance
 from edgekit.verify.hops import GRAPH_TOLERANCE, measure_hops
 
 BASE = np.random.default_rng(0).normal(0, 5, (8, 10)).astype(np.float32)

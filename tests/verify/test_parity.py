@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgekit.registry import Tolerance
+from edgekit.target import Tolerance
 from edgekit.verify.parity import compare
 
 LOGITS = np.array([[1.0, 2.0, 4.0], [3.0, -1.0, 0.0]], np.float32)

@@ -9,13 +9,12 @@ import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 from torch import nn
 
-from edgekit.artifact import EmitOptions
 from edgekit.errors import EdgekitError
+from edgekit.graph.runner import GraphRunner
 from edgekit.passes import prepare_integer, simplify
 from edgekit.quant import calibrate, quantize
-from edgekit.registry import targets
+from edgekit.target import EmitOptions, targets
 from edgekit.trace import trace
-from edgekit.verify.outputs import GraphRunner
 from edgekit.verify.parity import measure_sqnr_db
 
 IMAGES = np.random.default_rng(3).uniform(-1, 1, (8, 3, 16, 16)).astype(np.float32)

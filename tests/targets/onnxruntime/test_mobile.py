@@ -10,8 +10,8 @@ from onnx import TensorProto, helper
 from onnxruntime.tools.ort_format_model import create_config_from_models
 
 import edgekit
-from edgekit.artifact import Emitted
 from edgekit.errors import EdgekitError
+from edgekit.target import Emitted
 from edgekit.targets.onnxruntime.mobile import OPERATORS_FILE, ORT_FILE, add_mobile_files, required_operators
 
 TARGETS = ("ort-fp32", "ort-int8", "ort-dynamic")
@@ -45,7 +45,7 @@ def test_the_list_is_the_one_that_onnxruntimes_own_tool_makes_of_the_ort_file(ta
 
 
 def test_the_list_is_hashed_and_the_ort_file_whose_bytes_change_is_measured(bundles):
-    found = edgekit.bundle.read_bundle(bundles["ort-int8"])
+    found = edgekit.bundle.files.read_bundle(bundles["ort-int8"])
     assert OPERATORS_FILE in found.manifest["files"]
     size = (bundles["ort-int8"] / ORT_FILE).stat().st_size
     assert found.manifest["unhashed_files"] == {ORT_FILE: {"size_bytes": size}}

@@ -9,8 +9,8 @@ from tflite_conformance.catalogue import all_cases
 from tflite_conformance.execute import TARGETS, distances, emit_proto, graph_of, run_emitted, stored_inputs, written_by
 from tflite_conformance.net import Feeds
 
-from edgekit.artifact import Emitted
 from edgekit.errors import EdgekitError
+from edgekit.target import Emitted
 from edgekit.targets.tflite.builtins import BUILTINS
 from edgekit.targets.tflite.fuse import CLAMPABLE
 from edgekit.targets.tflite.rules import lowerings

@@ -15,9 +15,8 @@ from tflite_conformance.execute import emit_proto, run_emitted, stored_inputs
 from tflite_conformance.net import Feeds, Net
 from tflite_conformance.quantized import to_qdq
 
-from edgekit.artifact import Delegation, EmitOptions, Emitted
 from edgekit.errors import EdgekitError
-from edgekit.registry import targets
+from edgekit.target import Delegation, EmitOptions, Emitted, targets
 from edgekit.targets.tflite.delegate import delegation
 from edgekit.targets.tflite.emit import emit
 from edgekit.targets.tflite.graph import MODULE_KEY, Quant, Tensor

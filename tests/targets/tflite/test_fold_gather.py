@@ -10,10 +10,9 @@ from tflite_conformance.execute import distances, emit_proto, run_emitted, store
 from tflite_conformance.net import Net
 from tflite_conformance.quantized import to_qdq
 
-from edgekit.artifact import EmitOptions, Emitted
 from edgekit.models.condensenet import condensenet74_c4_g4, convert
 from edgekit.passes import simplify
-from edgekit.registry import targets
+from edgekit.target import EmitOptions, Emitted, targets
 from edgekit.targets.tflite.delegate import delegation
 from edgekit.trace import trace
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from edgekit.artifact import Contract, Emitted, EmittedNode, TensorInfo
+from edgekit.artifact import Contract
 from edgekit.registry import Preprocess
+from edgekit.target import Emitted, EmittedNode, TensorInfo
 from edgekit.targets.tflite.flatbuffer import FlatbufferWriter
 from edgekit.targets.tflite.metadata import METADATA, add_metadata, describe, pixel_normalization
 from edgekit.targets.tflite.run import load_interpreter

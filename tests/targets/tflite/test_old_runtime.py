@@ -15,8 +15,8 @@ from tflite_conformance.catalogue import all_cases
 from tflite_conformance.execute import TARGETS, emit_proto, graph_of, run_emitted, stored_inputs
 
 from edgekit import pipeline
-from edgekit.artifact import Emitted
 from edgekit.recipe import make_recipe
+from edgekit.target import Emitted
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from tflite_conformance.decode import OPERATORS, TYPES, operator_versions, parse
 from tflite_conformance.execute import distances, emit_proto, run_emitted, stored_inputs
 from tflite_conformance.net import Feeds, Net
 
-from edgekit.artifact import Emitted
+from edgekit.target import Emitted
 
 
 def wide_network() -> tuple[onnx.ModelProto, Feeds]:

@@ -8,8 +8,7 @@ import onnx_ir as ir
 from ai_edge_litert.interpreter import OpResolverType
 from numpy.typing import NDArray
 
-from edgekit.artifact import EmitOptions, Emitted, TensorInfo
-from edgekit.registry import targets
+from edgekit.target import EmitOptions, Emitted, TensorInfo, targets
 from edgekit.targets.tflite.emit import emit
 from edgekit.targets.tflite.run import load_interpreter
 from tflite_conformance.case import Case

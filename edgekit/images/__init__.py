@@ -1,0 +1,1 @@
+"""Pictures, and no models: folders of them, what makes an input of one, class names."""

@@ -1,0 +1,1 @@
+"""Which pictures an export uses, and what is wrong with them."""

@@ -1,0 +1,1 @@
+"""Rungs of quantization, climbed until what was asked for is reached."""

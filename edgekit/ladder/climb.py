@@ -1,0 +1,253 @@
+"""The ladder: rungs of quantization from cheap to dear, climbed until what was asked for is reached.
+
+What a rung gives is measured on the file that the target writes, on labelled images (`--eval`) or, without labels, on
+the images that every hop is compared on. The receipt keeps every rung that was tried.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgekit.errors import EdgekitError, Table
+from edgekit.graph.runner import GraphRunner
+from edgekit.images.folder import ImageFolder
+from edgekit.quant.method import QUALITY, RUNGS, Method, keeping
+from edgekit.quant.parameters import ActivationType
+from edgekit.quant.quantizer import Quantized, Quantizer
+from edgekit.quant.sensitivity import Sensitivity, nodes_of, rank
+from edgekit.recipe import Recipe
+from edgekit.registry import Preprocess
+from edgekit.target import EmitOptions, FloatArray, Target
+from edgekit.verify.parity import measure_agreement, measure_sqnr_db
+
+BATCH = 16
+RANKED_ON = 16  # calibration images that values are ranked on: a graph per value is run on them
+KEPT = (1, 2, 4, 8, 16, 32)  # how many values the rungs above the last one keep in float32
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """The images that rungs are compared on.
+
+    Args:
+        folder, labels: labelled images and their classes, i64[n]; None: `images`, f32[n, C, H, W], without labels.
+        reference: f32[n, k] of the float graph on them.
+    """
+
+    description: str
+    reference: FloatArray = field(repr=False)
+    folder: ImageFolder | None = None
+    feed: Preprocess | None = None
+    labels: NDArray[np.int64] | None = field(default=None, repr=False)
+    images: FloatArray | None = field(default=None, repr=False)
+
+    def batches(self) -> Iterator[FloatArray]:
+        """The images, f32[n, C, H, W] each."""
+        if self.folder is not None and self.feed is not None:
+            yield from self.folder.batches(self.feed, BATCH)
+        elif self.images is not None:
+            yield self.images
+
+    def top1(self, outputs: FloatArray) -> float | None:
+        """Accuracy in percent, where there are labels."""
+        return None if self.labels is None else 100 * float((outputs.argmax(1) == self.labels).mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One rung that was tried.
+
+    Args:
+        top1, drop: accuracy and what it lost against float, in percent and points; None without labels.
+        agreement: share (0..1) of images with the float graph's class.
+        p50_ms: median of the file's runs on this host, one image each.
+        cpu_s: what it took to make and to measure.
+        kept: values that stay in float32, with the operators around them.
+    """
+
+    rung: str
+    top1: float | None
+    drop: float | None
+    agreement: float
+    sqnr_db: float
+    size_bytes: int
+    p50_ms: float
+    cpu_s: float
+    met: bool
+    kept: tuple[Sensitivity, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Every rung that was tried; the last one was taken."""
+
+    target: str
+    demand: str
+    images: str
+    tried: tuple[Tried, ...]
+
+
+def demand_of(recipe: Recipe) -> str:
+    """What was asked for, in words; empty where nothing was."""
+    parts = (
+        (recipe.max_drop, "at most {:g} points lost"),
+        (recipe.min_sqnr, "SQNR of at least {:g} dB"),
+        (recipe.min_agreement, "at least {:g} % of classes the same"),
+    )
+    return ", ".join(text.format(value) for value, text in parts if value is not None)
+
+
+def meets(recipe: Recipe, top1_drop: float | None, agreement: float, sqnr_db: float) -> bool:
+    """Whether a rung gives what was asked for."""
+    drop = recipe.max_drop is None or (top1_drop is not None and top1_drop <= recipe.max_drop)
+    same = recipe.min_agreement is None or 100 * agreement >= recipe.min_agreement
+    return drop and same and (recipe.min_sqnr is None or sqnr_db >= recipe.min_sqnr)
+
+
+@dataclass(slots=True)
+class Ladder:
+    """Climbs for one number scheme.
+
+    Args:
+        float_graph: the simplified graph, which the reference outputs come from.
+        target: the first of the scheme's targets: its file is measured.
+    """
+
+    recipe: Recipe
+    quantizer: Quantizer
+    target: Target
+    judge: Judge | None
+    tried: list[Tried] = field(default_factory=list)
+
+    def climb(self) -> tuple[Quantized, Receipt | None]:
+        """The first rung that gives what was asked for, or the rung of the chosen quality.
+
+        Raises:
+            EdgekitError: EK505 when no rung does, with all that were tried.
+        """
+        demand = demand_of(self.recipe)
+        if not demand or self.judge is None:
+            rung = QUALITY[self._dtype][self.recipe.quality]
+            started_s = time.process_time()
+            found = self.quantizer.quantize(RUNGS[self._dtype][rung], self.target.scheme)
+            if self.judge is None:
+                return found, None
+            self.measure(rung, found, started_s)
+            return found, self.receipt("none")
+        for rung, method, kept in self._rungs():
+            started_s = time.process_time()
+            found = self.quantizer.quantize(method, self.target.scheme)
+            if self.measure(rung, found, started_s, kept):
+                return found, self.receipt(demand)
+        raise missed(self.receipt(demand))
+
+    @property
+    def _dtype(self) -> ActivationType:
+        activation = self.target.scheme.activation
+        assert activation != "float32"
+        return activation
+
+    def receipt(self, demand: str) -> Receipt:
+        """All that was measured so far."""
+        assert self.judge is not None
+        return Receipt(self.target.name, demand, self.judge.description, tuple(self.tried))
+
+    def _rungs(self) -> Iterator[tuple[str, Method, tuple[Sensitivity, ...]]]:
+        """The rungs, then the last one with more and more operators in float32."""
+        for rung, method in RUNGS[self._dtype].items():
+            yield rung, method, ()
+        ranked = self._ranked(method)
+        for count in KEPT:
+            kept = tuple(ranked[:count])
+            yield f"mixed {len(kept)}", keeping(method, nodes_of(kept)), kept
+            if count >= len(ranked):
+                return
+
+    def _ranked(self, method: Method) -> list[Sensitivity]:
+        images = self.quantizer.walked_images()[:RANKED_ON]
+
+        def run(graph: ir.Model) -> FloatArray:
+            return GraphRunner(graph)(images)
+
+        return rank(self.quantizer, method, self.target.scheme, run, run(self.quantizer.model))
+
+    def measure(
+        self, rung: str, found: Quantized, started_s: float | None = None, kept: tuple[Sensitivity, ...] = ()
+    ) -> bool:
+        """Measure a rung's file and keep its line of the receipt; whether it gives what was asked for.
+
+        Args:
+            started_s: CPU seconds of the process when the rung was begun; now, where that does not matter.
+        """
+        assert self.judge is not None
+        started_s = time.process_time() if started_s is None else started_s
+        emitted = self.target.emit(found.write(), self.target, EmitOptions(io=self.recipe.io))
+        outputs, p50_ms = run_file(emitted.data, self.target, self.judge)
+        reference = self.judge.reference
+        expected, got = reference.astype(np.float64), outputs.astype(np.float64)
+        agreement, sqnr_db = measure_agreement(expected, got), measure_sqnr_db(expected, got)
+        top1, before = self.judge.top1(outputs), self.judge.top1(reference)
+        drop = None if top1 is None or before is None else before - top1
+        met = meets(self.recipe, drop, agreement, sqnr_db)
+        cpu_s = time.process_time() - started_s
+        line = Tried(rung, top1, drop, agreement, sqnr_db, len(emitted.data), p50_ms, cpu_s, met, kept)
+        self.tried.append(line)
+        return met
+
+
+def run_file(data: bytes, target: Target, judge: Judge) -> tuple[FloatArray, float]:
+    """Outputs of a file on the judge's images, f32[n, k], and the median milliseconds of an image."""
+    outputs, spent_s = [], []
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
+        file = Path(folder) / f"model.{target.format}"
+        file.write_bytes(data)
+        runner = target.run(file)
+        for image in (image for batch in judge.batches() for image in batch):
+            started_s = time.perf_counter()
+            outputs.append(runner(image[None]))
+            spent_s.append(time.perf_counter() - started_s)
+    return np.concatenate(outputs), 1000 * float(np.median(spent_s))
+
+
+def missed(receipt: Receipt) -> EdgekitError:
+    """EK505 with every rung that was tried."""
+    rows = tuple(receipt_row(line) for line in receipt.tried)
+    return EdgekitError(
+        "EK505",
+        what=f"no rung of {receipt.target} gives {receipt.demand}; nothing was written",
+        where=receipt.images,
+        fix="ask for less, calibrate on other or more images (--calibration, --samples), or take tflite-int16x8",
+        table=Table(RECEIPT_COLUMNS, rows),
+    )
+
+
+RECEIPT_COLUMNS = ("rung", "top-1", "drop", "top-1 same", "SQNR", "size", "p50 here", "CPU", "")
+
+
+def receipt_row(line: Tried) -> tuple[str, ...]:
+    """One rung as text cells."""
+    return (
+        line.rung,
+        "-" if line.top1 is None else f"{line.top1:.2f} %",
+        "-" if line.drop is None else f"{line.drop:+.2f}",
+        f"{100 * line.agreement:.2f} %",
+        f"{line.sqnr_db:.1f} dB",
+        f"{line.size_bytes / 1e6:.2f} MB",
+        f"{line.p50_ms:.2f} ms",
+        f"{line.cpu_s:.1f} s",
+        "met" if line.met else "",
+    )
+
+
+def without(folder: ImageFolder, used: ImageFolder) -> ImageFolder:
+    """The images of a folder whose bytes are not among those of another: evaluation without calibration images."""
+    taken = set(used.hashes())
+    return replace(
+        folder, names=tuple(n for n, digest in zip(folder.names, folder.hashes(), strict=True) if digest not in taken)
+    )

@@ -1,0 +1,68 @@
+"""What the manifest and `--json` say about a quantization: receipt, images, warnings, layers."""
+
+from dataclasses import asdict
+from typing import Any
+
+from edgekit.ladder.climb import Receipt
+from edgekit.ladder.data_free import DataFree
+from edgekit.quant.diagnosis import Diagnosis, LayerError
+from edgekit.run import Run
+from edgekit.target import QuantScheme, targets
+
+
+def receipt_document(receipt: Receipt) -> dict[str, Any]:
+    """A receipt as JSON."""
+    return asdict(receipt)
+
+
+def steady(receipt: Receipt) -> dict[str, Any]:
+    """A receipt for the manifest: without what differs from run to run."""
+    document = asdict(receipt)
+    for line in document["tried"]:
+        del line["p50_ms"], line["cpu_s"]
+    return document
+
+
+def data_free_document(compared: DataFree) -> dict[str, Any]:
+    """Distilled against real images, for the manifest."""
+    return {**steady(compared.receipt), "widths": [round(width, 4) for width in compared.widths]}
+
+
+BEST = "operators in float32 (--min-sqnr, --min-agreement) or int16 activations (tflite-int16x8)"
+"""What helps where the best rung was taken already."""
+
+
+def diagnosis_document(diagnosis: Diagnosis, quality: str) -> dict[str, Any]:
+    """A diagnosis as JSON; figures are rounded to what they are worth."""
+
+    def row(layer: LayerError) -> dict[str, Any]:
+        return {key: round(v, 4) if isinstance(v, float) else v for key, v in asdict(layer).items()}
+
+    culprit = diagnosis.culprit
+    return {
+        "images": diagnosis.images,
+        "culprit": row(culprit) if culprit else None,
+        "advice": BEST if quality == "best" else diagnosis.advice,
+        "layers": [row(layer) for layer in diagnosis.layers],
+    }
+
+
+def quantization_document(run: Run, target: str) -> dict[str, Any] | None:
+    """What the manifest says about a target's quantization; None where nothing was quantized here."""
+    scheme = scheme_of(target)
+    if scheme not in run.decided:
+        return None
+    receipt, judged, compared = run.receipts.get(scheme), run.judged, run.data_free.get(scheme)
+    layers = run.diagnoses.get(scheme)
+    return {
+        "quality": run.recipe.quality,
+        "receipt": steady(receipt) if receipt else None,
+        "data_free": data_free_document(compared) if compared else None,
+        "evaluation": {"sha256": judged.sha256(), "names": list(judged.names)} if judged else None,
+        "warnings": list(run.warnings),
+        "diagnosis": diagnosis_document(layers, run.recipe.quality) if layers else None,
+    }
+
+
+def scheme_of(target: str) -> QuantScheme:
+    return targets.get(target).scheme

@@ -1,0 +1,223 @@
+"""All that a folder of `targets/` speaks: what a target is, what its writer gives back, and what runs it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.registry import Registry
+
+Layout = Literal["NCHW", "NHWC", "NC", "other"]
+IoType = Literal["int8", "uint8", "float32"]
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class QuantScheme:
+    """How numbers are stored in a target's file.
+
+    Args:
+        weight: dtype of constants of linear operators ("int8" per output channel, "float16").
+        activation: "int8" and "int16" need calibration; "float32" with int8 weights means dynamic-range.
+    """
+
+    weight: Literal["float32", "float16", "int8"]
+    activation: Literal["float32", "int8", "int16"]
+
+    @property
+    def needs_calibration(self) -> bool:
+        return self.activation != "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """The parity gate of a target against the float model, on real inputs.
+
+    Args:
+        max_abs: largest error, as a fraction of the range of the reference outputs; None: not gated.
+        min_sqnr_db: smallest signal-to-quantization-noise ratio of the logits in dB.
+        min_agreement: smallest share of inputs (0..1) whose top-1 class stays the same.
+    """
+
+    max_abs: float | None = None
+    min_sqnr_db: float | None = None
+    min_agreement: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AndroidLibrary:
+    """A Maven package that runs a target's files in an app.
+
+    Args:
+        runtime: which of the app's classes call it: "litert" or "onnxruntime".
+        coordinate: group:artifact:version.
+        loads: the newest `min_runtime` that this version satisfies.
+        min_sdk: the oldest Android API level that it supports.
+        page_size: what its 64-bit native libraries are aligned to, bytes.
+    """
+
+    name: str
+    runtime: Literal["litert", "onnxruntime"]
+    coordinate: str
+    loads: str
+    min_sdk: int
+    abis: tuple[str, ...] = ("arm64-v8a", "armeabi-v7a", "x86_64")
+    page_size: int = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """An input or output of a model file, as the app sees it.
+
+    Args:
+        shape: in the order the file stores it.
+        layout: what the axes mean.
+        scale, zero_point: real = scale * (stored - zero_point); None for float tensors.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    layout: Layout
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmitOptions:
+    """What the user may choose about a file's surface.
+
+    Args:
+        io: dtype of inputs and outputs; None takes the target's own (int8 for full-integer TFLite, float32 else).
+    """
+
+    io: IoType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmittedNode:
+    """An operator of a model file, in the words of the model it came from.
+
+    Args:
+        module: PyTorch module path, or the ONNX node's name.
+        refusal: why the delegate will not take it; empty where it will.
+    """
+
+    operator: str
+    module: str
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """A model file in memory.
+
+    Args:
+        data: the file's bytes; the same graph gives the same bytes.
+        operators: name of the file's operator -> count.
+        nodes: the file's operators in order.
+        min_runtime: oldest runtime that loads this file.
+        beside: further files of the bundle, by name.
+    """
+
+    data: bytes
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    operators: dict[str, int]
+    nodes: tuple[EmittedNode, ...] = ()
+    min_runtime: str = ""
+    beside: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Undelegated:
+    """A node that the accelerated kernels refused."""
+
+    operator: str
+    module: str
+    reason: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """How a runtime cut the graph: one partition and no undelegated node is the goal."""
+
+    delegate: str
+    partitions: int
+    undelegated: tuple[Undelegated, ...] = ()
+
+
+class Runner(Protocol):
+    """Runs one model file on the host. Quantization and layout are hidden: float in, float out, ONNX axis order."""
+
+    def __call__(self, batch: FloatArray) -> FloatArray:
+        """Run f32[N, C, H, W] image by image; f32[N, k], the first output, dequantized, flattened in ONNX order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A place where a model file can be cut in two: behind one of its operators.
+
+    Args:
+        index: position among the file's cuts.
+        operator: its kind ("CONV_2D"); `tensor` the name of what it gives.
+        output: as the file stores it.
+        sources: indices of the cuts that it is computed from.
+        reads_input: whether it reads the file's input itself.
+    """
+
+    index: int
+    operator: str
+    tensor: str
+    output: TensorInfo
+    sources: tuple[int, ...]
+    reads_input: bool = False
+
+
+class Layers(Protocol):
+    """A model file taken apart."""
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """In the order of the file; the last one is its first output."""
+        ...
+
+    def until(self, cut: Cut) -> bytes:
+        """The file that ends there: same operators, same weights, the cut's tensor as its only output."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A kind of file and what runs it.
+
+    Args:
+        emit: `emit(ir.Model, Target, EmitOptions) -> Emitted`.
+        run: `run(model file path) -> Runner`.
+        delegation: `delegation(Emitted) -> Delegation`, how the accelerated kernels cut the file; None where a runtime
+            has no such thing.
+        layers: `layers(bytes of a file) -> Layers`, where it can be cut.
+        finish: `finish(Emitted, Contract, model name) -> Emitted`, adds what describes the file or lies beside it.
+        min_runtime: the oldest runtime version that loads the file.
+        android: what runs the file in an app, the best first.
+    """
+
+    name: str
+    format: Literal["onnx", "tflite"]
+    summary: str
+    scheme: QuantScheme
+    tolerance: Tolerance
+    emit: Callable[..., Any] = field(repr=False)
+    run: Callable[..., Any] = field(repr=False)
+    delegation: Callable[..., Any] | None = field(default=None, repr=False)
+    layers: Callable[..., Any] | None = field(default=None, repr=False)
+    finish: Callable[..., Any] | None = field(default=None, repr=False)
+    min_runtime: str = ""
+    android: tuple[AndroidLibrary, ...] = ()
+
+
+targets: Registry[Target] = Registry("target", "edgekit.targets")

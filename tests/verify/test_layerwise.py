@@ -1,0 +1,67 @@
+"""The search for the first operator that differs, with a device that computes one operator wrongly."""
+
+import numpy as np
+import pytest
+
+import edgekit
+from edgekit.bundle.files import read_bundle
+from edgekit.devices.run_model import run_model
+from edgekit.target import Cut, TensorInfo, targets
+from edgekit.verify import layerwise
+from edgekit.verify.first_difference import ancestors
+
+SIZE = "32"
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    out = tmp_path_factory.mktemp("build")
+    run = edgekit.export("mobilenet_v3_small", target=["tflite-int8", "ort-fp32"], input_size=SIZE, samples=16, out=out)
+    return {name: read_bundle(path) for name, path in run.bundles.items()}
+
+
+def broken_device(monkeypatch, target, tensor):
+    """Makes the second of two places change one element of all that is computed from `tensor`."""
+    places = []
+
+    def run(device, request):
+        result, data = run_model(device, request)
+        if device not in places:
+            places.append(device)
+        cuts = target.layers(request.model.read_bytes()).cuts
+        needed = {cuts[index].tensor for index in ancestors(cuts, cuts[-1])}
+        if device is places[0] or tensor not in needed:
+            return result, data
+        dtype = np.dtype(result.output.dtype)
+        changed = np.frombuffer(data, dtype).copy()
+        changed[0] += 1
+        return result, changed.tobytes()
+
+    monkeypatch.setattr(layerwise, "run_model", run)
+
+
+@pytest.mark.parametrize("name", ["tflite-int8", "ort-fp32"])
+@pytest.mark.parametrize("position", [0, 0.5, 1])
+def test_the_operator_that_computes_wrongly_is_named(name, position, bundles, monkeypatch):
+    target = targets.get(name)
+    cuts = target.layers(bundles[name].model_file.read_bytes()).cuts
+    wrong = cuts[round(position * (len(cuts) - 1))]
+    broken_device(monkeypatch, target, wrong.tensor)
+    told = []
+    found = layerwise.search(bundles[name], "local", 60, lambda done, total: told.append((done, total)))
+    assert found.first is not None
+    assert (found.first.cut.tensor, found.first.cut.operator) == (wrong.tensor, wrong.operator)
+    assert found.first.different == 1
+    assert found.first.steps == (1 if name == "tflite-int8" else None)
+    assert [difference.cut.index for difference in found.tried] == sorted(d.cut.index for d in found.tried)
+    assert told[-1] == (len(found.tried), len(cuts))
+    assert len(found.tried) < len(cuts) / 4
+    assert found.document()["first"]["tensor"] == wrong.tensor
+
+
+def test_floats_may_differ_in_their_last_bits_and_integers_may_not():
+    cut = Cut(0, "CONV_2D", "t", TensorInfo("t", (1,), "float32", "other"), ())
+    assert not layerwise.Difference(cut, 10, 10, None, 1e-6).matters
+    assert layerwise.Difference(cut, 1, 10, None, 1e-4).matters
+    assert layerwise.Difference(cut, 1, 10, 1, 1e-6).matters
+    assert not layerwise.Difference(cut, 0, 10, 0, 0.0).matters
