@@ -8,39 +8,82 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.registry import Preprocess
-from edgekit.target import Delegation, Emitted, FloatArray, TensorInfo
+from edgekit.target import Delegation, Emitted, FloatArray, Outputs, TensorInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
-    """Parity of one step of the pipeline: how far `name` moved the outputs away from `reference`.
+class OutputParity:
+    """How far one output moved in one step of the pipeline.
 
     Args:
-        max_abs: largest absolute error, and `range` the spread (max - min) of the reference outputs, same unit.
-        cosine: cosine similarity over all outputs.
+        output: its name.
+        max_abs: largest absolute error, and `range` the spread (max - min) of the reference, same unit.
+        cosine: cosine similarity over all elements.
         sqnr_db: 10 log10(sum reference^2 / sum error^2); inf when equal.
-        agreement: share (0..1) of inputs with the same top-1 class.
-        passed: whether the gate that applies to this hop held.
+        agreement: share (0..1) of inputs with the same top-1 class; None where the output has no classes.
+        gate: what was asked of it and what it gave, in words.
+        passed: whether the gate held.
     """
 
-    name: str
-    reference: str
+    output: str
     max_abs: float
     range: float
     cosine: float
     sqnr_db: float
-    agreement: float
+    agreement: float | None = None
     gate: str = ""
     passed: bool = True
 
 
-def hop_document(hop: Hop) -> dict[str, Any]:
-    """A hop as JSON, which has no infinity: null stands for it.
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """Parity of one step of the pipeline: how far `name` moved each output away from `reference`."""
 
-    An SQNR is infinite for equal outputs; where `passed` is false it is minus infinity, and so is the error infinite:
-    the outputs could not be compared.
+    name: str
+    reference: str
+    outputs: tuple[OutputParity, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(output.passed for output in self.outputs)
+
+    @property
+    def worst(self) -> OutputParity:
+        """The output that a reader must see first: one that failed, else the one with the lowest SQNR."""
+        return min(self.outputs, key=lambda output: (output.passed, output.sqnr_db))
+
+    @property
+    def agreement(self) -> float | None:
+        """Of the output that has classes; None where none has."""
+        return next((output.agreement for output in self.outputs if output.agreement is not None), None)
+
+    @property
+    def gate(self) -> str:
+        """The worst output's, named where there are several."""
+        worst = self.worst
+        return f"{worst.output}: {worst.gate}" if len(self.outputs) > 1 and worst.gate else worst.gate
+
+
+def hop_document(hop: Hop) -> dict[str, Any]:
+    """A hop as JSON: the figures of its worst output, then all outputs.
+
+    JSON has no infinity: null stands for it. An SQNR is infinite for equal outputs; where `passed` is false it is minus
+    infinity, and so is the error infinite: the outputs could not be compared.
     """
-    return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in asdict(hop).items()}
+    worst = output_document(hop.worst)
+    return {
+        "name": hop.name,
+        "reference": hop.reference,
+        **worst,
+        "gate": hop.gate,
+        "agreement": hop.agreement,
+        "outputs": [output_document(output) for output in hop.outputs],
+    }
+
+
+def output_document(output: OutputParity) -> dict[str, Any]:
+    """One output of a hop as JSON."""
+    return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in asdict(output).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +109,7 @@ class Contract:
 
     Args:
         steps: preprocessing, one sentence each, in order, ending at the stored input dtype.
-        labels: class names by index, where known.
+        labels: class names by index, where known; of the output that holds the scores.
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -83,13 +126,13 @@ class GoldenImage:
     Args:
         name: of the .png in the bundle's golden/.
         stored: the input tensor in the file's own layout and dtype, batch 1.
-        outputs: f32[k], dequantized.
+        outputs: name -> f32[...], dequantized.
     """
 
     name: str
     png: bytes = field(repr=False)
     stored: NDArray[np.generic] = field(repr=False)
-    outputs: FloatArray = field(repr=False)
+    outputs: Outputs = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +140,8 @@ class Artifact:
     """One finished model file with its proof.
 
     Args:
-        golden_inputs: f32[n, C, H, W] that `golden_outputs`, f32[n, classes] of the file, and `reference_outputs`,
-            f32[n, classes] of the float model, belong to; all three go into golden.npz.
+        golden_inputs: f32[n, C, H, W] that `golden_outputs` of the file and `reference_outputs` of the float model belong
+            to; all three go into golden.npz.
         golden_images: pictures and their tensors, the proof of an app's preprocessing.
     """
 
@@ -107,7 +150,7 @@ class Artifact:
     contract: Contract
     parity: ParityReport
     golden_inputs: FloatArray = field(repr=False)
-    golden_outputs: FloatArray = field(repr=False)
-    reference_outputs: FloatArray = field(repr=False)
+    golden_outputs: Outputs = field(repr=False)
+    reference_outputs: Outputs = field(repr=False)
     delegation: Delegation | None = None
     golden_images: tuple[GoldenImage, ...] = ()

@@ -1,6 +1,6 @@
 """All that a folder of `targets/` speaks: what a target is, what its writer gives back, and what runs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -12,6 +12,10 @@ from edgekit.registry import Registry
 Layout = Literal["NCHW", "NHWC", "NC", "other"]
 IoType = Literal["int8", "uint8", "float32"]
 FloatArray = NDArray[np.float32]
+Outputs = Mapping[str, FloatArray]
+"""Name of an output -> f32[n, ...] for n inputs, axes in ONNX order; in the order in which the model gives them."""
+Meaning = Literal["scores", "values"]
+"""What the numbers of an output are: one score per class, or anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class TensorInfo:
         shape: in the order the file stores it.
         layout: what the axes mean.
         scale, zero_point: real = scale * (stored - zero_point); None for float tensors.
+        meaning: of an output, once its model is known; None for inputs.
     """
 
     name: str
@@ -83,6 +88,7 @@ class TensorInfo:
     layout: Layout
     scale: float | None = None
     zero_point: int | None = None
+    meaning: Meaning | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +159,8 @@ class Delegation:
 class Runner(Protocol):
     """Runs one model file on the host. Quantization and layout are hidden: float in, float out, ONNX axis order."""
 
-    def __call__(self, batch: FloatArray) -> FloatArray:
-        """Run f32[N, C, H, W] image by image; f32[N, k], the first output, dequantized, flattened in ONNX order."""
+    def __call__(self, batch: FloatArray) -> Outputs:
+        """Run f32[N, C, H, W] image by image; every output by name, dequantized."""
         ...
 
 
@@ -168,6 +174,7 @@ class Cut:
         output: as the file stores it.
         sources: indices of the cuts that it is computed from.
         reads_input: whether it reads the file's input itself.
+        gives_output: whether the tensor is an output of the file.
     """
 
     index: int
@@ -176,6 +183,7 @@ class Cut:
     output: TensorInfo
     sources: tuple[int, ...]
     reads_input: bool = False
+    gives_output: bool = False
 
 
 class Layers(Protocol):
@@ -183,7 +191,7 @@ class Layers(Protocol):
 
     @property
     def cuts(self) -> tuple[Cut, ...]:
-        """In the order of the file; the last one is its first output."""
+        """In the order of the file; those that give an output of the file say so."""
         ...
 
     def until(self, cut: Cut) -> bytes:

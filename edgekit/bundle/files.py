@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from errno import EEXIST
@@ -24,9 +24,11 @@ from edgekit.artifact import Artifact, Contract, GoldenImage
 from edgekit.errors import EdgekitError
 from edgekit.images.preprocess import resampling
 from edgekit.registry import Preprocess
-from edgekit.target import FloatArray, TensorInfo
+from edgekit.target import FloatArray, Outputs, TensorInfo
 
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold: the archive's bytes depend on its content alone
+FORMAT = 2  # of the bundle: raised when a reader of old ones would misread new ones
+CONTRACT_FORMAT = 1  # of contract.json, which apps read
 CONTRACT, GOLDEN, LABELS, MANIFEST = "contract.json", "golden.npz", "labels.txt", "manifest.json"
 GOLDEN_FOLDER, GOLDEN_TENSORS = "golden", "golden/tensors.npz"
 UNREPEATABLE = {"model.ort"}  # ONNX Runtime writes its tables in the order of a hash map: other bytes in each process
@@ -39,7 +41,7 @@ class Bundle:
 
     Args:
         model_file: the .tflite or .onnx file.
-        inputs: f32[n, C, H, W]; outputs: f32[n, k] of the file; reference: f32[n, k] of the float model.
+        inputs: f32[n, C, H, W]; outputs: of the file; reference: of the float model.
     """
 
     path: Path
@@ -48,8 +50,8 @@ class Bundle:
     contract: dict[str, Any]
     manifest: dict[str, Any]
     inputs: FloatArray = field(repr=False)
-    outputs: FloatArray = field(repr=False)
-    reference: FloatArray = field(repr=False)
+    outputs: Outputs = field(repr=False)
+    reference: Outputs = field(repr=False)
     labels: tuple[str, ...] = ()
     golden_images: tuple[GoldenImage, ...] = field(repr=False, default=())
 
@@ -65,8 +67,14 @@ class Bundle:
         return _tensor(self.contract["inputs"][0])
 
     @property
-    def output(self) -> TensorInfo:
-        return _tensor(self.contract["outputs"][0])
+    def output_tensors(self) -> tuple[TensorInfo, ...]:
+        """What the file gives, as it stores it."""
+        return tuple(_tensor(described) for described in self.contract["outputs"])
+
+    @property
+    def scores(self) -> TensorInfo | None:
+        """The output that holds the scores of classes; None where there are no classes."""
+        return next((tensor for tensor in self.output_tensors if tensor.meaning == "scores"), None)
 
 
 def _tensor(described: dict[str, Any]) -> TensorInfo:
@@ -84,7 +92,11 @@ def write_bundle(folder: Path, artifact: Artifact, manifest: dict[str, Any], rep
         manifest["model_file"]: artifact.emitted.data,
         CONTRACT: as_json(contract_document(artifact.contract)),
         GOLDEN: archive(
-            inputs=artifact.golden_inputs, outputs=artifact.golden_outputs, reference=artifact.reference_outputs
+            {
+                "inputs": artifact.golden_inputs,
+                **keyed("outputs", artifact.golden_outputs),
+                **keyed("reference", artifact.reference_outputs),
+            }
         ),
     }
     if artifact.contract.labels:
@@ -117,23 +129,35 @@ def _golden_files(images: tuple[GoldenImage, ...]) -> dict[str, bytes]:
     """golden/: the pictures, and one archive of the tensors that belong to them."""
     if not images:
         return {}
-    arrays = {f"{image.name}.input": image.stored for image in images}
-    arrays |= {f"{image.name}.outputs": image.outputs for image in images}
+    arrays: dict[str, NDArray[Any]] = {f"{image.name}.input": image.stored for image in images}
+    for image in images:
+        arrays |= keyed(f"{image.name}.outputs", image.outputs)
     pictures = {f"{GOLDEN_FOLDER}/{image.name}.png": image.png for image in images}
-    return {**pictures, GOLDEN_TENSORS: archive(**arrays)}
+    return {**pictures, GOLDEN_TENSORS: archive(arrays)}
 
 
-def _read_golden_images(path: Path, files: dict[str, Any]) -> tuple[GoldenImage, ...]:
+def keyed(prefix: str, outputs: Outputs) -> dict[str, NDArray[Any]]:
+    """Outputs as entries of an archive: "outputs.boxes"."""
+    return {f"{prefix}.{name}": values for name, values in outputs.items()}
+
+
+def unkeyed(prefix: str, entries: Mapping[str, NDArray[Any]], names: Iterable[str]) -> Outputs:
+    """Outputs from the entries of an archive, in the order of `names`."""
+    return {name: entries[f"{prefix}.{name}"] for name in names}
+
+
+def _read_golden_images(path: Path, files: dict[str, Any], outputs: Sequence[str]) -> tuple[GoldenImage, ...]:
     if GOLDEN_TENSORS not in files:
         return ()
     with np.load(path / GOLDEN_TENSORS, allow_pickle=False) as tensors:
-        names = [name.removesuffix(".input") for name in tensors.files if name.endswith(".input")]
+        # Names of the drawings have no dot; those of outputs may have some.
+        names = [stem for stem, _, kind in (name.partition(".") for name in tensors.files) if kind == "input"]
         return tuple(
             GoldenImage(
                 name,
                 (path / GOLDEN_FOLDER / f"{name}.png").read_bytes(),
                 tensors[f"{name}.input"],
-                tensors[f"{name}.outputs"],
+                unkeyed(f"{name}.outputs", tensors, outputs),
             )
             for name in names
         )
@@ -142,6 +166,7 @@ def _read_golden_images(path: Path, files: dict[str, Any]) -> tuple[GoldenImage,
 def contract_document(contract: Contract) -> dict[str, Any]:
     """contract.json as a JSON-ready dict."""
     document = asdict(contract)
+    document["format"] = CONTRACT_FORMAT
     document["labels_file"] = LABELS if document.pop("labels") else None
     document["resampling"] = resampling(contract.preprocess)
     document["golden_images"] = f"{GOLDEN_FOLDER}/NAME.png must become NAME.input of {GOLDEN_TENSORS}, bit for bit"
@@ -155,6 +180,8 @@ def read_bundle(path: Path) -> Bundle:
         raise EdgekitError("EK102", what="no bundle there", where=str(path), fix="name the folder that export printed")
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT:
+            raise _broken(path, f"its format is {manifest['format']}, this edgekit reads {FORMAT}")
         for name in (manifest["model_file"], CONTRACT, GOLDEN):
             if name not in manifest["files"]:
                 raise _broken(path, f"{MANIFEST} does not list {name}")
@@ -162,8 +189,13 @@ def read_bundle(path: Path) -> Bundle:
             if sha256((path / name).read_bytes()) != entry["sha256"]:
                 raise _broken(path, f"{name} was changed after it was written")
         contract = json.loads((path / CONTRACT).read_text(encoding="utf-8"))
+        names = [tensor["name"] for tensor in contract["outputs"]]
         with np.load(path / GOLDEN, allow_pickle=False) as golden:
-            vectors = {name: golden[name] for name in ("inputs", "outputs", "reference")}
+            inputs, outputs, reference = (
+                golden["inputs"],
+                unkeyed("outputs", golden, names),
+                unkeyed("reference", golden, names),
+            )
         labels = (path / LABELS).read_text("utf-8").splitlines() if LABELS in manifest["files"] else []
         return Bundle(
             path,
@@ -171,9 +203,11 @@ def read_bundle(path: Path) -> Bundle:
             path / manifest["model_file"],
             contract,
             manifest,
-            **vectors,
+            inputs,
+            outputs,
+            reference,
             labels=tuple(labels),
-            golden_images=_read_golden_images(path, manifest["files"]),
+            golden_images=_read_golden_images(path, manifest["files"], names),
         )
     except FileNotFoundError as error:
         raise _broken(path, f"{Path(error.filename).name} is missing") from error
@@ -230,7 +264,7 @@ def replacing(folder: Path) -> Iterator[Path]:
                 parent.rmdir()
 
 
-def archive(**arrays: NDArray[Any]) -> bytes:
+def archive(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """An .npz whose bytes depend on the arrays alone; numpy's own writer stores the time."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as zipped:

@@ -16,6 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from edgekit.artifact import GoldenImage
 from edgekit.bundle.stored import to_stored
 from edgekit.errors import EdgekitError, Table
+from edgekit.graph.outputs import take
 from edgekit.images.preprocess import load_image
 from edgekit.registry import Preprocess
 from edgekit.target import Runner, TensorInfo
@@ -37,7 +38,7 @@ def make_golden_images(preprocess: Preprocess, stored_as: TensorInfo, run: Runne
     for name, draw in DRAWINGS.items():
         png = draw(preprocess.resize)
         real = load_image(io.BytesIO(png), preprocess)
-        made.append(GoldenImage(name, png, to_stored(real[np.newaxis], stored_as), run(real[np.newaxis])[0]))
+        made.append(GoldenImage(name, png, to_stored(real[np.newaxis], stored_as), take(run(real[np.newaxis]), 0)))
     return tuple(made)
 
 

@@ -1,8 +1,11 @@
 """Between real values in ONNX axis order and tensors as a model file stores them: layout, scale and zero point."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.graph.outputs import without_batch
 from edgekit.target import FloatArray, TensorInfo
 
 
@@ -21,19 +24,22 @@ def to_stored(images: FloatArray, tensor: TensorInfo) -> NDArray[np.generic]:
 
 
 def to_real(data: bytes, tensor: TensorInfo) -> FloatArray:
-    """Stored tensors, back to back -> f32[n, k], flattened in ONNX axis order.
+    """Stored tensors, back to back -> f32[n, ...] with axes in ONNX order, without a batch axis of 1.
 
     real = scale * (stored - zero_point), in float32.
 
     Raises:
         ValueError: the bytes are no multiple of the tensor's size.
     """
-    stored = np.frombuffer(data, np.dtype(tensor.dtype)).reshape(-1, *tensor.shape[1:])
+    rows = np.frombuffer(data, np.dtype(tensor.dtype)).reshape(-1, *tensor.shape)
+    return np.stack([without_batch(real_values(row, tensor)) for row in rows])
+
+
+def real_values(stored: NDArray[Any], tensor: TensorInfo) -> FloatArray:
+    """One stored tensor as real values, axes in ONNX order."""
     laid = stored.transpose(0, 3, 1, 2) if tensor.layout == "NHWC" else stored
-    rows = laid.reshape(len(laid), -1)
     if tensor.scale is None:
-        return np.ascontiguousarray(rows, np.float32)
-    real: FloatArray = (np.float32(tensor.scale) * (rows.astype(np.int32) - (tensor.zero_point or 0))).astype(
-        np.float32
-    )
+        return np.ascontiguousarray(laid, np.float32)
+    steps = laid.astype(np.int32) - (tensor.zero_point or 0)
+    real: FloatArray = (np.float32(tensor.scale) * steps).astype(np.float32)
     return real

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
+from edgekit.bundle.files import FORMAT
 from edgekit.artifact import Artifact, ParityReport, hop_document
 from edgekit.environment import versions
 from edgekit.passes import FOR_INTEGERS, SIMPLIFY
@@ -15,7 +16,6 @@ from edgekit.report.quantization import quantization_document
 from edgekit.run import Run
 from edgekit.target import Delegation, targets
 
-FORMAT = 1  # raised when a reader of old manifests would misread new ones
 SOURCE_KINDS = ("timm:", "torchvision:")
 
 

@@ -21,6 +21,7 @@ from edgekit.errors import EdgekitError
 from edgekit.images.labels import label_names, read_labels
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
+from edgekit.source.outputs import OutputSpec
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -44,7 +45,7 @@ class Source:
         weights: "bundled", "imagenet", "random", or the name of the file they came from.
         weights_sha256: of the weights file or, where there is none, of the tensors.
         labels: class names by index; empty where they are not known.
-        classes: of a classifier, whose first output is [1, classes]; else None.
+        outputs: in the model's own order.
         quantized: the graph holds QuantizeLinear/DequantizeLinear pairs already.
     """
 
@@ -55,9 +56,14 @@ class Source:
     preprocess: Preprocess
     weights: str
     weights_sha256: str
+    outputs: tuple[OutputSpec, ...]
     labels: tuple[str, ...] = ()
-    classes: int | None = None
     quantized: bool = False
+
+    @property
+    def scores(self) -> OutputSpec | None:
+        """The output that holds the scores of classes; None where there are no classes."""
+        return next((output for output in self.outputs if output.meaning == "scores"), None)
 
 
 def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
@@ -113,10 +119,11 @@ def _labels(recipe: Recipe, source: Source) -> tuple[str, ...]:
     if recipe.labels is None:
         return source.labels or label_names(source.preprocess.labels)
     names = read_labels(recipe.labels).names
-    if source.classes is not None and len(names) != source.classes:
+    classes = source.scores.classes if source.scores else None
+    if classes is not None and len(names) != classes:
         raise EdgekitError(
             "EK109",
-            what=f"{len(names)} labels for a model with {source.classes} classes",
+            what=f"{len(names)} labels for a model with {classes} classes",
             where=str(recipe.labels),
             fix="one class name per line: line i is class i",
         )

@@ -60,9 +60,3 @@ def refuse_weight_options(recipe: Recipe, kind: str) -> None:
             where=", ".join(refused),
             fix="leave these options out, or start from the PyTorch model",
         )
-
-
-def class_count(output_shape: tuple[int, ...]) -> int | None:
-    """Classes of a classifier's output, [1, classes] with any number of trailing ones; None for other outputs."""
-    is_scores = len(output_shape) >= 2 and output_shape[0] == 1 and all(size == 1 for size in output_shape[2:])
-    return output_shape[1] if is_scores else None

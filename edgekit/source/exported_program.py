@@ -53,9 +53,9 @@ def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
             fix="leave --input-size out, or export the program again at the other size",
         )
     module = Program(program)
-    classes = run_on_zeros(module, shape, str(path))
+    outputs = run_on_zeros(module, shape, str(path))
     preprocess = preprocess_for(recipe, shape, str(path))
-    return Source(bundle_name(path.stem), module, None, shape, preprocess, INSIDE, file_sha256(path), classes=classes)
+    return Source(bundle_name(path.stem), module, None, shape, preprocess, INSIDE, file_sha256(path), outputs)
 
 
 class Program(nn.Module):

@@ -1,10 +1,12 @@
 """Whether a module can take the input size that was asked for, found out by running it once."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from edgekit.errors import EdgekitError
-from edgekit.source.choices import Shape, class_count
+from edgekit.source.choices import Shape
+from edgekit.source.outputs import OutputSpec, describe_outputs
+from edgekit.trace.outputs import NotTensors, named_tensors
 
 
 def check_minimum(shape: Shape, min_input: int, where: str) -> None:
@@ -18,15 +20,15 @@ def check_minimum(shape: Shape, min_input: int, where: str) -> None:
         )
 
 
-def run_on_zeros(module: nn.Module, shape: Shape, where: str) -> int | None:
-    """Run `module` on zeros of `shape`; returns the number of classes of its first output, if it is a classifier's.
+def run_on_zeros(module: nn.Module, shape: Shape, where: str) -> tuple[OutputSpec, ...]:
+    """Run `module` on zeros of `shape`; returns what it gives.
 
     Errors:
         EK203 the module cannot take this size; EK201 it gives back something else than tensors.
     """
     try:
         with torch.no_grad():
-            output = module(torch.zeros(shape))
+            results = module(torch.zeros(shape))
     except Exception as error:  # the user's code can raise anything
         size = "x".join(map(str, shape))
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -36,12 +38,13 @@ def run_on_zeros(module: nn.Module, shape: Shape, where: str) -> int | None:
             where=where,
             fix="choose the size that the model was made for: --input-size HxW",
         ) from error
-    first = output[0] if isinstance(output, tuple | list) and output else output
-    if not isinstance(first, Tensor):
+    try:
+        tensors = named_tensors(results)
+    except NotTensors as error:
         raise EdgekitError(
             "EK201",
-            what=f"the model returns {type(first).__name__}, not a tensor",
+            what=f"the model returns {error}, not tensors",
             where=where,
-            fix="wrap it in a module whose forward returns the scores alone",
-        )
-    return class_count(tuple(first.shape))
+            fix="wrap it in a module whose forward returns tensors, in tuples, lists, dicts or dataclasses",
+        ) from error
+    return describe_outputs({name: tuple(tensor.shape) for name, tensor in tensors.items()})

@@ -44,11 +44,11 @@ def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
         weights, sha256 = path.name, file_sha256(path)
     preprocess = chosen_preprocess(recipe, declared)
     shape = input_shape(preprocess)
-    classes = run_on_zeros(module, shape, recipe.model)
-    if classes != IMAGENET_CLASSES or weights == RANDOM:
+    outputs = run_on_zeros(module, shape, recipe.model)
+    if [output.classes for output in outputs] != [IMAGENET_CLASSES] or weights == RANDOM:
         preprocess = replace(preprocess, labels=None)
     return Source(
-        bundle_name(name), module, None, shape, preprocess, weights, sha256 or tensors_sha256(module), classes=classes
+        bundle_name(name), module, None, shape, preprocess, weights, sha256 or tensors_sha256(module), outputs
     )
 
 

@@ -14,9 +14,10 @@ from edgekit.graph.session import REFUSALS, open_graph
 from edgekit.graph.shapes import infer_shapes
 from edgekit.recipe import Recipe
 from edgekit.source import Progress, Source, bundle_name
-from edgekit.source.choices import Shape, chosen_size, class_count, preprocess_for, refuse_weight_options
+from edgekit.source.choices import Shape, chosen_size, preprocess_for, refuse_weight_options
 from edgekit.source.onnx_input import make_input_static
 from edgekit.source.onnx_precision import to_float32
+from edgekit.source.outputs import OutputSpec, describe_outputs
 
 OPSET = 21
 IR_VERSION = 4
@@ -45,9 +46,9 @@ def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
     if quantized:
         graph = _at_opset(graph, str(path))
     infer_shapes(graph, data_prop=True)
-    classes = run_on_zeros(graph, shape, path)
+    outputs = run_on_zeros(graph, shape, path)
     return Source(
-        bundle_name(path.stem), None, graph, shape, preprocess, path.name, sha256, classes=classes, quantized=quantized
+        bundle_name(path.stem), None, graph, shape, preprocess, path.name, sha256, outputs, quantized=quantized
     )
 
 
@@ -106,8 +107,8 @@ def is_quantized(graph: ir.Model, where: str) -> bool:
     return bool(operators & QDQ)
 
 
-def run_on_zeros(graph: ir.Model, shape: Shape, path: Path) -> int | None:
-    """Run the graph once; returns the number of classes of its first output, if it is a classifier's.
+def run_on_zeros(graph: ir.Model, shape: Shape, path: Path) -> tuple[OutputSpec, ...]:
+    """Run the graph once; returns what it gives.
 
     Errors:
         EK203 the graph cannot take this size, or uses operators that ONNX Runtime does not have.
@@ -123,7 +124,8 @@ def run_on_zeros(graph: ir.Model, shape: Shape, path: Path) -> int | None:
             where=str(path),
             fix="choose the size that the model was made for: --input-size HxW",
         ) from error
-    return class_count(outputs[0].shape)
+    names = [output.name for output in session.get_outputs()]
+    return describe_outputs({name: output.shape for name, output in zip(names, outputs, strict=True)})
 
 
 def _at_opset(graph: ir.Model, where: str) -> ir.Model:

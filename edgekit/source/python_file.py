@@ -45,8 +45,8 @@ def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
         weights, sha256 = _load(recipe, module)
         preprocess = chosen_preprocess(recipe, _declared_preprocess(file, path))
         shape = input_shape(preprocess)
-        classes = run_on_zeros(module, shape, recipe.model)
-    return Source(bundle_name(name), module, None, shape, preprocess, weights, sha256, classes=classes)
+        outputs = run_on_zeros(module, shape, recipe.model)
+    return Source(bundle_name(name), module, None, shape, preprocess, weights, sha256, outputs)
 
 
 def _split(model: str) -> tuple[Path, str]:

@@ -2,23 +2,28 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from edgekit.target import FloatArray
+from edgekit.graph.outputs import stack
+from edgekit.target import FloatArray, Outputs
+from edgekit.trace.outputs import named_tensors
 
 
-def module_outputs(module: nn.Module, images: FloatArray) -> FloatArray:
-    """f32[n, C, H, W] -> the module's first output, f32[n, k], flattened. The module is in eval mode."""
-    rows = []
+def module_outputs(module: nn.Module, images: FloatArray) -> Outputs:
+    """f32[n, C, H, W] -> every output of the module by name. The module is in eval mode."""
+    rows: list[list[NDArray[Any]]] = []
+    names: list[str] = []
     with torch.inference_mode(), one_thread():
         for image in images:  # one by one: batch 1 is what is exported, and memory stays flat
-            output = module(torch.from_numpy(image[None]))
-            first = output[0] if isinstance(output, tuple | list) else output
-            rows.append(first.reshape(-1).numpy())
-    return np.stack(rows).astype(np.float32)
+            tensors = named_tensors(module(torch.from_numpy(image[None])))
+            names = list(tensors)
+            rows.append([tensor.numpy().astype(np.float32) for tensor in tensors.values()])
+    return stack(names, rows)
 
 
 @contextmanager

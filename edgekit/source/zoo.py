@@ -139,5 +139,5 @@ def _finish(
     preprocess = chosen_preprocess(recipe, _scaled(default, *meant_for) if meant_for else default)
     shape = input_shape(preprocess)
     check_minimum(shape, getattr(module, "min_input", spec.min_input), spec.name)
-    classes = run_on_zeros(module, shape, spec.name)
-    return Source(bundle_name(spec.name), module, None, shape, preprocess, weights, sha256, classes=classes)
+    outputs = run_on_zeros(module, shape, spec.name)
+    return Source(bundle_name(spec.name), module, None, shape, preprocess, weights, sha256, outputs)

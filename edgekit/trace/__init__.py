@@ -11,7 +11,7 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
-from edgekit.trace.capture import capture, require_eval
+from edgekit.trace.capture import capture, output_names, require_eval
 from edgekit.trace.exporter import export_to_onnx
 from edgekit.trace.recorder import record
 
@@ -22,11 +22,11 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> ir.Model:
     """Trace `module` at one fixed input shape.
 
     Args:
-        module: in eval mode, float32, on the CPU; one tensor in, one tensor (or a tuple of tensors) out.
+        module: in eval mode, float32, on the CPU; one tensor in; out come tensors, in any nesting.
         input_shape: (1, C, H, W) in pixels.
 
     Returns:
-        A float32 graph with static shapes, input `input`, output `output` (`output_0`, ... when there are several).
+        A float32 graph with static shapes, input `input`, outputs named as edgekit.trace.outputs says.
 
     Raises:
         EdgekitError: EK203 when the module cannot run at this input shape, EK201 when it cannot be traced.
@@ -36,4 +36,5 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> ir.Model:
     if recorded is not None:
         return recorded
     with torch.no_grad():
-        return export_to_onnx(capture(module, input_shape))
+        program = capture(module, input_shape)
+        return export_to_onnx(program, output_names(module, input_shape))

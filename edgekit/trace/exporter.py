@@ -6,7 +6,7 @@
 import logging
 import warnings
 from ast import literal_eval
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch.export import ExportedProgram
 
 from edgekit.errors import EdgekitError
 from edgekit.trace.capture import one_line
+from edgekit.trace.outputs import module_path, name_outputs
 
 MODULE_KEY = "edgekit.module"
 # 20 is the newest opset that torch 2.6 to 2.13 write without their version converter; simplify() takes it to 21.
@@ -23,8 +24,11 @@ OPSET = 20
 SCOPES = "pkg.torch.onnx.name_scopes"
 
 
-def export_to_onnx(program: ExportedProgram) -> ir.Model:
+def export_to_onnx(program: ExportedProgram, names: Sequence[str]) -> ir.Model:
     """Translate with `torch.onnx.export(dynamo=True)`; the nodes keep only their module's path.
+
+    Args:
+        names: of the outputs.
 
     Raises:
         EdgekitError: EK201 when an operator has no ONNX form.
@@ -44,7 +48,7 @@ def export_to_onnx(program: ExportedProgram) -> ir.Model:
     if exported is None:
         raise TypeError("torch.onnx.export(dynamo=True) returned no program")
     model = exported.model
-    _name_outputs(model.graph)
+    name_outputs(model.graph, names)
     _keep_module_paths(model)
     _own_initializers(model.graph)
     return model
@@ -68,11 +72,6 @@ def _quiet_exporter() -> Iterator[None]:
         registration.setLevel(level)
 
 
-def _name_outputs(graph: ir.Graph) -> None:
-    for index, value in enumerate(graph.outputs):
-        value.name = "output" if len(graph.outputs) == 1 else f"output_{index}"
-
-
 def _keep_module_paths(model: ir.Model) -> None:
     """Keep `edgekit.module` on nodes and nothing else: stack traces hold the paths of this machine."""
     model.metadata_props.clear()
@@ -94,7 +93,7 @@ def _keep_module_paths(model: ir.Model) -> None:
 def _module_path(metadata: dict[str, str]) -> str:
     """The innermost module of a node: the scopes run from the root ('') to the ATen call, which is the last."""
     scopes = literal_eval(metadata.get(SCOPES, "[]"))
-    return str(scopes[-2]) if len(scopes) > 1 else ""
+    return module_path(str(scopes[-2])) if len(scopes) > 1 else ""
 
 
 def _own_initializers(graph: ir.Graph) -> None:

@@ -7,7 +7,7 @@ overwrites, a module that changes itself, data that leaves torch. The last can h
 recorded: a constant that depends on the image is seldom the same in both.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from edgekit.trace.aten import RULES, TAKES_INDICES, Untraceable
 from edgekit.trace.capture import blank, program_of
+from edgekit.trace.outputs import named_tensors
 from edgekit.trace.state import unchanged
 from edgekit.trace.writer import Writer, listed, same_graph
 
@@ -73,21 +74,8 @@ def record(module: nn.Module, input_shape: tuple[int, ...]) -> ir.Model | None:
 def _record(module: nn.Module, image: torch.Tensor) -> ir.Model:
     recorder = _Recorder(module, image)
     with unchanged(module), torch.no_grad(), recorder.modules.followed(), recorder, _Composites(recorder):
-        results = list(_tensors(_runner(module, recorder.modules)(image)))
-    return recorder.finish(results)
-
-
-def _tensors(results: Any) -> Iterator[torch.Tensor]:
-    """The tensors of a nested result, in order."""
-    if isinstance(results, dict):
-        results = list(results.values())
-    if isinstance(results, list | tuple):
-        for result in results:
-            yield from _tensors(result)
-    elif isinstance(results, torch.Tensor):
-        yield results
-    else:
-        raise Untraceable(f"the model gives a {type(results).__name__}")
+        results = _runner(module, recorder.modules)(image)
+    return recorder.finish(named_tensors(results))
 
 
 class _Modules:
@@ -273,12 +261,12 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._constants[key] = self._writer.constant(self._named[id(tensor)][0], tensor.detach().to(dtype).numpy())
         return self._constants[key]
 
-    def finish(self, results: Sequence[torch.Tensor]) -> ir.Model:
+    def finish(self, results: Mapping[str, torch.Tensor]) -> ir.Model:
         if self._refusal is not None:
             raise self._refusal
-        if not results or any(tensor.dtype != torch.float32 for tensor in results):
-            raise Untraceable("a result is not float32, or there is none")
-        return self._writer.finish([self._value(tensor) for tensor in results])
+        if any(tensor.dtype != torch.float32 for tensor in results.values()):
+            raise Untraceable("a result is not float32")
+        return self._writer.finish({name: self._value(tensor) for name, tensor in results.items()})
 
 
 class _Composites(TorchFunctionMode):

@@ -1,7 +1,7 @@
 """Collects an ONNX graph, one ATen call at a time."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import onnx_ir as ir
 import torch
 
 from edgekit.trace.aten import RULES, Untraceable
+from edgekit.trace.outputs import name_outputs
 
 MODULE_KEY = "edgekit.module"
 OPSET = 21
@@ -93,16 +94,16 @@ class Writer:
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
-    def finish(self, results: Sequence[ir.Value]) -> ir.Model:
+    def finish(self, results: Mapping[str, ir.Value]) -> ir.Model:
         """Name the outputs, drop what nothing reads."""
-        for index, value in enumerate(results):
+        for index, value in enumerate(results.values()):
             if value.producer() is None or value in self._graph.outputs:  # an input handed through, or one result twice
                 self._module, self._name, self._count = "", f"result_{index}", 0
                 shape, dtype = value.shape, value.dtype
                 value = self.op("Identity", value)
                 value.shape, value.dtype = shape, dtype
-            value.name = "output" if len(results) == 1 else f"output_{index}"
             self._graph.outputs.append(value)
+        name_outputs(self._graph, list(results))
         for name, value in self._graph.initializers.copy().items():
             if not value.uses():
                 del self._graph.initializers[name]
@@ -115,6 +116,8 @@ def listed(value: Any) -> Sequence[Any]:
 
 def same_graph(first: ir.Model, second: ir.Model) -> bool:
     """Whether two graphs have the same nodes, names and constants."""
+    if [value.name for value in first.graph.outputs] != [value.name for value in second.graph.outputs]:
+        return False
     if list(map(_signature, first.graph)) != list(map(_signature, second.graph)):
         return False
     ours, theirs = map(_arrays, (first, second))

@@ -52,7 +52,7 @@ def write(
         for suffix in ("safetensors", "md", "calibration.npz", "labels.txt", "toml")
     )
     contents = {
-        calibration: archive(pixels=calibration_pixels(config, model)),
+        calibration: archive({"pixels": calibration_pixels(config, model)}),
         card: _card(config, images, evaluation, top1, digest, len(data)).encode(),
         labels: "".join(f"{name}\n" for name in images.classes).encode(),
         recipe: export_recipe(config, weights, labels, len(images.classes)).encode(),

@@ -1,68 +1,76 @@
 """Parity: how far one step of the pipeline moved the outputs, and whether that is within the gate."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.artifact import Hop
-from edgekit.target import FloatArray, Tolerance
+from edgekit.artifact import Hop, OutputParity
+from edgekit.target import FloatArray, Outputs, Tolerance
 
 Doubles = NDArray[np.float64]
 
 
 def compare(
-    reference: FloatArray,
-    actual: FloatArray,
+    reference: Outputs,
+    actual: Outputs,
     *,
     name: str,
     reference_name: str,
     tolerance: Tolerance | None = None,
-    scores: bool = True,
+    scores: str | None = None,
 ) -> Hop:
-    """Compare the outputs of two stages on the same inputs, in float64.
+    """Compare the outputs of two stages on the same inputs, each output on its own, in float64.
 
     Args:
-        reference, actual: f32[n, ...] for the same n inputs. Top-1 agreement means something for f32[n, classes] with
-            more than one class only; elsewhere it is 1 and not gated.
-        tolerance: the gate; None lets everything pass that is finite.
-        scores: whether rows are the scores of classes: a detector's flattened boxes have a largest number too.
+        reference, actual: name -> f32[n, ...] for the same n inputs.
+        tolerance: the gate of every output; None lets everything pass that is finite.
+        scores: which output holds the scores of classes; None where none does.
 
     Returns:
-        The hop. NaN or infinity in either output fails whatever the gate; so do outputs of different shapes.
+        The hop. NaN or infinity in either output fails whatever the gate; so do outputs of different shapes, and one
+        that only one of the stages has.
     """
-    if reference.shape != actual.shape:
-        return refuse(name, reference_name, f"shape {actual.shape} = {reference.shape}")
-    unusable = int((~np.isfinite(reference)).sum() + (~np.isfinite(actual)).sum())
-    if unusable:
-        return refuse(name, reference_name, f"NaN or infinite outputs {unusable} = 0")
-    expected, got = reference.astype(np.float64), actual.astype(np.float64)
-    classes = scores and expected.ndim == 2 and expected.shape[1] > 1
-    hop = Hop(
+    names = [*reference, *(output for output in actual if output not in reference)]
+    return Hop(
         name,
         reference_name,
+        tuple(
+            compare_output(
+                output, reference.get(output), actual.get(output), tolerance or Tolerance(), classes=output == scores
+            )
+            for output in names
+        ),
+    )
+
+
+def compare_output(
+    name: str, reference: FloatArray | None, actual: FloatArray | None, tolerance: Tolerance, *, classes: bool
+) -> OutputParity:
+    """One output of two stages; None where a stage does not have it."""
+    if reference is None or actual is None:
+        return refuse(name, "only one of both has this output")
+    if reference.shape != actual.shape:
+        return refuse(name, f"shape {actual.shape} = {reference.shape}")
+    unusable = int((~np.isfinite(reference)).sum() + (~np.isfinite(actual)).sum())
+    if unusable:
+        return refuse(name, f"NaN or infinite outputs {unusable} = 0")
+    expected, got = reference.astype(np.float64), actual.astype(np.float64)
+    found = OutputParity(
+        name,
         max_abs=float(np.abs(expected - got).max(initial=0.0)),
         range=float(np.ptp(expected)) if expected.size else 0.0,
         cosine=measure_cosine(expected, got),
         sqnr_db=measure_sqnr_db(expected, got),
-        agreement=measure_agreement(expected, got) if classes else 1.0,
+        agreement=measure_agreement(expected, got) if classes else None,
     )
-    return apply_gate(hop, tolerance or Tolerance(), classes)
+    return apply_gate(found, tolerance)
 
 
-def refuse(name: str, reference_name: str, gate: str) -> Hop:
-    """A hop that fails because its outputs cannot be compared."""
-    return Hop(
-        name,
-        reference_name,
-        max_abs=np.inf,
-        range=0.0,
-        cosine=0.0,
-        sqnr_db=-np.inf,
-        agreement=0.0,
-        gate=gate,
-        passed=False,
-    )
+def refuse(output: str, gate: str) -> OutputParity:
+    """An output that fails because it cannot be compared."""
+    return OutputParity(output, max_abs=np.inf, range=0.0, cosine=0.0, sqnr_db=-np.inf, gate=gate, passed=False)
 
 
 def measure_cosine(expected: Doubles, got: Doubles) -> float:
@@ -83,26 +91,32 @@ def measure_sqnr_db(expected: Doubles, got: Doubles) -> float:
 
 def measure_agreement(expected: Doubles, got: Doubles) -> float:
     """Share (0..1) of rows of f64[n, classes] whose largest element stays the same; the first of equals counts."""
-    return float((expected.argmax(axis=1) == got.argmax(axis=1)).mean()) if len(expected) else 1.0
+    same = top1(expected) == top1(got)
+    return float(same.mean()) if len(same) else 1.0
 
 
-def apply_gate(hop: Hop, tolerance: Tolerance, classes: bool) -> Hop:
-    """The hop with the gate in words and whether it held."""
+def top1(scores: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """The class of each row of [n, classes], with any number of trailing ones, i64[n]."""
+    return np.asarray(scores.reshape(len(scores), -1).argmax(axis=1), np.int64)
+
+
+def apply_gate(found: OutputParity, tolerance: Tolerance) -> OutputParity:
+    """The output with the gate in words and whether it held."""
     checks: list[tuple[str, bool]] = []
     if tolerance.max_abs is not None:
         # Constant outputs have no range to take a fraction of: the error is absolute then.
-        error = hop.max_abs / hop.range if hop.range else hop.max_abs
-        unit = "of range" if hop.range else "absolute"
+        error = found.max_abs / found.range if found.range else found.max_abs
+        unit = "of range" if found.range else "absolute"
         checks.append(
             state(f"max abs {error:.1e}", f"{tolerance.max_abs:.0e} {unit}", "<=", error <= tolerance.max_abs)
         )
     if tolerance.min_sqnr_db is not None:
-        held = hop.sqnr_db >= tolerance.min_sqnr_db
-        checks.append(state(f"SQNR {hop.sqnr_db:.1f} dB", f"{tolerance.min_sqnr_db:.1f} dB", ">=", held))
-    if tolerance.min_agreement is not None and classes:
-        held = hop.agreement >= tolerance.min_agreement
-        checks.append(state(f"agreement {hop.agreement:.1%}", f"{tolerance.min_agreement:.1%}", ">=", held))
-    return replace(hop, gate=", ".join(text for text, _ in checks), passed=all(held for _, held in checks))
+        held = found.sqnr_db >= tolerance.min_sqnr_db
+        checks.append(state(f"SQNR {found.sqnr_db:.1f} dB", f"{tolerance.min_sqnr_db:.1f} dB", ">=", held))
+    if tolerance.min_agreement is not None and found.agreement is not None:
+        held = found.agreement >= tolerance.min_agreement
+        checks.append(state(f"agreement {found.agreement:.1%}", f"{tolerance.min_agreement:.1%}", ">=", held))
+    return replace(found, gate=", ".join(text for text, _ in checks), passed=all(held for _, held in checks))
 
 
 def state(measured: str, allowed: str, relation: str, held: bool) -> tuple[str, bool]:

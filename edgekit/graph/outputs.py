@@ -1,0 +1,36 @@
+"""What a model gives, by name: rows of single images put together, several batches, a part of the images."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.target import FloatArray, Outputs
+
+
+def stack(names: Sequence[str], rows: Iterable[Sequence[NDArray[Any]]]) -> Outputs:
+    """What a model gave for n single images, f32[n, ...] by name.
+
+    Args:
+        rows: per image one array per output, with a batch axis of 1 in front where it has one.
+    """
+    columns = zip(*rows, strict=True)
+    return {name: np.stack(list(map(without_batch, column))) for name, column in zip(names, columns, strict=True)}
+
+
+def without_batch(row: NDArray[Any]) -> FloatArray:
+    """One image's output, [1, ...] -> f32[...]; what has no batch axis stays as it is."""
+    array = np.asarray(row, np.float32)
+    return array[0] if array.ndim and array.shape[0] == 1 else array
+
+
+def concatenate(batches: Iterable[Outputs]) -> Outputs:
+    """Outputs of several batches as those of one."""
+    parts = list(batches)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def take(outputs: Outputs, images: Any) -> Outputs:
+    """The outputs of some of the images: a slice, or bool[n]."""
+    return {name: values[images] for name, values in outputs.items()}
