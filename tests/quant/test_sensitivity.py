@@ -32,7 +32,7 @@ def ranked(model, images, evaluate):
     quantizer = Quantizer(model, lambda: iter([images]))
 
     def run(graph):
-        return evaluate(graph, images)
+        return {"output": evaluate(graph, images)}
 
     heard = []
     found = rank(quantizer, Method(), INT8, run, run(model), lambda *done: heard.append(done))
