@@ -12,7 +12,7 @@ and how far both int8 files agree. Google's own quantized MobileNetV2 files are 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from edgekit.graph.outputs import concatenate
 from edgekit.graph.runner import GraphRunner
 from edgekit.images.folder import ImageFolder
 from edgekit.inputs.choose import calibration_inputs
@@ -33,7 +34,7 @@ from edgekit.quant.quantizer import Quantizer
 from edgekit.quant.sensitivity import nodes_of, rank
 from edgekit.recipe import Recipe, make_recipe
 from edgekit.source import resolve
-from edgekit.target import EmitOptions, FloatArray, QuantScheme, targets
+from edgekit.target import EmitOptions, FloatArray, Outputs, QuantScheme, Runner, targets
 from edgekit.targets.tflite.run import load_interpreter
 from edgekit.trace import trace
 from edgekit.verify.evaluate import Selection, labelled_images
@@ -96,10 +97,11 @@ class Bench:
         chosen = set(kept.names)
         self.folder: ImageFolder = kept
         self.labels: NDArray[np.int64] = classes[[name in chosen for name in folder.names]]
-        self.reference = self.outputs(GraphRunner(self.float_graph))
+        self.reference = self.scores(GraphRunner(self.float_graph))
 
-    def outputs(self, run: Callable[[FloatArray], FloatArray]) -> FloatArray:
-        return np.concatenate([run(batch) for batch in self.folder.batches(self.feed, BATCH)])
+    def scores(self, run: Runner) -> FloatArray:
+        """f32[n, classes] of all images."""
+        return scores_of(concatenate(run(batch) for batch in self.folder.batches(self.feed, BATCH)))
 
     def top1(self, outputs: FloatArray) -> float:
         return 100 * float((outputs.argmax(1) == self.labels).mean())
@@ -114,7 +116,7 @@ class Bench:
             images = self.quantizer.walked_images()[:RANKED_ON]
 
             def run(graph: ir.Model) -> FloatArray:
-                return GraphRunner(graph)(images)
+                return scores_of(GraphRunner(graph)(images))
 
             ranked = rank(self.quantizer, method, scheme, run, run(self.quantizer.model))
             for count in KEPT:
@@ -122,8 +124,14 @@ class Bench:
 
     def measure(self, graph: ir.Model, scheme: QuantScheme) -> FloatArray:
         if scheme.activation == "int16":
-            return self.outputs(GraphRunner(graph))
-        return self.outputs(file_runner(graph, "ort-int8"))
+            return self.scores(GraphRunner(graph))
+        return self.scores(file_runner(graph, "ort-int8"))
+
+
+def scores_of(outputs: Outputs) -> FloatArray:
+    """Of a model with one output, f32[n, classes]."""
+    [scores] = outputs.values()
+    return scores.reshape(len(scores), -1)
 
 
 def to_logits(graph: ir.Model) -> ir.Model:
@@ -136,20 +144,20 @@ def to_logits(graph: ir.Model) -> ir.Model:
     return graph
 
 
-def file_runner(graph: ir.Model, name: str) -> Callable[[FloatArray], FloatArray]:
+def file_runner(graph: ir.Model, name: str) -> Runner:
     """The graph as a target's file, loaded."""
     target = targets.get(name)
     data = target.emit(graph, target, EmitOptions()).data
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"model.{target.format}"
         file.write_bytes(data)
-        runner: Callable[[FloatArray], FloatArray] = target.run(file)
+        runner: Runner = target.run(file)
         return runner
 
 
 def agreement_of_files(bench: Bench, graph: ir.Model, ours: FloatArray) -> str:
     """How far tflite-int8 and ort-int8 agree: classes, and logits within two integer steps."""
-    theirs = bench.outputs(file_runner(graph, "tflite-int8"))
+    theirs = bench.scores(file_runner(graph, "tflite-int8"))
     last = next(node for node in reversed(list(graph.graph)) if node.op_type == "DequantizeLinear")
     assert last.inputs[1] is not None
     assert last.inputs[1].const_value is not None

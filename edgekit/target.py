@@ -159,7 +159,7 @@ class Delegation:
 class Runner(Protocol):
     """Runs one model file on the host. Quantization and layout are hidden: float in, float out, ONNX axis order."""
 
-    def __call__(self, batch: FloatArray) -> Outputs:
+    def __call__(self, batch: FloatArray, /) -> Outputs:
         """Run f32[N, C, H, W] image by image; every output by name, dequantized."""
         ...
 

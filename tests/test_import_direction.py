@@ -29,7 +29,7 @@ ALLOWED = {
     "quant": {"errors", "graph", "images", "registry", "target"},
     "inputs": {"errors", "images", "quant", "recipe", "registry", "source", "target"},
     "targets": {"artifact", "errors", "graph", "passes", "quant", "registry", "target"},
-    "bundle": {"artifact", "errors", "images", "registry", "target"},
+    "bundle": {"artifact", "errors", "graph", "images", "registry", "target"},
     "devices": {"environment", "errors", "registry"},
     "verify": {
         *("artifact", "bundle", "devices", "environment", "errors", "graph", "images", "progress", "recipe"),
@@ -38,12 +38,12 @@ ALLOWED = {
     "ladder": {"errors", "graph", "images", "quant", "recipe", "registry", "target", "verify"},
     # what came of it, and who tells
     "run": {"artifact", "images", "inputs", "ladder", "progress", "quant", "recipe", "registry", "source", "target"},
-    "bench": {"bundle", "devices", "environment", "errors", "target", "verify"},
+    "bench": {"bundle", "devices", "environment", "errors", "graph", "target", "verify"},
     "report": {
         *("artifact", "bench", "environment", "errors", "ladder", "passes", "quant", "recipe", "registry", "run"),
         "target",
     },
-    "android": {"bundle", "errors", "images", "registry", "target"},
+    "android": {"bundle", "errors", "graph", "images", "registry", "target"},
     "train": {"bundle", "errors", "images", "quant", "registry"},
     # the line, and the doors to it
     "pipeline": {

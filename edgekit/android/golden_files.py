@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from edgekit.bundle.files import Bundle
-from edgekit.bundle.stored import to_stored
+from edgekit.graph.stored import to_stored
 from edgekit.target import FloatArray, TensorInfo
 
 STEPS = 2  # how far another machine's integer kernels may be off

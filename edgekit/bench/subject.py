@@ -7,8 +7,8 @@ import numpy as np
 import onnx_ir as ir
 
 from edgekit.bundle.files import Bundle, sha256
-from edgekit.bundle.stored import to_stored
 from edgekit.devices.toolchain import RuntimeKind
+from edgekit.graph.stored import to_stored
 from edgekit.target import EmitOptions, targets
 from edgekit.verify.device import runtime_of
 

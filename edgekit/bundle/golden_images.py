@@ -14,9 +14,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from edgekit.artifact import GoldenImage
-from edgekit.bundle.stored import to_stored
 from edgekit.errors import EdgekitError, Table
 from edgekit.graph.outputs import take
+from edgekit.graph.stored import to_stored
 from edgekit.images.preprocess import load_image
 from edgekit.registry import Preprocess
 from edgekit.target import Runner, TensorInfo

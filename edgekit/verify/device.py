@@ -9,7 +9,6 @@ import numpy as np
 
 from edgekit.artifact import Hop, hop_document
 from edgekit.bundle.files import Bundle, sha256
-from edgekit.bundle.stored import to_real, to_stored
 from edgekit.devices.device import Device
 from edgekit.devices.faults import untrusted
 from edgekit.devices.result import RunnerResult
@@ -17,6 +16,7 @@ from edgekit.devices.run_model import RunRequest, open_device, run_model
 from edgekit.devices.toolchain import RuntimeKind
 from edgekit.environment import installed
 from edgekit.errors import EdgekitError, Table
+from edgekit.graph.stored import to_real, to_stored
 from edgekit.progress import Progress
 from edgekit.target import FloatArray, Target, TensorInfo, Tolerance, targets
 from edgekit.verify.parity import compare

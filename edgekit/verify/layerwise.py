@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from edgekit.bundle.files import Bundle, sha256
-from edgekit.bundle.stored import to_stored
 from edgekit.devices.device import Device
 from edgekit.devices.faults import untrusted
 from edgekit.devices.run_model import RunRequest, open_device, run_model
 from edgekit.errors import EdgekitError
+from edgekit.graph.stored import to_stored
 from edgekit.target import Cut, Layers, targets
 from edgekit.verify.device import FLOAT_GATE, runtime_of
 from edgekit.verify.first_difference import first_difference

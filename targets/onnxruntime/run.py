@@ -5,11 +5,15 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
+import onnxruntime as ort
 
+from edgekit.graph.outputs import stack
 from edgekit.graph.session import REFUSALS, exact_int8, open_session, refused
-from edgekit.target import FloatArray
+from edgekit.graph.stored import real_values, to_stored
+from edgekit.target import FloatArray, Outputs, TensorInfo
 from edgekit.targets.onnxruntime.emit import quantization
+
+_OTHER_NAMES = {"float": "float32", "double": "float64"}  # ONNX Runtime's -> numpy's
 
 
 class OrtRunner:
@@ -18,39 +22,40 @@ class OrtRunner:
     def __init__(self, path: Path, threads: int = 1) -> None:
         self._session = open_session(path, str(path), threads=threads, **exact_int8())
         self._where = str(path)
-        self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
-        graph = ir.load(path).graph if self._stores_integers() else None
-        self._in = quantization(graph.inputs[0]) if graph else (None, None)
-        self._out = quantization(graph.outputs[0]) if graph else (None, None)
+        values = (*self._session.get_inputs(), *self._session.get_outputs())
+        scales = _quantizations(path) if any("int" in value.type for value in values) else {}
+        self._input = _describe(self._session.get_inputs()[0], scales)
+        self._outputs = [_describe(value, scales) for value in self._session.get_outputs()]
+        self._names = [output.name for output in self._outputs]
 
-    def _stores_integers(self) -> bool:
-        return any("int" in value.type for value in (*self._session.get_inputs(), *self._session.get_outputs()))
+    def __call__(self, batch: FloatArray) -> Outputs:
+        return stack(self._names, (self._run_one(image) for image in batch[:, np.newaxis]))
 
-    def __call__(self, batch: FloatArray) -> FloatArray:
-        return np.concatenate([self._run_one(image) for image in batch[:, np.newaxis]])
-
-    def _run_one(self, image: FloatArray) -> FloatArray:
+    def _run_one(self, image: FloatArray) -> list[FloatArray]:
         try:
-            stored = self._session.run([self._output], {self._input: self._to_stored(image)})[0].reshape(1, -1)
+            found = self._session.run(self._names, {self._input.name: to_stored(image, self._input)})
         except REFUSALS as error:
             raise refused(error, self._where) from error
-        scale, zero = self._out
-        if scale is None:
-            return np.asarray(stored, np.float32)
-        real: FloatArray = (np.float32(scale) * (stored.astype(np.int32) - (zero or 0))).astype(np.float32)
-        return real
-
-    def _to_stored(self, real: FloatArray) -> NDArray[Any]:
-        scale, zero = self._in
-        if scale is None:
-            return real
-        dtype = np.dtype(self._session.get_inputs()[0].type.removeprefix("tensor(").removesuffix(")"))
-        limits = np.iinfo(dtype)
-        steps = np.rint(real / np.float32(scale)) + (zero or 0)
-        stored: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(dtype)
-        return stored
+        return [real_values(stored, output) for stored, output in zip(found, self._outputs, strict=True)]
 
 
 def run(path: Path) -> OrtRunner:
     """A Runner for the file at `path`."""
     return OrtRunner(path)
+
+
+def dtype_of(value: ort.NodeArg) -> np.dtype[Any]:
+    """The numpy dtype of a session's input or output, which calls it "tensor(float)"."""
+    name = str(value.type).removeprefix("tensor(").removesuffix(")")
+    return np.dtype(_OTHER_NAMES.get(name, name))
+
+
+def _describe(value: ort.NodeArg, scales: dict[str, tuple[float | None, int | None]]) -> TensorInfo:
+    scale, zero_point = scales.get(value.name, (None, None))
+    return TensorInfo(value.name, tuple(value.shape), dtype_of(value).name, "other", scale, zero_point)
+
+
+def _quantizations(path: Path) -> dict[str, tuple[float | None, int | None]]:
+    """Name of an input or output -> its scale and zero point, which a session does not tell."""
+    graph = ir.load(path).graph
+    return {str(value.name): quantization(value) for value in (*graph.inputs, *graph.outputs)}

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgekit.errors import EdgekitError
-from edgekit.target import FloatArray
+from edgekit.graph.outputs import stack
+from edgekit.graph.stored import real_values, to_stored
+from edgekit.target import FloatArray, Layout, Outputs, TensorInfo
 
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 
@@ -49,38 +50,31 @@ class TFLiteRunner:
 
     def __init__(self, path: Path | bytes, threads: int = 1) -> None:
         self.interpreter = load_interpreter(path, threads)
-        self._input = self.interpreter.get_input_details()[0]
-        self._output = self.interpreter.get_output_details()[0]
+        [given, *_] = self.interpreter.get_input_details()
+        found = self.interpreter.get_output_details()
+        self._input, self._input_index = _describe(given), given["index"]
+        self._outputs = [_describe(detail) for detail in found]
+        self._output_indices = [detail["index"] for detail in found]
 
-    def __call__(self, batch: FloatArray) -> FloatArray:
-        return np.concatenate([self._run_one(image) for image in batch[:, np.newaxis]])
+    def __call__(self, batch: FloatArray) -> Outputs:
+        rows = (self._run_one(image) for image in batch[:, np.newaxis])
+        return stack([output.name for output in self._outputs], rows)
 
-    def _run_one(self, image: FloatArray) -> FloatArray:
-        stored = _to_stored(image.transpose(0, 2, 3, 1) if image.ndim == 4 else image, self._input)
-        self.interpreter.set_tensor(self._input["index"], stored)
+    def _run_one(self, image: FloatArray) -> list[FloatArray]:
+        self.interpreter.set_tensor(self._input_index, to_stored(image, self._input))
         self.interpreter.invoke()
-        real = _to_real(self.interpreter.get_tensor(self._output["index"]), self._output)
-        return np.ascontiguousarray(real.transpose(0, 3, 1, 2) if real.ndim == 4 else real).reshape(1, -1)
+        found = [self.interpreter.get_tensor(index) for index in self._output_indices]
+        return [real_values(stored, output) for stored, output in zip(found, self._outputs, strict=True)]
 
 
-def _to_stored(real: NDArray[np.float32], detail: dict[str, Any]) -> NDArray[Any]:
+def _describe(detail: dict[str, Any]) -> TensorInfo:
+    """An input or output as the interpreter tells of it; a scale of 0 says that there is none."""
+    shape, (scale, zero_point) = tuple(map(int, detail["shape"])), detail["quantization"]
+    layout: Layout = "NHWC" if len(shape) == 4 else "other"
     dtype = np.dtype(detail["dtype"])
-    scale, zero = detail["quantization"]
-    if dtype.kind == "f" or scale == 0:
-        return np.ascontiguousarray(real.astype(dtype))
-    limits = np.iinfo(dtype)
-    # The division is QuantizeLinear's: in float32, rounding halves to even.
-    steps = np.rint(real / np.float32(scale)) + zero
-    stored: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(dtype)
-    return stored
-
-
-def _to_real(stored: NDArray[Any], detail: dict[str, Any]) -> FloatArray:
-    scale, zero = detail["quantization"]
-    if np.dtype(detail["dtype"]).kind == "f" or scale == 0:
-        return stored.astype(np.float32)
-    real: FloatArray = (np.float32(scale) * (stored.astype(np.int32) - zero)).astype(np.float32)
-    return real
+    if scale == 0 or dtype.kind == "f":
+        return TensorInfo(detail["name"], shape, dtype.name, layout)
+    return TensorInfo(detail["name"], shape, dtype.name, layout, scale, zero_point)
 
 
 def run(path: Path) -> TFLiteRunner:

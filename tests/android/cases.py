@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from edgekit.bundle.stored import to_stored
+from edgekit.graph.stored import to_stored
 from edgekit.images.preprocess import load_image, takes_raw_pixels
 from edgekit.registry import Preprocess
 from edgekit.target import TensorInfo

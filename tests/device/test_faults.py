@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from edgekit.bundle.files import read_bundle
-from edgekit.bundle.stored import to_stored
 from edgekit.devices.adb import AdbDevice
 from edgekit.devices.device import Address
 from edgekit.devices.emulated import EmulatedDevice
@@ -20,6 +19,7 @@ from edgekit.devices.run_model import RunRequest, open_device, run_model
 from edgekit.devices.settings import find
 from edgekit.devices.ssh import SshDevice
 from edgekit.errors import EdgekitError
+from edgekit.graph.stored import to_stored
 from edgekit.verify.device import bundle_subject
 
 HANG = ["sleep", "1000"]

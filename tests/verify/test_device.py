@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgekit.bundle.stored import to_real, to_stored
 from edgekit.devices.result import RunnerResult, Sensors, TensorShape
 from edgekit.environment import installed
 from edgekit.errors import EdgekitError
@@ -135,18 +134,3 @@ def test_the_devices_that_differ_are_one_error():
     assert (error.code, error.exit_code, error.where) == ("EK503", 1, "bundle")
     assert [row[0] for row in error.table.rows] == ["c"]
     assert error.what.startswith("1 of 3 devices")
-
-
-@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
-def test_stored_and_real_are_inverse_within_half_a_step(layout):
-    shape = (1, 4, 5, 3) if layout == "NHWC" else (1, 3, 4, 5)
-    tensor = TensorInfo("x", shape, "int8", layout, 0.02, 7)
-    real = np.random.default_rng(2).uniform(-2, 2, (2, 3, 4, 5)).astype(np.float32)
-    stored = to_stored(real, tensor)
-    assert stored.shape == (2, *shape[1:])
-    assert np.abs(to_real(stored.tobytes(), tensor) - real.reshape(2, -1)).max() <= 0.0101
-
-
-def test_bytes_of_another_size_are_no_outputs():
-    with pytest.raises(ValueError, match="reshape"):
-        to_real(bytes(101), INT8)

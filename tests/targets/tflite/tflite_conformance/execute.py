@@ -8,6 +8,7 @@ import onnx_ir as ir
 from ai_edge_litert.interpreter import OpResolverType
 from numpy.typing import NDArray
 
+from edgekit.graph.stored import to_stored
 from edgekit.target import EmitOptions, Emitted, TensorInfo, targets
 from edgekit.targets.tflite.emit import emit
 from edgekit.targets.tflite.run import load_interpreter
@@ -35,7 +36,7 @@ def emit_proto(model: onnx.ModelProto, target: str, io: Any = None) -> Emitted:
 
 def stored_inputs(emitted: Emitted, feeds: Feeds) -> list[NDArray[Any]]:
     """The feeds as the file takes them: layout and quantization applied."""
-    return [_to_stored(value, info) for value, info in zip(feeds.values(), emitted.inputs, strict=True)]
+    return [to_stored(value, info) for value, info in zip(feeds.values(), emitted.inputs, strict=True)]
 
 
 def run_emitted(emitted: Emitted, inputs: list[NDArray[Any]], delegate: bool = True) -> list[NDArray[Any]]:
@@ -68,15 +69,6 @@ def _distance(ours: NDArray[Any], wanted: NDArray[Any], info: TensorInfo) -> flo
         return float(error.max() / max(np.abs(wanted).max(), 1e-6)) if error.size else 0.0
     steps = np.rint(wanted / np.float64(info.scale)) + (info.zero_point or 0)
     return float(np.abs(ours.astype(np.int64) - steps).max())
-
-
-def _to_stored(real: NDArray[np.float32], info: TensorInfo) -> NDArray[Any]:
-    lies = real.transpose(0, 2, 3, 1) if info.layout == "NHWC" else real
-    if info.scale is None:
-        return np.ascontiguousarray(lies)
-    limits = np.iinfo(info.dtype)
-    steps = np.rint(lies / np.float32(info.scale)) + (info.zero_point or 0)
-    return np.ascontiguousarray(np.clip(steps, limits.min, limits.max).astype(info.dtype))
 
 
 def written_by(model: onnx.ModelProto, emitted: Emitted) -> dict[str, set[str]]:
