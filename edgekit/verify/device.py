@@ -242,7 +242,7 @@ def float_gate(subject: Subject, output: str, like: bool) -> Tolerance:
 
 def integer_gate(parity: OutputParity, found: OutputDifference, like: bool) -> OutputParity:
     """Equal for like with like; otherwise within two steps, or the output's own gate in decibels."""
-    if like:
+    if like or not found.different:
         gate = f"bit-exact: {found.different} of {found.total} values differ"
         return replace(parity, gate=gate, passed=found.different == 0)
     if found.steps is None:
