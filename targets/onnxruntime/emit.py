@@ -7,6 +7,7 @@ import onnx
 import onnx_ir as ir
 
 from edgekit.errors import EdgekitError
+from edgekit.graph.constants import remove_unread
 from edgekit.graph.external_data import is_too_large, put_beside
 from edgekit.target import EmitOptions, Emitted, EmittedNode, Layout, Target, TensorInfo
 from edgekit.targets.onnxruntime.activations import set_io, store_as_uint8
@@ -40,6 +41,7 @@ def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
             set_io(graph, options.io)
     elif target.scheme.weight == "int8":
         graph = quantize_products(graph)
+    remove_unread(graph)
     beside = {}
     if is_too_large(graph):
         apart = put_beside(graph, WEIGHTS_FILE)
