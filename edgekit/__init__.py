@@ -30,18 +30,17 @@ def export(model: str, *, target: str | Sequence[str], **choices: Any) -> "Run":
         **choices: any other field of `edgekit.recipe.Recipe`: weights, calibration, num_classes, input_size, ...
 
     Returns:
-        The Run: every intermediate graph, the artifacts, the bundle folders and the stage timings.
+        The Run: every intermediate graph, a result per target, the bundle folders and the stage timings. A gate that
+        failed and a target that was refused are results; `run.raise_for_failures()` makes an error of them.
 
     Raises:
-        edgekit.errors.EdgekitError: what went wrong, where, and how to fix it; EK501 when a parity gate failed.
+        edgekit.errors.EdgekitError: what went wrong with the model or the recipe, where, and how to fix it.
     """
     from edgekit import pipeline
     from edgekit.recipe import make_recipe
 
     targets = (target,) if isinstance(target, str) else tuple(target)
-    run = pipeline.export(make_recipe(model=model, targets=targets, **choices))
-    pipeline.raise_failures(run)
-    return run
+    return pipeline.export(make_recipe(model=model, targets=targets, **choices))
 
 
 def __getattr__(name: str) -> str:

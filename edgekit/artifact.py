@@ -140,8 +140,8 @@ class Artifact:
     """One finished model file with its proof.
 
     Args:
-        golden_inputs: f32[n, C, H, W] that `golden_outputs` of the file and `reference_outputs` of the float model belong
-            to; all three go into golden.npz.
+        golden_inputs: f32[n, C, H, W] that `golden_outputs` of the file and `reference_outputs` of the float model
+            belong to; all three go into golden.npz.
         golden_images: pictures and their tensors, the proof of an app's preprocessing.
     """
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
+from typing import Any
 
 EXIT_CODES = {1: 2, 2: 2, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3}
 
@@ -97,6 +98,19 @@ class EdgekitError(Exception):
     @property
     def exit_code(self) -> int:
         return EXIT_CODES[int(self.code[2])]
+
+
+def error_document(error: EdgekitError) -> dict[str, Any]:
+    """An error as JSON, with the exit code that the process ends with."""
+    rows = [dict(zip(error.table.columns, row, strict=True)) for row in error.table.rows] if error.table else []
+    return {
+        "code": error.code,
+        "what": error.what,
+        "where": error.where,
+        "fix": error.fix,
+        "rows": rows,
+        "exit_code": error.exit_code,
+    }
 
 
 def did_you_mean(name: str, known: Sequence[str], otherwise: str) -> str:

@@ -1,25 +1,27 @@
 """The line from a recipe to verified bundles. It knows no architecture and no file format."""
 
 import tempfile
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-import numpy as np
 import onnx_ir as ir
 
-from edgekit.artifact import Artifact, Hop
+from edgekit.artifact import Artifact, Contract, Hop, ParityReport
 from edgekit.bundle.contract import make_contract
 from edgekit.bundle.files import check_writable, sha256, write_bundle, write_failure
 from edgekit.bundle.golden_images import make_golden_images
 from edgekit.devices.run_model import open_device
 from edgekit.devices.settings import find
-from edgekit.errors import EdgekitError, Table
+from edgekit.errors import EdgekitError
+from edgekit.graph.outputs import concatenate, take
 from edgekit.graph.runner import GraphRunner
-from edgekit.inputs.choose import as_fed, calibration_inputs, parity_inputs
+from edgekit.inputs.choose import Inputs, as_fed, calibration_inputs, parity_inputs
 from edgekit.inputs.lint import Look, lint
 from edgekit.ladder.climb import BATCH, Judge, Ladder, demand_of, without
 from edgekit.ladder.data_free import compare_with_real
-from edgekit.passes import prepare_integer, prepend_normalization, simplify
+from edgekit.passes import SIMPLIFY, prepare_integer, prepend_normalization, simplify
 from edgekit.progress import Progress, Silent
 from edgekit.quant.diagnosis import diagnose
 from edgekit.quant.quantizer import Quantizer
@@ -27,14 +29,20 @@ from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.report.html import render
 from edgekit.report.manifest import make_manifest
-from edgekit.run import Run
+from edgekit.run import Clock, Floats, Images, Integers, Result, Run
 from edgekit.source import Source, resolve
 from edgekit.source.reference import module_outputs
-from edgekit.target import EmitOptions, Emitted, FloatArray, QuantScheme, Target, targets
+from edgekit.target import EmitOptions, Emitted, Outputs, QuantScheme, Target, targets
 from edgekit.trace import trace
 from edgekit.verify.device import Subject, check_device
 from edgekit.verify.evaluate import Selection, labelled_images
-from edgekit.verify.hops import measure_hops
+from edgekit.verify.hops import Checked, end_to_end, measure_hops
+
+if TYPE_CHECKING:
+    from edgekit.source.prepare import Preparation
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 DEVICE_TIMEOUT_S = 600
 """How long a device may take for the golden images; an emulated one is hundreds of times slower than this host."""
@@ -45,69 +53,49 @@ DIAGNOSED_IMAGES = 2
 GOLDEN_IMAGES = 4  # kept in the bundle for `edgekit verify` and the app's own test: 2.4 MB at 224 pixels
 
 
-def export(recipe: Recipe, progress: Progress | None = None) -> Run:
+def export(recipe: Recipe, progress: Progress | None = None, preparation: "Preparation | None" = None) -> Run:
     """Take a model to every target of the recipe, compare each hop, write a bundle for each target whose gates held.
 
-    A failed gate is no exception here, so that the numbers of all targets are known first: see `raise_failures`.
+    A target that fails its gate or is refused is a result like any other: see `Run.results`, `Run.raise_for_failures`.
+
+    Args:
+        preparation: changes the module before it is traced.
+
+    Raises:
+        EdgekitError: what no target can be exported with: the model, the recipe, the images.
     """
-    run = Run(recipe, progress or Silent())
+    clock = Clock(progress or Silent())
     chosen = [targets.get(name) for name in dict.fromkeys(recipe.targets)]
     check_choices(recipe, chosen)
-    with run.stage("resolve"):
-        source = run.source = resolve(recipe, run.progress.amount)
-        feed = run.feed = fed_to_graph(recipe, source.preprocess)
-    with run.stage("trace"):
-        run.traced = float_graph(source, feed)
-    with run.stage("simplify"):
-        run.simplified = run.traced if source.quantized else simplify(run.traced)
-    for scheme in dict.fromkeys(target.scheme for target in chosen if target.scheme.needs_calibration):
-        run.quantized[scheme] = integer_graph(run, source, scheme)
-    with run.stage("compare graphs"):
-        compare_graphs(run, source)
-        diagnose_schemes(run)
+    original, floats = float_stages(recipe, clock, preparation)
+    calibrated = attempt(calibrate, recipe, floats, clock) if asks_for_integers(floats, chosen) else None
+    with clock.stage("compare graphs"):
+        images = choose_images(recipe, floats, calibrated)
+        stages = reference_stages(original, floats, images, preparation)
+    made = {
+        scheme: attempt(integer_graph, recipe, floats, images, stages, calibrated, scheme, clock)
+        for scheme in dict.fromkeys(target.scheme for target in chosen if target.scheme.needs_calibration)
+    }
+    run = Run(recipe, floats, images, {s: found for s, found in made.items() if isinstance(found, Integers)}, stages)
     for target in chosen:
-        with run.stage(f"emit {target.name}"):
-            emitted = emitted_file(run, source, target)
-        with run.stage(f"verify {target.name}"):
-            run.artifacts[target.name] = verified(run, source, target, emitted)
-    with run.stage("write bundles"):
-        for artifact in run.artifacts.values():
-            write(run, artifact)
+        graph = made.get(target.scheme)
+        done = graph if isinstance(graph, EdgekitError) else attempt(export_to, target, run, clock)
+        result = Result(target, refused=done) if isinstance(done, EdgekitError) else done
+        run = run.with_result(result, clock.costs)
     return run
 
 
-def write(run: Run, artifact: Artifact) -> None:
-    """Write an artifact's bundle, or only its numbers when a gate failed."""
-    folder = run.recipe.out / run.source.name / artifact.target
-    manifest = make_manifest(run, artifact)
-    report = render(run, artifact, manifest)
-    if artifact.parity.first_failure:
-        run.failures[artifact.target] = write_failure(folder, manifest, report)
-    else:
-        write_bundle(folder, artifact, manifest, report)
-        run.bundles[artifact.target] = folder
+def attempt(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | EdgekitError:
+    """What `work` gives, or why it was refused: one target's refusal must not cost the others."""
+    try:
+        return work(*args, **kwargs)
+    except EdgekitError as refused:
+        return refused
 
 
-def raise_failures(run: Run) -> None:
-    """EK501 when a gate failed, naming each target's first bad hop and where its numbers are."""
-    if not run.failures:
-        return
-    failed = {name: run.artifacts[name].parity.first_failure for name in run.failures}
-    rows = [
-        (name, f"{hop.reference} -> {hop.name}", hop.gate, str(run.failures[name] / "report.html"))
-        for name, hop in failed.items()
-        if hop is not None
-    ]
-    name, first, _, report = rows[0]
-    kept = any((run.recipe.out / run.source.name / target).exists() for target in run.failures)
-    raise EdgekitError(
-        "EK501",
-        what=f"the hop {first} of {name} moved the outputs further than its gate allows; no bundle was written"
-        + (", the one of an earlier export is still there" if kept else ""),
-        where=f"{run.artifacts[name].parity.inputs}, {run.artifacts[name].parity.images} inputs",
-        fix=f"see {report}; for int8 try other or more images: --calibration DIR --samples 200",
-        table=Table(("target", "first failed hop", "gate", "numbers"), tuple(rows)),
-    )
+def asks_for_integers(floats: Floats, chosen: Sequence[Target]) -> bool:
+    """Whether a graph must be quantized here."""
+    return not floats.source.quantized and any(target.scheme.needs_calibration for target in chosen)
 
 
 def check_choices(recipe: Recipe, chosen: list[Target]) -> None:
@@ -137,6 +125,41 @@ def fed_to_graph(recipe: Recipe, preprocess: Preprocess) -> Preprocess:
     return replace(preprocess, mean=(0.0,) * channels, std=(1 / 255,) * channels)
 
 
+def float_stages(recipe: Recipe, clock: Clock, preparation: "Preparation | None") -> tuple[Source, Floats]:
+    """The source as it was resolved, and the float graphs of it, prepared where that was asked for."""
+    with clock.stage("resolve"):
+        original = source = resolve(recipe, clock.progress.amount)
+        check_demand(recipe, source)
+        feed = fed_to_graph(recipe, source.preprocess)
+    if preparation is not None:
+        from edgekit.source.prepare import prepare
+
+        with clock.stage(preparation.name):
+            source = prepare(original, preparation)
+    with clock.stage("trace"):
+        traced = float_graph(source, feed)
+    with clock.stage("simplify"):
+        canonical = traced if source.quantized else simplify(traced)
+    passes = () if source.quantized else tuple(step.__name__ for step in SIMPLIFY)
+    return original, Floats(source, feed, traced, canonical, passes, preparation.name if preparation else "")
+
+
+def check_demand(recipe: Recipe, source: Source) -> None:
+    """EK302 where accuracy or classes are asked of a model that has none."""
+    asked = [
+        option
+        for option, value in (("--min-agreement", recipe.min_agreement), ("--max-drop", recipe.max_drop))
+        if value is not None
+    ]
+    if asked and source.scores is None:
+        raise EdgekitError(
+            "EK302",
+            what=f"the model has no classes: no output is [1, classes] ({', '.join(o.name for o in source.outputs)})",
+            where=", ".join(asked),
+            fix="use --min-sqnr DB, which every output must reach",
+        )
+
+
 def float_graph(source: Source, feed: Preprocess) -> ir.Model:
     """The source's graph, traced where it is a module, with normalisation in front where it was asked for."""
     if source.graph is not None:
@@ -157,77 +180,120 @@ def float_graph(source: Source, feed: Preprocess) -> ir.Model:
     return prepend_normalization(graph, source.preprocess.mean, source.preprocess.std)
 
 
-def integer_graph(run: Run, source: Source, scheme: QuantScheme) -> ir.Model:
-    """The QDQ graph of one scheme; the images are read and the ranges observed once for all schemes."""
-    if source.quantized:
-        check_activation(run.simplified, scheme, run.recipe.model)
-        return run.simplified
-    if run.calibration is None:
-        calibrate(run, source)
-    target = next(t for t in map(targets.get, run.recipe.targets) if t.scheme == scheme)
-    with run.stage(f"quantize {scheme.activation}"):
-        judge = make_judge(run, source)
-        found, receipt = Ladder(run.recipe, run.quantizer, target, judge).climb()
-        run.decided[scheme] = found
-        if receipt is not None:
-            run.receipts[scheme] = receipt
-    if judge is not None and run.calibration is not None and run.calibration.folder is None:
-        with run.stage(f"compare with real images, {scheme.activation}"):
-            compared = compare_with_real(run.recipe, target, judge, run.quantizer, found)
-            if compared is not None:
-                run.data_free[scheme] = compared
-    return found.write()
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """The canonical graph, observed: the images are read and the ranges taken once for all schemes."""
+
+    inputs: Inputs
+    quantizer: Quantizer
+    warnings: tuple[str, ...]
 
 
-def calibrate(run: Run, source: Source) -> None:
+def calibrate(recipe: Recipe, floats: Floats, clock: Clock) -> Calibrated:
     """Read the images once, look at them, and observe the float graph."""
-    with run.stage("calibrate"):
-        inputs = run.calibration = calibration_inputs(run.recipe, source, run.feed, run.progress.step)
-        look = Look(run.feed)
-
-        def step(images: int) -> None:
-            run.progress.step(images, inputs.count)
-
-        run.quantizer = Quantizer(
-            prepare_integer(run.simplified),
+    with clock.stage("calibrate"):
+        inputs = calibration_inputs(recipe, floats.source, floats.feed, clock.progress.step)
+        look = Look(floats.feed)
+        quantizer = Quantizer(
+            prepare_integer(floats.canonical),
             lambda: look.watch(inputs.batches()),
-            step,
+            lambda images: clock.progress.step(images, inputs.count),
             output_headroom=inputs.output_headroom,
         )
-        run.quantizer.plain()
-    run.warnings = lint(look, inputs, run.recipe, source)
+        quantizer.plain()
+    return Calibrated(inputs, quantizer, lint(look, inputs, recipe, floats.source))
 
 
-def make_judge(run: Run, source: Source) -> Judge | None:
-    """What rungs are measured on: labelled images, or the parity inputs where something was asked for without any."""
-    recipe, float_outputs = run.recipe, GraphRunner(run.simplified)
-    if recipe.eval is not None:
-        folder, labels = labelled_images(Selection(Path(recipe.eval), recipe.labels), source.labels)
-        used = run.calibration.folder if run.calibration is not None else None
-        kept = folder if used is None else without(folder, used)
-        chosen = set(kept.names)
-        labels = labels[[name in chosen for name in folder.names]]
-        if not len(kept):
-            raise EdgekitError(
-                "EK108",
-                what="every image for evaluation is a calibration image too",
-                where=recipe.eval,
-                fix="calibrate on fewer (--samples), or on another folder",
-            )
-        run.judged = kept
-        reference = np.concatenate([float_outputs(batch) for batch in kept.batches(run.feed, BATCH)])
-        return Judge(f"{len(kept)} labelled images", reference, kept, run.feed, labels)
-    if not demand_of(recipe):
-        return None
-    inputs = parity_inputs(recipe, source, run.feed, run.calibration)
-    images = inputs.load()
-    return Judge(f"{len(images)} {inputs.description}", float_outputs(images), images=images)
+def choose_images(recipe: Recipe, floats: Floats, calibrated: Calibrated | EdgekitError | None) -> Images:
+    """What every hop is compared on."""
+    inputs, warnings = (calibrated.inputs, calibrated.warnings) if isinstance(calibrated, Calibrated) else (None, ())
+    parity = parity_inputs(recipe, floats.source, floats.feed, inputs)
+    return Images(inputs, parity, parity.load(), warnings)
 
 
-def diagnose_schemes(run: Run) -> None:
-    """Float against integers, layer by layer, on the first parity inputs."""
-    for scheme, found in run.decided.items():
-        run.diagnoses[scheme] = diagnose(found, run.parity_images[:DIAGNOSED_IMAGES])
+def reference_stages(
+    original: Source, floats: Floats, images: Images, preparation: "Preparation | None"
+) -> tuple[Checked, ...]:
+    """Outputs of the module, before and behind its preparation, and of the float graphs on the parity inputs."""
+    stages: list[Checked] = []
+    for source in dict.fromkeys((original, floats.source)) if preparation else (original,):
+        if source.module is not None:
+            fed = as_fed(images.compared, floats.feed, source.preprocess)
+            stages.append(Checked("torch", module_outputs(source.module, fed)))
+    if preparation is not None:
+        before, after = stages
+        stages = [replace(before, name="original"), replace(after, name="prepared", gate=preparation.gate)]
+    stages.append(Checked("onnx", GraphRunner(floats.traced)(images.compared)))
+    if floats.canonical is not floats.traced:
+        stages.append(Checked("simplified", GraphRunner(floats.canonical)(images.compared)))
+    return tuple(stages)
+
+
+def integer_graph(
+    recipe: Recipe,
+    floats: Floats,
+    images: Images,
+    stages: Sequence[Checked],
+    calibrated: Calibrated | EdgekitError | None,
+    scheme: QuantScheme,
+    clock: Clock,
+) -> Integers:
+    """The QDQ graph of one scheme, with how it was found and what it gives."""
+    if isinstance(calibrated, EdgekitError):
+        raise calibrated
+    if calibrated is None:
+        check_activation(floats.canonical, scheme, recipe.model)
+        return Integers(scheme, floats.canonical)
+    target = next(t for t in map(targets.get, recipe.targets) if t.scheme == scheme)
+    with clock.stage(f"quantize {scheme.activation}"):
+        judge = make_judge(recipe, floats, images, stages[-1].outputs)
+        decided, receipt = Ladder(recipe, calibrated.quantizer, target, judge).climb()
+    compared = None
+    if judge is not None and calibrated.inputs.folder is None:
+        with clock.stage(f"compare with real images, {scheme.activation}"):
+            compared = compare_with_real(recipe, target, judge, calibrated.quantizer, decided)
+    with clock.stage(f"compare {scheme.activation} graph"):
+        graph = decided.write()
+        return Integers(
+            scheme,
+            graph,
+            simulated=GraphRunner(graph)(images.compared),
+            decided=decided,
+            receipt=receipt,
+            judged=judge.folder if judge is not None else None,
+            data_free=compared,
+            diagnosis=diagnose(decided, images.compared[:DIAGNOSED_IMAGES]),
+        )
+
+
+def make_judge(recipe: Recipe, floats: Floats, images: Images, reference: Outputs) -> Judge | None:
+    """What rungs are measured on: labelled images, or the parity inputs where something was asked for without any.
+
+    Args:
+        reference: of the canonical graph on the parity inputs.
+    """
+    source = floats.source
+    scores = source.scores.name if source.scores else None
+    if recipe.eval is None:
+        if not demand_of(recipe):
+            return None
+        description = f"{len(images.compared)} {images.parity.description}"
+        return Judge(description, reference, scores, images=images.compared)
+    folder, labels = labelled_images(Selection(Path(recipe.eval), recipe.labels), source.labels)
+    used = images.calibration.folder if images.calibration is not None else None
+    kept = folder if used is None else without(folder, used)
+    chosen = set(kept.names)
+    labels = labels[[name in chosen for name in folder.names]]
+    if not len(kept):
+        raise EdgekitError(
+            "EK108",
+            what="every image for evaluation is a calibration image too",
+            where=recipe.eval,
+            fix="calibrate on fewer (--samples), or on another folder",
+        )
+    float_outputs = GraphRunner(floats.canonical)
+    labelled = concatenate(float_outputs(batch) for batch in kept.batches(floats.feed, BATCH))
+    return Judge(f"{len(kept)} labelled images", labelled, scores, kept, floats.feed, labels)
 
 
 def check_activation(graph: ir.Model, scheme: QuantScheme, where: str) -> None:
@@ -247,8 +313,8 @@ def check_activation(graph: ir.Model, scheme: QuantScheme, where: str) -> None:
 
 def graph_for(run: Run, target: Target) -> ir.Model:
     """The graph a target's writer takes: QDQ for integer activations, the canonical float graph otherwise."""
-    if target.scheme in run.quantized:
-        return run.quantized[target.scheme]
+    if target.scheme in run.integers:
+        return run.integers[target.scheme].graph
     if run.source.quantized:
         raise EdgekitError(
             "EK204",
@@ -256,82 +322,96 @@ def graph_for(run: Run, target: Target) -> ir.Model:
             where=run.recipe.model,
             fix="export the float model, or choose --target tflite-int8 or ort-int8",
         )
-    return run.simplified
+    return run.floats.canonical
 
 
-def compare_graphs(run: Run, source: Source) -> None:
-    """Outputs of the module and of every graph on the parity inputs."""
-    run.parity_inputs = parity_inputs(run.recipe, source, run.feed, run.calibration)
-    images = run.parity_images = run.parity_inputs.load()
-    if source.module is not None:
-        run.outputs["torch"] = module_outputs(source.module, as_fed(images, run.feed, source.preprocess))
-    run.outputs["onnx"] = GraphRunner(run.traced)(images)
-    if run.simplified is not run.traced:
-        run.outputs["simplified"] = GraphRunner(run.simplified)(images)
-    for scheme, graph in run.quantized.items():
-        if graph is not run.simplified:
-            run.quantized_outputs[scheme] = GraphRunner(graph)(images)
+def export_to(target: Target, run: Run, clock: Clock) -> Result:
+    """One target's file, verified and written, or only its numbers where a gate failed."""
+    with clock.stage(f"emit {target.name}"):
+        emitted = emitted_file(run, target)
+    with clock.stage(f"verify {target.name}"):
+        artifact = verified(run, target, emitted, clock)
+    with clock.stage(f"write {target.name}"):
+        return write(replace(run, costs=clock.costs), target, artifact)
 
 
-def emitted_file(run: Run, source: Source, target: Target) -> Emitted:
+def write(run: Run, target: Target, artifact: Artifact) -> Result:
+    """Write an artifact's bundle, or only its numbers when a gate failed."""
+    folder = run.recipe.out / run.source.name / target.name
+    manifest = make_manifest(run, artifact)
+    report = render(run, artifact, manifest)
+    if artifact.parity.first_failure:
+        return Result(target, artifact, write_failure(folder, manifest, report))
+    write_bundle(folder, artifact, manifest, report)
+    return Result(target, artifact, folder)
+
+
+def emitted_file(run: Run, target: Target) -> Emitted:
     """The file, with what describes it and what belongs beside it."""
     emitted: Emitted = target.emit(graph_for(run, target), target, EmitOptions(io=run.recipe.io))
     if target.finish is None:
         return emitted
-    finished: Emitted = target.finish(emitted, make_contract(run.feed, emitted, source.labels), source.name)
+    finished: Emitted = target.finish(emitted, contract_of(run, emitted), run.source.name)
     return finished
 
 
-def verified(run: Run, source: Source, target: Target, emitted: Emitted) -> Artifact:
+def contract_of(run: Run, emitted: Emitted) -> Contract:
+    meanings = {output.name: output.meaning for output in run.source.outputs}
+    return make_contract(run.floats.feed, emitted, run.source.labels, meanings)
+
+
+def verified(run: Run, target: Target, emitted: Emitted, clock: Clock) -> Artifact:
     """Run the file on the parity inputs and put it next to every stage before it."""
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
         file = Path(folder) / f"model.{target.format}"
         for name, data in {file.name: emitted.data, **emitted.beside}.items():
             (file.parent / name).write_bytes(data)
         runner = target.run(file)
-        outputs = runner(run.parity_images)
-        on_device = device_hop(run, target, emitted, file, outputs)
-        golden_images = make_golden_images(run.feed, emitted.inputs[0], runner)
-    stages = dict(run.outputs)
-    if target.scheme in run.quantized_outputs:
-        stages["quantized"] = run.quantized_outputs[target.scheme]
-    stages[target.name] = outputs
-    parity = measure_hops(
-        stages,
-        target.tolerance,
-        images=len(outputs),
-        inputs=run.parity_inputs.description,
-        exact=len(run.outputs),
-        scores=source.classes is not None,
-    )
-    if on_device is not None:  # in front of the end-to-end hop, which is the last
-        parity = replace(parity, hops=(*parity.hops[:-1], on_device, parity.hops[-1]))
+        outputs = runner(run.images.compared)
+        on_device = device_hops(run, target, emitted, file, outputs, clock)
+        golden_images = make_golden_images(run.floats.feed, emitted.inputs[0], runner)
     return Artifact(
         target=target.name,
         emitted=emitted,
-        contract=make_contract(run.feed, emitted, source.labels),
-        parity=parity,
-        golden_inputs=run.parity_images[:GOLDEN_IMAGES],
-        golden_outputs=outputs[:GOLDEN_IMAGES],
-        reference_outputs=next(iter(run.outputs.values()))[:GOLDEN_IMAGES],
+        contract=contract_of(run, emitted),
+        parity=parity_of(run, target, outputs, on_device),
+        golden_inputs=run.images.compared[:GOLDEN_IMAGES],
+        golden_outputs=take(outputs, slice(GOLDEN_IMAGES)),
+        reference_outputs=take(run.stages[0].outputs, slice(GOLDEN_IMAGES)),
         delegation=target.delegation(emitted) if target.delegation else None,
         golden_images=golden_images,
     )
 
 
-def device_hop(run: Run, target: Target, emitted: Emitted, file: Path, outputs: FloatArray) -> Hop | None:
-    """The file on the recipe's device against the file on this host; None where that is the device."""
+def parity_of(run: Run, target: Target, outputs: Outputs, on_device: tuple[Hop, ...]) -> ParityReport:
+    """Every hop of one target: the float stages, the integer graph, the file, the device, and end to end."""
+    stages = list(run.stages)
+    integers = run.integers.get(target.scheme)
+    if integers is not None and integers.simulated is not None:
+        stages.append(Checked("quantized", integers.simulated, target.tolerance))
+    stages.append(Checked(target.name, outputs, target.tolerance))
+    scores = run.source.scores.name if run.source.scores else None
+    hops = (*measure_hops(stages, scores), *on_device, *end_to_end(stages, scores))
+    return ParityReport(hops, len(run.images.compared), run.images.parity.description)
+
+
+def device_hops(
+    run: Run, target: Target, emitted: Emitted, file: Path, outputs: Outputs, clock: Clock
+) -> tuple[Hop, ...]:
+    """The file on the recipe's device against the file on this host; nothing where that is the device."""
     if run.recipe.device == "local":
-        return None
+        return ()
+    some = slice(GOLDEN_IMAGES)
     subject = Subject(
         target,
         file,
         sha256(emitted.data),
         emitted.inputs[0],
-        emitted.outputs[0],
-        run.parity_images[:GOLDEN_IMAGES],
-        outputs[:GOLDEN_IMAGES],
-        next(iter(run.outputs.values()))[:GOLDEN_IMAGES],
+        emitted.outputs,
+        run.images.compared[some],
+        take(outputs, some),
+        take(run.stages[0].outputs, some),
+        run.source.scores.name if run.source.scores else None,
     )
-    with run.stage(f"{target.name} on {run.recipe.device}"), open_device(run.recipe.device) as device:
-        return check_device(device, subject, DEVICE_TIMEOUT_S).hop
+    with clock.stage(f"{target.name} on {run.recipe.device}"), open_device(run.recipe.device) as device:
+        return (check_device(device, subject, DEVICE_TIMEOUT_S).hop,)

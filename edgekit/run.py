@@ -1,27 +1,29 @@
-"""The Run: everything one export produced, stage by stage, with what each stage cost."""
+"""What one export produced, stage by stage: records that nothing writes into once they are made."""
 
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx_ir as ir
 
 from edgekit.artifact import Artifact
+from edgekit.errors import EdgekitError, Table
 from edgekit.images.folder import ImageFolder
 from edgekit.inputs.choose import Inputs
 from edgekit.ladder.climb import Receipt
 from edgekit.ladder.data_free import DataFree
-from edgekit.progress import Progress, Silent
+from edgekit.progress import Progress
 from edgekit.quant.diagnosis import Diagnosis
-from edgekit.quant.quantizer import Quantized, Quantizer
+from edgekit.quant.quantizer import Quantized
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source import Source
-from edgekit.target import FloatArray, QuantScheme
+from edgekit.target import FloatArray, Outputs, QuantScheme, Target
+from edgekit.verify.hops import Checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,48 +41,16 @@ class StageCost:
     peak_mb: float
 
 
-@dataclass(slots=True)
-class Run:
-    """One export. Every intermediate is kept, so a stage can be looked at or repeated without the ones before it.
+class Clock:
+    """Announces stages and keeps what each cost."""
 
-    A field without a default is filled by its stage; reading it before is an AttributeError.
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self._costs: list[StageCost] = []
 
-    Args:
-        feed: what the exported files are fed; raw pixels when normalisation is folded into the graph.
-        traced: the float ONNX graph as exported or read, and `simplified` the canonical form of it.
-        quantizer: makes the QDQ graph of any method; `calibration` None means that no target asked for one.
-        warnings: what is suspicious about the calibration images, with the evidence.
-        decided: per scheme, the parameters and integers of the graph; `receipts` the rungs that were tried for it, and
-            `diagnoses` its layers against float, `data_free` distilled calibration images against real ones.
-        judged: labelled images that rungs were measured on.
-        quantized: the QDQ graph of each scheme that needs calibration.
-        outputs: "torch", "onnx", "simplified" -> f32[n, classes] on `parity_images`, f32[n, C, H, W].
-        artifacts, bundles, failures: per target name; `failures` names the folder with a failed gate's report.
-    """
-
-    recipe: Recipe
-    progress: Progress = field(default_factory=Silent, repr=False)
-    source: Source = field(init=False, repr=False)
-    feed: Preprocess = field(init=False, repr=False)
-    traced: ir.Model = field(init=False, repr=False)
-    simplified: ir.Model = field(init=False, repr=False)
-    calibration: Inputs | None = None
-    quantizer: Quantizer = field(init=False, repr=False)
-    warnings: tuple[str, ...] = ()
-    decided: dict[QuantScheme, Quantized] = field(default_factory=dict, repr=False)
-    receipts: dict[QuantScheme, Receipt] = field(default_factory=dict, repr=False)
-    diagnoses: dict[QuantScheme, Diagnosis] = field(default_factory=dict, repr=False)
-    data_free: dict[QuantScheme, DataFree] = field(default_factory=dict, repr=False)
-    judged: ImageFolder | None = field(default=None, repr=False)
-    quantized: dict[QuantScheme, ir.Model] = field(default_factory=dict, repr=False)
-    parity_inputs: Inputs = field(init=False, repr=False)
-    parity_images: FloatArray = field(init=False, repr=False)
-    outputs: dict[str, FloatArray] = field(default_factory=dict, repr=False)
-    quantized_outputs: dict[QuantScheme, FloatArray] = field(default_factory=dict, repr=False)
-    artifacts: dict[str, Artifact] = field(default_factory=dict)
-    bundles: dict[str, Path] = field(default_factory=dict)
-    failures: dict[str, Path] = field(default_factory=dict)
-    costs: list[StageCost] = field(default_factory=list)
+    @property
+    def costs(self) -> tuple[StageCost, ...]:
+        return tuple(self._costs)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -91,8 +61,173 @@ class Run:
             yield
         finally:
             spent = time.perf_counter() - wall_s, time.process_time() - cpu_s
-            self.costs.append(StageCost(name, *spent, peak_memory_mb()))
+            self._costs.append(StageCost(name, *spent, peak_memory_mb()))
             self.progress.finish(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Floats:
+    """The model in float.
+
+    Args:
+        feed: what the exported file is fed: raw 0..255 pixels where normalisation is part of the graph.
+        traced: the graph as it was traced, or as the file had it.
+        canonical: the graph behind simplify(); the traced one where that came quantized.
+        passes: names of the passes that ran; empty for a graph that came quantized.
+        prepared: name of what was done to the module before it was traced; empty where nothing was.
+    """
+
+    source: Source
+    feed: Preprocess
+    traced: ir.Model = field(repr=False)
+    canonical: ir.Model = field(repr=False)
+    passes: tuple[str, ...] = ()
+    prepared: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """The pictures that an export used.
+
+    Args:
+        calibration: what decided the ranges; None where nothing was calibrated.
+        parity: what every hop is compared on, and `compared`, f32[n, C, H, W], those inputs.
+        warnings: what is wrong with the calibration images, a sentence each.
+    """
+
+    calibration: Inputs | None
+    parity: Inputs
+    compared: FloatArray = field(repr=False)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Integers:
+    """The graph of one number scheme.
+
+    Args:
+        graph: in QDQ form.
+        simulated: what it gives on the parity inputs, computed in float; None where it is the source's own graph.
+        decided: ranges and weights that were chosen; None for a graph that came quantized.
+        receipt: the rungs that were tried, and `judged` the labelled images that they were measured on.
+    """
+
+    scheme: QuantScheme
+    graph: ir.Model = field(repr=False)
+    simulated: Outputs | None = field(default=None, repr=False)
+    decided: Quantized | None = field(default=None, repr=False)
+    receipt: Receipt | None = field(default=None, repr=False)
+    judged: ImageFolder | None = field(default=None, repr=False)
+    data_free: DataFree | None = field(default=None, repr=False)
+    diagnosis: Diagnosis | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one target came to: a bundle, numbers of a gate that failed, or why there is no file.
+
+    Args:
+        folder: of the bundle, or of the numbers of a failed gate.
+    """
+
+    target: Target
+    artifact: Artifact | None = field(default=None, repr=False)
+    folder: Path | None = None
+    refused: EdgekitError | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.artifact is not None and self.artifact.parity.first_failure is None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything one export produced.
+
+    Args:
+        integers: by number scheme, for each that a target asked for.
+        stages: the float stages on the parity inputs, the reference of all hops first.
+        results: one per target of the recipe, in its order.
+    """
+
+    recipe: Recipe
+    floats: Floats
+    images: Images
+    integers: Mapping[QuantScheme, Integers] = field(repr=False)
+    stages: tuple[Checked, ...] = field(repr=False)
+    results: tuple[Result, ...] = ()
+    costs: tuple[StageCost, ...] = field(default=(), repr=False)
+
+    @property
+    def source(self) -> Source:
+        return self.floats.source
+
+    @property
+    def artifacts(self) -> dict[str, Artifact]:
+        """Target -> its file with the proof, gates that failed included."""
+        return {result.target.name: result.artifact for result in self.results if result.artifact is not None}
+
+    @property
+    def bundles(self) -> dict[str, Path]:
+        """Target -> folder of its bundle."""
+        return {r.target.name: r.folder for r in self.results if r.passed and r.folder is not None}
+
+    @property
+    def failures(self) -> dict[str, Path]:
+        """Target whose gate failed -> folder with its numbers."""
+        return {r.target.name: r.folder for r in self.results if not r.passed and r.folder is not None}
+
+    @property
+    def refused(self) -> dict[str, EdgekitError]:
+        """Target -> why there is no file of it."""
+        return {r.target.name: r.refused for r in self.results if r.refused is not None}
+
+    def with_result(self, result: Result, costs: tuple[StageCost, ...]) -> "Run":
+        return replace(self, results=(*self.results, result), costs=costs)
+
+    def errors(self) -> tuple[EdgekitError, ...]:
+        """One error for the gates that failed and one for each reason to refuse a target; empty when all went well."""
+        reasons = {str(error): error for error in self.refused.values()}
+        failed = gates_failed(self)
+        return (*([failed] if failed else []), *reasons.values())
+
+    def raise_for_failures(self) -> None:
+        """Raise the error with the highest exit code, the others as its notes; nothing when every target has a bundle.
+
+        Raises:
+            EdgekitError: EK501 for a gate that failed, or why a target was refused.
+        """
+        errors = self.errors()
+        if not errors:
+            return
+        worst = max(errors, key=lambda error: error.exit_code)
+        for error in errors:
+            if error is not worst:
+                worst.add_note(f"also: {error}")
+        raise worst
+
+
+def gates_failed(run: Run) -> EdgekitError | None:
+    """EK501 naming each target's first bad hop and where its numbers are."""
+    failed = {r.target.name: (r, r.artifact.parity.first_failure) for r in run.results if r.artifact is not None}
+    rows = [
+        (name, f"{hop.reference} -> {hop.name}", hop.gate, str(result.folder and result.folder / "report.html"))
+        for name, (result, hop) in failed.items()
+        if hop is not None
+    ]
+    if not rows:
+        return None
+    name, first, _, report = rows[0]
+    parity = run.artifacts[name].parity
+    kept = any((run.recipe.out / run.source.name / target).exists() for target in run.failures)
+    return EdgekitError(
+        "EK501",
+        what=f"the hop {first} of {name} moved the outputs further than its gate allows; no bundle was written"
+        + (", the one of an earlier export is still there" if kept else ""),
+        where=f"{parity.inputs}, {parity.images} inputs",
+        fix=f"see {report}; for int8 try other or more images: --calibration DIR --samples 200",
+        table=Table(("target", "first failed hop", "gate", "numbers"), tuple(rows)),
+    )
 
 
 def peak_memory_mb() -> float:

@@ -12,8 +12,8 @@ import typer
 
 from edgekit.cli import app
 from edgekit.cli.export import JsonFlag, QuietFlag
-from edgekit.cli.output import error_document, only_json_on_stdout, print_json, stage
-from edgekit.errors import EdgekitError, Table
+from edgekit.cli.output import only_json_on_stdout, print_json, stage
+from edgekit.errors import EdgekitError, Table, error_document
 
 if TYPE_CHECKING:
     from edgekit.bench.protocol import Protocol

@@ -6,8 +6,8 @@ import typer
 
 from edgekit.cli import app
 from edgekit.cli.export import JsonFlag
-from edgekit.cli.output import error_document, print_json
-from edgekit.errors import CATALOGUE, EXIT_CODES, EdgekitError, did_you_mean
+from edgekit.cli.output import print_json
+from edgekit.errors import CATALOGUE, EXIT_CODES, EdgekitError, did_you_mean, error_document
 
 if TYPE_CHECKING:
     from edgekit.target import Target

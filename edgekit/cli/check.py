@@ -16,8 +16,8 @@ from edgekit.cli.export import (
     WeightsOption,
     parse_model_args,
 )
-from edgekit.cli.output import error_document, only_json_on_stdout, print_json, show_progress, stage
-from edgekit.errors import EdgekitError
+from edgekit.cli.output import only_json_on_stdout, print_json, show_progress, stage
+from edgekit.errors import EdgekitError, error_document
 
 if TYPE_CHECKING:
     from edgekit.bundle.files import Bundle
@@ -68,12 +68,12 @@ def verify_command(
         if failure:
             raise typer.Exit(failure.exit_code)
         return
-    from edgekit.report.terminal import hop_cells, print_table
+    from edgekit.report.terminal import HOP_FIGURES, hop_cells, hop_columns, print_table
 
     rows = [row for _, row in outcomes if not isinstance(row, EdgekitError)]
-    columns = ("hop", "max abs", "cosine", "SQNR", "top-1 same", "gate", "")
     hops = [*result.hops, *(row.hop for row in rows)]
-    print_table(columns, [hop_cells(hop, result.target) for hop in hops], right=columns[1:5])
+    several = len(read.outputs) > 1
+    print_table(hop_columns(several), [hop_cells(hop, result.target, several) for hop in hops], right=HOP_FIGURES)
     print(f"{bundle}: {result.images} golden vectors, {'bit-exact' if result.bit_exact else 'within the gate'}")
     for row in rows:
         print(f"{row.device}: {row.summary}")

@@ -6,8 +6,8 @@ import typer
 
 from edgekit.cli import app
 from edgekit.cli.export import JsonFlag
-from edgekit.cli.output import error_document, print_json
-from edgekit.errors import EdgekitError
+from edgekit.cli.output import print_json
+from edgekit.errors import EdgekitError, error_document
 
 if TYPE_CHECKING:
     from edgekit.devices.device import DeviceInfo

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from edgekit.cli import app
-from edgekit.cli.output import error_document, only_json_on_stdout, print_json, show_progress
-from edgekit.errors import EdgekitError
+from edgekit.cli.output import only_json_on_stdout, print_json, show_error, show_progress
+from edgekit.errors import EdgekitError, error_document
 
 Model = Annotated[
     str | None,
@@ -119,23 +119,23 @@ def run_export(choices: dict[str, Any], recipe_file: Path | None, quiet: bool, a
 
         with show_progress(quiet) as progress:
             run = pipeline.export(recipe, progress)
-    failure = None
-    try:
-        pipeline.raise_failures(run)
-    except EdgekitError as error:
-        failure = error
+    errors = run.errors()
+    worst = max(errors, key=lambda error: error.exit_code, default=None)
     if as_json:
         from edgekit.report.document import run_document
 
-        print_json({**run_document(run), "error": error_document(failure) if failure else None})
-        if failure:
-            raise typer.Exit(failure.exit_code)
+        print_json({**run_document(run), "error": error_document(worst) if worst else None})
+        if worst:
+            raise typer.Exit(worst.exit_code)
         return
     from edgekit.report.terminal import print_summary
 
     print_summary(run)
-    if failure:
-        raise failure
+    for error in errors:
+        if error is not worst:
+            show_error(error, as_json=False)
+    if worst:
+        raise worst
 
 
 def parse_model_args(given: list[str] | None) -> dict[str, Any] | None:

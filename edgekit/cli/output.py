@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from edgekit.errors import EdgekitError, Table
+from edgekit.errors import EdgekitError, Table, error_document
 
 if TYPE_CHECKING:
     from edgekit.progress import Progress
@@ -55,19 +55,6 @@ def show_error(error: EdgekitError, as_json: bool) -> None:
     if error.table:
         for line in table_lines(error.table):
             typer.echo(f"  {line}", err=True)
-
-
-def error_document(error: EdgekitError) -> dict[str, Any]:
-    """An error as JSON, with the exit code that the process ends with."""
-    rows = [dict(zip(error.table.columns, row, strict=True)) for row in error.table.rows] if error.table else []
-    return {
-        "code": error.code,
-        "what": error.what,
-        "where": error.where,
-        "fix": error.fix,
-        "rows": rows,
-        "exit_code": error.exit_code,
-    }
 
 
 def show_usage_error(error: Exception, as_json: bool) -> None:

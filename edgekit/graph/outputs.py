@@ -34,3 +34,13 @@ def concatenate(batches: Iterable[Outputs]) -> Outputs:
 def take(outputs: Outputs, images: Any) -> Outputs:
     """The outputs of some of the images: a slice, or bool[n]."""
     return {name: values[images] for name, values in outputs.items()}
+
+
+def relative_noise(reference: Outputs, actual: Outputs) -> float:
+    """Noise power over signal power, summed over the outputs: a small output counts as much as a large one."""
+    return sum(_noise(values, actual[name]) for name, values in reference.items())
+
+
+def _noise(reference: FloatArray, actual: FloatArray) -> float:
+    signal = float(np.square(reference, dtype=np.float64).sum())
+    return float(np.square(reference - actual, dtype=np.float64).sum()) / (signal or 1.0)

@@ -15,6 +15,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgekit.errors import EdgekitError, Table
+from edgekit.graph.outputs import concatenate
 from edgekit.graph.runner import GraphRunner
 from edgekit.images.folder import ImageFolder
 from edgekit.quant.method import QUALITY, RUNGS, Method, keeping
@@ -23,8 +24,8 @@ from edgekit.quant.quantizer import Quantized, Quantizer
 from edgekit.quant.sensitivity import Sensitivity, nodes_of, rank
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
-from edgekit.target import EmitOptions, FloatArray, Target
-from edgekit.verify.parity import measure_agreement, measure_sqnr_db
+from edgekit.target import EmitOptions, FloatArray, Outputs, Target
+from edgekit.verify.parity import compare, top1
 
 BATCH = 16
 RANKED_ON = 16  # calibration images that values are ranked on: a graph per value is run on them
@@ -37,11 +38,13 @@ class Judge:
 
     Args:
         folder, labels: labelled images and their classes, i64[n]; None: `images`, f32[n, C, H, W], without labels.
-        reference: f32[n, k] of the float graph on them.
+        reference: of the float graph on them.
+        scores: which output holds the scores of classes; None where none does.
     """
 
     description: str
-    reference: FloatArray = field(repr=False)
+    reference: Outputs = field(repr=False)
+    scores: str | None = None
     folder: ImageFolder | None = None
     feed: Preprocess | None = None
     labels: NDArray[np.int64] | None = field(default=None, repr=False)
@@ -54,9 +57,11 @@ class Judge:
         elif self.images is not None:
             yield self.images
 
-    def top1(self, outputs: FloatArray) -> float | None:
-        """Accuracy in percent, where there are labels."""
-        return None if self.labels is None else 100 * float((outputs.argmax(1) == self.labels).mean())
+    def accuracy(self, outputs: Outputs) -> float | None:
+        """Top-1 in percent, where there are labels."""
+        if self.labels is None or self.scores is None:
+            return None
+        return 100 * float((top1(outputs[self.scores]) == self.labels).mean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,8 @@ class Tried:
 
     Args:
         top1, drop: accuracy and what it lost against float, in percent and points; None without labels.
-        agreement: share (0..1) of images with the float graph's class.
+        agreement: share (0..1) of images with the float graph's class; None where there are no classes.
+        sqnr_db: of the output with the lowest, which `output` names.
         p50_ms: median of the file's runs on this host, one image each.
         cpu_s: what it took to make and to measure.
         kept: values that stay in float32, with the operators around them.
@@ -74,8 +80,9 @@ class Tried:
     rung: str
     top1: float | None
     drop: float | None
-    agreement: float
+    agreement: float | None
     sqnr_db: float
+    output: str
     size_bytes: int
     p50_ms: float
     cpu_s: float
@@ -103,10 +110,10 @@ def demand_of(recipe: Recipe) -> str:
     return ", ".join(text.format(value) for value, text in parts if value is not None)
 
 
-def meets(recipe: Recipe, top1_drop: float | None, agreement: float, sqnr_db: float) -> bool:
+def meets(recipe: Recipe, top1_drop: float | None, agreement: float | None, sqnr_db: float) -> bool:
     """Whether a rung gives what was asked for."""
     drop = recipe.max_drop is None or (top1_drop is not None and top1_drop <= recipe.max_drop)
-    same = recipe.min_agreement is None or 100 * agreement >= recipe.min_agreement
+    same = recipe.min_agreement is None or (agreement is not None and 100 * agreement >= recipe.min_agreement)
     return drop and same and (recipe.min_sqnr is None or sqnr_db >= recipe.min_sqnr)
 
 
@@ -172,7 +179,7 @@ class Ladder:
     def _ranked(self, method: Method) -> list[Sensitivity]:
         images = self.quantizer.walked_images()[:RANKED_ON]
 
-        def run(graph: ir.Model) -> FloatArray:
+        def run(graph: ir.Model) -> Outputs:
             return GraphRunner(graph)(images)
 
         return rank(self.quantizer, method, self.target.scheme, run, run(self.quantizer.model))
@@ -189,20 +196,31 @@ class Ladder:
         started_s = time.process_time() if started_s is None else started_s
         emitted = self.target.emit(found.write(), self.target, EmitOptions(io=self.recipe.io))
         outputs, p50_ms = run_file(emitted.data, self.target, self.judge)
-        reference = self.judge.reference
-        expected, got = reference.astype(np.float64), outputs.astype(np.float64)
-        agreement, sqnr_db = measure_agreement(expected, got), measure_sqnr_db(expected, got)
-        top1, before = self.judge.top1(outputs), self.judge.top1(reference)
+        reference, scores = self.judge.reference, self.judge.scores
+        hop = compare(reference, outputs, name=rung, reference_name="float", scores=scores)
+        top1, before = self.judge.accuracy(outputs), self.judge.accuracy(reference)
         drop = None if top1 is None or before is None else before - top1
-        met = meets(self.recipe, drop, agreement, sqnr_db)
-        cpu_s = time.process_time() - started_s
-        line = Tried(rung, top1, drop, agreement, sqnr_db, len(emitted.data), p50_ms, cpu_s, met, kept)
+        worst = hop.worst
+        met = meets(self.recipe, drop, hop.agreement, worst.sqnr_db) and hop.passed
+        line = Tried(
+            rung=rung,
+            top1=top1,
+            drop=drop,
+            agreement=hop.agreement,
+            sqnr_db=worst.sqnr_db,
+            output=worst.output,
+            size_bytes=len(emitted.data),
+            p50_ms=p50_ms,
+            cpu_s=time.process_time() - started_s,
+            met=met,
+            kept=kept,
+        )
         self.tried.append(line)
         return met
 
 
-def run_file(data: bytes, target: Target, judge: Judge) -> tuple[FloatArray, float]:
-    """Outputs of a file on the judge's images, f32[n, k], and the median milliseconds of an image."""
+def run_file(data: bytes, target: Target, judge: Judge) -> tuple[Outputs, float]:
+    """Outputs of a file on the judge's images, and the median milliseconds of an image."""
     outputs, spent_s = [], []
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
         file = Path(folder) / f"model.{target.format}"
@@ -212,7 +230,7 @@ def run_file(data: bytes, target: Target, judge: Judge) -> tuple[FloatArray, flo
             started_s = time.perf_counter()
             outputs.append(runner(image[None]))
             spent_s.append(time.perf_counter() - started_s)
-    return np.concatenate(outputs), 1000 * float(np.median(spent_s))
+    return concatenate(outputs), 1000 * float(np.median(spent_s))
 
 
 def missed(receipt: Receipt) -> EdgekitError:
@@ -236,7 +254,7 @@ def receipt_row(line: Tried) -> tuple[str, ...]:
         line.rung,
         "-" if line.top1 is None else f"{line.top1:.2f} %",
         "-" if line.drop is None else f"{line.drop:+.2f}",
-        f"{100 * line.agreement:.2f} %",
+        "-" if line.agreement is None else f"{100 * line.agreement:.2f} %",
         f"{line.sqnr_db:.1f} dB",
         f"{line.size_bytes / 1e6:.2f} MB",
         f"{line.p50_ms:.2f} ms",

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from edgekit.graph.outputs import take
 from edgekit.images.folder import ImageFolder
 from edgekit.ladder.climb import BATCH, Judge, Ladder, Receipt
 from edgekit.quant.quantizer import Quantized, Quantizer
@@ -62,7 +63,7 @@ def split(judge: Judge, count: int) -> tuple[ImageFolder, Judge]:
     others = replace(judge.folder, names=tuple(name for name in judge.folder.names if name not in names))
     description = f"{len(others)} labelled images"
     return taken, replace(
-        judge, description=description, folder=others, reference=judge.reference[kept], labels=judge.labels[kept]
+        judge, description=description, folder=others, reference=take(judge.reference, kept), labels=judge.labels[kept]
     )
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgekit.graph.session import open_graph
+from edgekit.graph.outputs import relative_noise
+from edgekit.graph.runner import GraphRunner
 from edgekit.quant.absorb_bias import absorb_bias
 from edgekit.quant.adaround import Moments, observe_moments, round_layers
 from edgekit.quant.assign import assign
@@ -86,13 +87,6 @@ class Quantized:
 def cheap(base: Calibrated) -> ir.Model:
     """The int8 graph of nearest rounding."""
     return quantize(base.model, base.ranges, QuantScheme("int8", "int8"))
-
-
-def run_graph(model: ir.Model, images: FloatArray) -> FloatArray:
-    """The first output, f32[n, ...], image by image; Q/DQ nodes are simulated in float."""
-    session = open_graph(model, "the graph", session_disable_quant_qdq="1")
-    feed = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {feed: image[None]})[0] for image in images])
 
 
 @dataclass(slots=True)
@@ -220,8 +214,8 @@ class Quantizer:
             plain, equalized = self.plain(), self.equalized()
             if equalized is not plain:
                 images = self.compared_images()[::2]
-                expected = run_graph(self.model, images)
-                lost = [float(np.square(expected - run_graph(cheap(b), images)).sum()) for b in (plain, equalized)]
+                expected = GraphRunner(self.model)(images)
+                lost = [relative_noise(expected, GraphRunner(cheap(b))(images)) for b in (plain, equalized)]
                 equalized = equalized if lost[1] < lost[0] else plain
             self._chosen = equalized
         return self._chosen
@@ -260,6 +254,6 @@ class Quantizer:
             pass
         corrected = replace(found, layers=layers)
         images = self.compared_images()
-        expected = run_graph(self.model, images)
-        lost = [float(np.square(expected - run_graph(q.write(), images)).sum()) for q in (found, corrected)]
+        expected = GraphRunner(self.model)(images)
+        lost = [relative_noise(expected, GraphRunner(q.write())(images)) for q in (found, corrected)]
         return corrected if lost[1] < lost[0] else found

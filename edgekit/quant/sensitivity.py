@@ -17,17 +17,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
+from edgekit.graph.outputs import relative_noise
 from edgekit.quant.layers import ConstantLayer, constant_layers
 from edgekit.quant.method import Method, keeping
 from edgekit.quant.operators import data_inputs
 from edgekit.quant.plan import Plan, fused_name, name_of
 from edgekit.quant.quantizer import Quantizer
-from edgekit.target import QuantScheme
+from edgekit.target import Outputs, QuantScheme
 
-FloatArray = NDArray[np.float32]
-Runner = Callable[[ir.Model], FloatArray]
+Runner = Callable[[ir.Model], Outputs]
 Progress = Callable[[int, int], None]
 MODULE = "edgekit.module"
 
@@ -73,35 +72,31 @@ def rank(
     method: Method,
     scheme: QuantScheme,
     run: Runner,
-    reference: FloatArray,
+    reference: Outputs,
     progress: Progress | None = None,
 ) -> list[Sensitivity]:
     """The values whose quantization hurts, most gained per microsecond first.
 
     Args:
-        run: outputs of a QDQ graph on some images, f32[n, k]; `reference` those of the float graph.
+        run: outputs of a QDQ graph on some images; `reference` those of the float graph.
         progress: called with (values tried, values in all).
     """
     cheap = replace(method, bias="none" if method.bias == "none" else "analytic")
     whole = quantizer.quantize(cheap, scheme)
-    noise = error_power(reference, run(whole.write()))
+    noise = relative_noise(reference, run(whole.write()))
     around = find_around(whole.model, whole.plan)
     layers = {layer.name: layer for layer in constant_layers(whole.model, whole.plan)}
     found = []
     for index, (value, nodes) in enumerate(around.items()):
         names = tuple(name_of(node) for node in nodes)
         without = quantizer.quantize(keeping(cheap, (*method.keep_float, *names)), scheme)
-        gain = 1 - error_power(reference, run(without.write())) / noise if noise else 0.0
+        gain = 1 - relative_noise(reference, run(without.write())) / noise if noise else 0.0
         module = nodes[0].metadata_props.get(MODULE) or names[0]
         found.append(Sensitivity(value, names, nodes[0].op_type, module, gain, lost_us(nodes, layers)))
         if progress is not None:
             progress(index + 1, len(around))
     worth = [one for one in found if one.gain > LEAST_GAIN]
     return sorted(worth, key=lambda one: (-one.worth, one.value))
-
-
-def error_power(reference: FloatArray, actual: FloatArray) -> float:
-    return float(np.square(reference - actual, dtype=np.float64).sum())
 
 
 def find_around(model: ir.Model, plan: Plan) -> dict[str, list[ir.Node]]:

@@ -5,10 +5,11 @@ import math
 from html import escape
 from typing import Any
 
-from edgekit.artifact import Artifact, Hop
+from edgekit.artifact import Artifact, Hop, OutputParity
 from edgekit.report import markup
 from edgekit.report.ladder import quantization_section
 from edgekit.report.style import CSS
+from edgekit.report.terminal import share
 from edgekit.run import Run
 from edgekit.target import TensorInfo
 
@@ -43,10 +44,11 @@ def _head(run: Run, artifact: Artifact) -> str:
     verdict = f"gate failed at {failure.reference} → {failure.name}" if failure else "every gate passed"
     figures = [
         (f"{len(artifact.emitted.data) / 1e6:.2f} MB", "model file"),
-        (_sqnr(last), f"SQNR, {last.reference} → file"),
-        (f"{100 * last.agreement:.1f} %", f"same top-1 class, {artifact.parity.images} inputs"),
+        (_sqnr(last.worst), f"SQNR, {last.reference} → file{_of(last)}"),
         (_tensor(artifact.emitted.inputs[0]), "input"),
     ]
+    if last.agreement is not None:
+        figures.insert(2, (share(last.agreement), f"same top-1 class, {artifact.parity.images} inputs"))
     if artifact.delegation and artifact.delegation.partitions:
         many = "" if artifact.delegation.partitions == 1 else "s"
         figures.append((f"{artifact.delegation.partitions} partition{many}", artifact.delegation.delegate))
@@ -62,25 +64,28 @@ def _parity(artifact: Artifact) -> str:
     rows = [
         (
             _hop(hop),
-            f"{hop.max_abs:.3g}",
-            f"{hop.cosine:.6f}",
-            _sqnr(hop),
-            f"{100 * hop.agreement:.1f} %",
-            hop.gate or "none",
-            "pass" if hop.passed else "FAIL",
+            output.output,
+            f"{output.max_abs:.3g}",
+            f"{output.cosine:.6f}",
+            _sqnr(output),
+            share(output.agreement),
+            output.gate or "none",
+            "pass" if output.passed else "FAIL",
         )
         for hop in parity.hops
+        for output in hop.outputs
     ]
-    drawn = [(_hop(h), min(h.sqnr_db, EQUAL_DB), _sqnr(h), h.passed) for h in parity.hops]
+    drawn = [(f"{_hop(h)}{_of(h)}", min(h.worst.sqnr_db, EQUAL_DB), _sqnr(h.worst), h.passed) for h in parity.hops]
     return markup.section(
         "Parity of every hop",
         markup.paragraph(
-            f"Outputs of each stage against the stage before, on {parity.images} {parity.inputs}. SQNR: signal to error"
-            " in dB, higher is better; top-1 same is agreement with the stage before, not accuracy."
+            f"Every output of each stage against the stage before, on {parity.images} {parity.inputs}. SQNR: signal to"
+            " error in dB, higher is better, drawn for the worst output of each hop; top-1 same is agreement with the"
+            " stage before, not accuracy, and a dash where an output has no classes."
         ),
         markup.bars(drawn, "SQNR of every hop in dB"),
         markup.table(
-            ("hop", "max abs", "cosine", "SQNR", "top-1 same", "gate", "verdict"),
+            ("hop", "output", "max abs", "cosine", "SQNR", "top-1 same", "gate", "verdict"),
             rows,
             numeric=("max abs", "cosine", "SQNR", "top-1 same"),
         ),
@@ -90,14 +95,22 @@ def _parity(artifact: Artifact) -> str:
 def _contract(artifact: Artifact) -> str:
     contract = artifact.contract
     rows = [
-        (way, tensor.name, tensor.dtype, " x ".join(map(str, tensor.shape)), tensor.layout, _quantization(tensor))
+        (
+            way,
+            tensor.name,
+            tensor.meaning or "",
+            tensor.dtype,
+            " x ".join(map(str, tensor.shape)),
+            tensor.layout,
+            _quantization(tensor),
+        )
         for way, tensors in (("in", contract.inputs), ("out", contract.outputs))
         for tensor in tensors
     ]
     labels = f"{len(contract.labels)} class names in labels.txt" if contract.labels else "class names are not known"
     return markup.section(
         "What to feed it, and what comes out",
-        markup.table(("", "name", "dtype", "shape", "layout", "real value"), rows),
+        markup.table(("", "name", "holds", "dtype", "shape", "layout", "real value"), rows),
         markup.steps(contract.steps),
         markup.paragraph(f"The same as data: contract.json; {labels}; golden.npz holds inputs with their outputs."),
     )
@@ -165,8 +178,13 @@ def _hop(hop: Hop) -> str:
     return f"{hop.reference} → file, {hop.name}" if hop.name == "end to end" else f"{hop.reference} → {hop.name}"
 
 
-def _sqnr(hop: Hop) -> str:
-    return "equal" if hop.sqnr_db == math.inf else f"{hop.sqnr_db:.1f} dB"
+def _of(hop: Hop) -> str:
+    """Which output the figures of a hop are of, where it has several."""
+    return f", {hop.worst.output}" if len(hop.outputs) > 1 else ""
+
+
+def _sqnr(output: OutputParity) -> str:
+    return "equal" if output.sqnr_db == math.inf else f"{output.sqnr_db:.1f} dB"
 
 
 def _tensor(tensor: TensorInfo) -> str:

@@ -8,7 +8,7 @@ from edgekit.ladder.climb import RECEIPT_COLUMNS, receipt_row
 from edgekit.ladder.data_free import DataFree
 from edgekit.quant.diagnosis import EQUAL_DB
 from edgekit.report import markup
-from edgekit.report.quantization import quantization_document, scheme_of
+from edgekit.report.quantization import integers_of, quantization_document
 from edgekit.run import Run
 
 WIDTH, HEIGHT, MARGIN = 900, 260, 34
@@ -36,11 +36,11 @@ def decibels(value: float) -> str:
 
 def quantization_section(run: Run, target: str) -> str:
     """The part of report.html about quantization; empty for a float target."""
-    document = quantization_document(run, target)
-    if document is None:
+    document, integers = quantization_document(run, target), integers_of(run, target)
+    if document is None or integers is None:
         return ""
-    receipt = run.receipts.get(scheme_of(target))
-    parts = [markup.paragraph(f"Warning: {warning}.") for warning in run.warnings]
+    receipt = integers.receipt
+    parts = [markup.paragraph(f"Warning: {warning}.") for warning in run.images.warnings]
     if receipt is not None:
         demand = f" Asked for: {receipt.demand}." if receipt.demand != "none" else ""
         parts.append(markup.paragraph(f"Rungs on {receipt.images}, measured on the file of {receipt.target}.{demand}"))
@@ -52,9 +52,8 @@ def quantization_section(run: Run, target: str) -> str:
             cells = [(one.operator, one.module, f"{100 * one.gain:.1f} %", f"{one.lost_us:.1f}") for one in kept]
             columns = ("operator", "module", "noise gone", "estimated us lost")
             parts.append(markup.table(columns, cells, numeric=columns[2:]))
-    compared = run.data_free.get(scheme_of(target))
-    if compared is not None:
-        parts += data_free_parts(compared)
+    if integers.data_free is not None:
+        parts += data_free_parts(integers.data_free)
     diagnosis = document["diagnosis"]
     if diagnosis is not None and diagnosis["layers"]:
         parts += diagnosis_parts(diagnosis)

@@ -7,10 +7,11 @@ from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
-from edgekit.bundle.files import FORMAT
 from edgekit.artifact import Artifact, ParityReport, hop_document
+from edgekit.bundle.files import FORMAT
 from edgekit.environment import versions
-from edgekit.passes import FOR_INTEGERS, SIMPLIFY
+from edgekit.graph.fingerprint import constants_sha256
+from edgekit.passes import FOR_INTEGERS
 from edgekit.recipe import Recipe
 from edgekit.report.quantization import quantization_document
 from edgekit.run import Run
@@ -37,6 +38,8 @@ def make_manifest(run: Run, artifact: Artifact) -> dict[str, Any]:
         "quantization": quantization_document(run, artifact.target),
         "recipe": recipe_document(run.recipe),
         "passes": passes(run, integers),
+        "prepared": run.floats.prepared or None,
+        "traced_sha256": constants_sha256(run.floats.traced),
         "seed": run.recipe.seed,
         "parity": parity_document(artifact.parity),
         "operators": artifact.emitted.operators,
@@ -47,8 +50,8 @@ def make_manifest(run: Run, artifact: Artifact) -> dict[str, Any]:
 
 def passes(run: Run, integers: bool) -> list[str]:
     """Names of the passes in order; none runs on a graph that was quantized already."""
-    steps = () if run.source.quantized else (*SIMPLIFY, *(FOR_INTEGERS if integers else ()))
-    return [step.__name__ for step in steps]
+    further = FOR_INTEGERS if integers and run.floats.passes else ()
+    return [*run.floats.passes, *(step.__name__ for step in further)]
 
 
 def recipe_document(recipe: Recipe) -> dict[str, Any]:
@@ -66,13 +69,14 @@ def file_name(text: str) -> str:
 
 
 def calibration_document(run: Run) -> dict[str, Any] | None:
-    if run.calibration is None:
+    used = run.images.calibration
+    if used is None:
         return None
     return {
-        "images": run.calibration.count,
-        "description": run.calibration.description,
-        "sha256": run.calibration.sha256,
-        **({"names": list(run.calibration.folder.names)} if run.calibration.folder else {}),
+        "images": used.count,
+        "description": used.description,
+        "sha256": used.sha256,
+        **({"names": list(used.folder.names)} if used.folder else {}),
     }
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from edgekit.ladder.climb import Receipt
 from edgekit.ladder.data_free import DataFree
 from edgekit.quant.diagnosis import Diagnosis, LayerError
-from edgekit.run import Run
-from edgekit.target import QuantScheme, targets
+from edgekit.run import Integers, Run
+from edgekit.target import targets
 
 
 def receipt_document(receipt: Receipt) -> dict[str, Any]:
@@ -49,20 +49,20 @@ def diagnosis_document(diagnosis: Diagnosis, quality: str) -> dict[str, Any]:
 
 def quantization_document(run: Run, target: str) -> dict[str, Any] | None:
     """What the manifest says about a target's quantization; None where nothing was quantized here."""
-    scheme = scheme_of(target)
-    if scheme not in run.decided:
+    integers = integers_of(run, target)
+    if integers is None or integers.decided is None:
         return None
-    receipt, judged, compared = run.receipts.get(scheme), run.judged, run.data_free.get(scheme)
-    layers = run.diagnoses.get(scheme)
+    judged = integers.judged
     return {
         "quality": run.recipe.quality,
-        "receipt": steady(receipt) if receipt else None,
-        "data_free": data_free_document(compared) if compared else None,
+        "receipt": steady(integers.receipt) if integers.receipt else None,
+        "data_free": data_free_document(integers.data_free) if integers.data_free else None,
         "evaluation": {"sha256": judged.sha256(), "names": list(judged.names)} if judged else None,
-        "warnings": list(run.warnings),
-        "diagnosis": diagnosis_document(layers, run.recipe.quality) if layers else None,
+        "warnings": list(run.images.warnings),
+        "diagnosis": diagnosis_document(integers.diagnosis, run.recipe.quality) if integers.diagnosis else None,
     }
 
 
-def scheme_of(target: str) -> QuantScheme:
-    return targets.get(target).scheme
+def integers_of(run: Run, target: str) -> Integers | None:
+    """The integer graph that a target was written from."""
+    return run.integers.get(targets.get(target).scheme)

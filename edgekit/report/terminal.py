@@ -1,7 +1,7 @@
 """The table that ends an export, and other tables of the command line."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -9,7 +9,7 @@ from rich.table import Table
 
 from edgekit.artifact import Artifact, Hop
 from edgekit.ladder.climb import RECEIPT_COLUMNS, Receipt, receipt_row
-from edgekit.run import Run
+from edgekit.run import Result, Run
 from edgekit.target import TensorInfo
 
 
@@ -31,31 +31,43 @@ def _console() -> Console:
 
 
 def print_summary(run: Run) -> None:
-    """One table: what every hop cost in parity, then each target's file."""
+    """One table: what every hop cost in parity, then what each target came to."""
     console = _console()
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("hop", "max abs", "cosine", "SQNR", "top-1 same", "gate", ""):
-        table.add_column(column, justify="left" if column in ("hop", "gate", "") else "right")
-    seen: set[Hop] = set()
-    for name, artifact in run.artifacts.items():
-        table.add_section()
-        for hop in artifact.parity.hops:
-            if hop not in seen:  # hops before quantization are the same for every target
-                seen.add(hop)
-                table.add_row(*hop_cells(hop, name))
-    console.print(table)
-    parity = next(iter(run.artifacts.values())).parity
-    console.print(f"[dim]compared on {parity.images} {parity.inputs}[/dim]\n")
-    for warning in run.warnings:
+    if run.artifacts:
+        print_hops(console, {name: artifact.parity.hops for name, artifact in run.artifacts.items()})
+        console.print(f"[dim]compared on {len(run.images.compared)} {run.images.parity.description}[/dim]\n")
+    for warning in run.images.warnings:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}", soft_wrap=True)
-    for receipt in run.receipts.values():
-        _print_receipt(console, receipt)
-    for compared in run.data_free.values():
+    for integers in run.integers.values():
+        if integers.receipt is not None:
+            _print_receipt(console, integers.receipt)
+    for compared in (i.data_free for i in run.integers.values() if i.data_free is not None):
         for line in compared.receipt.tried:
             rung, top1, _, same, sqnr, *_ = receipt_row(line)
             console.print(f"calibrated on {rung}: top-1 {top1}, {same} top-1 same, SQNR {sqnr}", soft_wrap=True)
-    for name, artifact in run.artifacts.items():
-        console.print(*_file_lines(run, name, artifact), sep="\n", soft_wrap=True)
+    for result in run.results:
+        console.print(*_result_lines(result), sep="\n", soft_wrap=True)
+
+
+def print_hops(console: Console, hops: Mapping[str, Sequence[Hop]]) -> None:
+    """A row per hop, with the figures of its worst output; hops that targets share stand there once.
+
+    Args:
+        hops: target -> its hops in pipeline order.
+    """
+    several = any(len(hop.outputs) > 1 for found in hops.values() for hop in found)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in hop_columns(several):
+        table.add_column(column, justify="right" if column in HOP_FIGURES else "left")
+    seen: set[tuple[str, Hop]] = set()
+    for name, found in hops.items():
+        table.add_section()
+        for hop in found:
+            key = (name if hop.name == "end to end" else "", hop)
+            if key not in seen:
+                seen.add(key)
+                table.add_row(*hop_cells(hop, name, several))
+    console.print(table)
 
 
 def _print_receipt(console: Console, receipt: Receipt) -> None:
@@ -74,35 +86,57 @@ def _print_receipt(console: Console, receipt: Receipt) -> None:
     console.print()
 
 
-def hop_cells(hop: Hop, target: str) -> tuple[str, ...]:
+HOP_FIGURES = ("max abs", "cosine", "SQNR", "top-1 same")
+
+
+def hop_columns(several: bool) -> tuple[str, ...]:
+    """Heads of the table of hops; with the worst output's name where models have several."""
+    return ("hop", *(("worst output",) if several else ()), *HOP_FIGURES, "gate", "")
+
+
+def hop_cells(hop: Hop, target: str, several: bool) -> tuple[str, ...]:
     """One hop as text cells; the last one is the verdict."""
     name = f"{hop.reference} -> {hop.name}" if hop.name != "end to end" else f"{hop.reference} -> {target} (end to end)"
     verdict = "[green]pass[/green]" if hop.passed else "[red bold]FAIL[/red bold]"
+    worst = hop.worst
     return (
         name,
-        f"{hop.max_abs:.2g}",
-        f"{hop.cosine:.6f}",
-        "equal" if hop.sqnr_db == math.inf else f"{hop.sqnr_db:.1f} dB",
-        f"{100 * hop.agreement:.1f} %",
-        hop.gate,
-        verdict if hop.gate else "",
+        *((escape(worst.output),) if several else ()),
+        f"{worst.max_abs:.2g}",
+        f"{worst.cosine:.6f}",
+        "equal" if worst.sqnr_db == math.inf else f"{worst.sqnr_db:.1f} dB",
+        share(hop.agreement),
+        escape(worst.gate),
+        verdict if worst.gate else "",
     )
 
 
-def _file_lines(run: Run, name: str, artifact: Artifact) -> list[str]:
+def share(agreement: float | None) -> str:
+    """An agreement in percent; a dash where there are no classes."""
+    return "-" if agreement is None else f"{100 * agreement:.1f} %"
+
+
+def _result_lines(result: Result) -> list[str]:
+    """What one target came to."""
+    name = f"[bold]{result.target.name}[/bold]"
+    if result.refused is not None:
+        return [f"{name}  [red]refused[/red]: {escape(f'{result.refused.code} {result.refused.what}')}"]
+    assert result.artifact is not None
+    lines = _file_lines(name, result.artifact)
+    if result.passed:
+        return [*lines, f"  {result.folder}"]
+    return [*lines, f"  [red]no bundle: a gate failed[/red]; numbers in {result.folder}"]
+
+
+def _file_lines(name: str, artifact: Artifact) -> list[str]:
     size = _size(len(artifact.emitted.data))
     io = f"{described(artifact.emitted.inputs)} in, {described(artifact.emitted.outputs)} out"
-    lines = [f"[bold]{name}[/bold]  {size}, {io}{_delegated(artifact)}"]
+    lines = [f"{name}  {size}, {io}{_delegated(artifact)}"]
     if artifact.delegation:
         lines += [
             f"  not delegated: {n.operator} {n.module}: {n.reason}; {n.fix}" for n in artifact.delegation.undelegated
         ]
-    lines += [f"  {file}  {_size(len(data))}" for file, data in artifact.emitted.beside.items()]
-    if name in run.bundles:
-        lines.append(f"  {run.bundles[name]}")
-    else:
-        lines.append(f"  [red]no bundle: a gate failed[/red]; numbers in {run.failures[name]}")
-    return lines
+    return [*lines, *(f"  {file}  {_size(len(data))}" for file, data in artifact.emitted.beside.items())]
 
 
 def _size(size_bytes: int) -> str:
@@ -110,8 +144,11 @@ def _size(size_bytes: int) -> str:
 
 
 def described(tensors: Sequence[TensorInfo]) -> str:
-    """`int8 1x224x224x3`, several separated by commas."""
-    return ", ".join(f"{tensor.dtype} {'x'.join(map(str, tensor.shape))}" for tensor in tensors)
+    """`int8 1x224x224x3`; several by name, separated by commas."""
+    named = len(tensors) > 1
+    return ", ".join(
+        f"{f'{tensor.name} ' if named else ''}{tensor.dtype} {'x'.join(map(str, tensor.shape))}" for tensor in tensors
+    )
 
 
 def _delegated(artifact: Artifact) -> str:

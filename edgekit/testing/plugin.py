@@ -69,6 +69,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> "Callable[..., Bundle]
         key = json.dumps([model, target, choices], sort_keys=True, default=str)
         if key not in made:
             run = edgekit.export(model, target=target, out=tmp_path_factory.mktemp("edgekit"), **choices)
+            run.raise_for_failures()
             made[key] = read_bundle(run.bundles[target])
         return made[key]
 

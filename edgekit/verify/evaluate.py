@@ -15,9 +15,10 @@ from edgekit.images.folder import ImageFolder
 from edgekit.images.labels import Labels, read_labels
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
-from edgekit.source import resolve
+from edgekit.source import Source, resolve
+from edgekit.source.outputs import OutputSpec
 from edgekit.source.reference import module_outputs
-from edgekit.target import FloatArray, targets
+from edgekit.target import FloatArray, Outputs, TensorInfo, targets
 from edgekit.verify.accuracy import Accuracy, accuracy, rank_of_label
 
 Progress = Callable[[int, int], None]
@@ -44,19 +45,37 @@ def evaluate_bundle(path: Path, selection: Selection, progress: Progress | None 
     """Run the bundle's file on the host, fed as its contract says."""
     bundle = read_bundle(path)
     runner = targets.get(bundle.target).run(bundle.model_file)
-    return evaluate(runner, bundle.preprocess, bundle.labels, selection, progress)
+    scores = scores_of(bundle.scores, str(path))
+    return evaluate(lambda images: runner(images)[scores], bundle.preprocess, bundle.labels, selection, progress)
 
 
 def evaluate_model(recipe: Recipe, selection: Selection, progress: Progress | None = None) -> Accuracy:
     """Run the float model: the PyTorch module, or the ONNX graph as it is."""
     source = resolve(recipe)
+    scores = scores_of(source.scores, recipe.model)
+    run = float_outputs(source)
+    return evaluate(lambda images: run(images)[scores], source.preprocess, source.labels, selection, progress)
+
+
+def float_outputs(source: Source) -> Callable[[FloatArray], Outputs]:
+    """The source as it is, as a function of images."""
     if source.module is not None:
-        module = source.module
-        run = partial(module_outputs, module)
-        return evaluate(run, source.preprocess, source.labels, selection, progress)
+        return partial(module_outputs, source.module)
     if source.graph is None:
         raise ValueError(f"source {source.name} holds neither a module nor a graph")
-    return evaluate(GraphRunner(source.graph), source.preprocess, source.labels, selection, progress)
+    return GraphRunner(source.graph)
+
+
+def scores_of(output: OutputSpec | TensorInfo | None, where: str) -> str:
+    """Name of the output that holds the scores of classes, or EK109."""
+    if output is None:
+        raise EdgekitError(
+            "EK109",
+            what="the model has no classes: none of its outputs is [1, classes]",
+            where=where,
+            fix="accuracy is of classifiers; compare other models by their outputs: edgekit verify",
+        )
+    return output.name
 
 
 def evaluate(
@@ -66,12 +85,13 @@ def evaluate(
     selection: Selection,
     progress: Progress | None = None,
 ) -> Accuracy:
-    """Accuracy of `run`, f32[n, C, H, W] -> f32[n, classes]; `progress` hears (images done, images in all)."""
+    """Accuracy of `run`, f32[n, C, H, W] -> scores, f32[n, classes]; `progress` hears (images done, images in all)."""
     folder, labels = labelled_images(selection, class_names)
     ranks: list[NDArray[np.int64]] = []
     seen = 0
     for batch in folder.batches(preprocess, BATCH):
         scores = run(batch)
+        scores = scores.reshape(len(scores), -1)
         expected = labels[seen : seen + len(batch)]
         if expected.max() >= scores.shape[1]:
             raise EdgekitError(
