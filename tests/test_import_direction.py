@@ -24,7 +24,7 @@ ALLOWED = {
     "profile": set(),
     # the stages
     "source": {"environment", "errors", "graph", "images", "recipe", "registry", "target"},
-    "trace": {"errors"},
+    "trace": {"errors", "graph"},
     "passes": {"errors", "graph"},
     "quant": {"errors", "graph", "images", "registry", "target"},
     "inputs": {"errors", "images", "quant", "recipe", "registry", "source", "target"},

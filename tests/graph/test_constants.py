@@ -1,9 +1,10 @@
 """The constants of a graph: which of them something reads."""
 
+import numpy as np
 import onnx_ir as ir
 from onnx import TensorProto, helper
 
-from edgekit.graph.constants import remove_unread
+from edgekit.graph.constants import new_initializer, remove_unread
 
 
 def number(name):
@@ -29,3 +30,12 @@ def test_what_a_node_reads_or_the_graph_gives_is_kept_and_the_rest_is_not():
     remove_unread(model)
     kept = {graph.name: set(graph.initializers) for graph in model.graphs()}
     assert kept == {"net": {"inner", "read", "given"}, "branch": {"mine"}, "other": set()}
+
+
+def test_a_new_constant_keeps_its_rank_and_its_values():
+    graph = ir.Graph([], [], nodes=[], name="net")
+    for name, array in (("scalar", np.float32(3)), ("turned", np.arange(6, dtype=np.int8).reshape(2, 3).T)):
+        value = new_initializer(graph, name, array)
+        assert graph.initializers[name] is value
+        assert (tuple(value.shape), value.dtype.numpy()) == (array.shape, array.dtype)
+        assert np.array_equal(value.const_value.numpy(), array)

@@ -16,10 +16,11 @@ from tflite_conformance.net import Feeds, Net
 from tflite_conformance.quantized import to_qdq
 
 from edgekit.errors import EdgekitError
+from edgekit.graph.module_path import MODULE_KEY
 from edgekit.target import Delegation, EmitOptions, Emitted, targets
 from edgekit.targets.tflite.delegate import delegation
 from edgekit.targets.tflite.emit import emit
-from edgekit.targets.tflite.graph import MODULE_KEY, Quant, Tensor
+from edgekit.targets.tflite.graph import Quant, Tensor
 from edgekit.targets.tflite.lowerings.convolution import is_dense_faster
 
 GOLDEN = Path(__file__).parent / "golden"
