@@ -175,8 +175,8 @@ def emit_for(target: str) -> Emitted:
 
 def test_another_process_with_another_hash_seed_gives_the_same_bytes() -> None:
     program = "import sys, test_emit; sys.stdout.buffer.write(test_emit.emit_for('tflite-int8').data)"
-    folder = str(Path(__file__).parent)
-    environment = {**os.environ, "PYTHONHASHSEED": "1234", "PYTHONPATH": folder}
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONHASHSEED": "1234", "PYTHONPATH": path}
     made = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=True)
     assert made.stdout == emit_for("tflite-int8").data
 
