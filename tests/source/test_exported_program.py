@@ -163,4 +163,4 @@ def test_code_in_the_place_of_a_weight_is_refused_and_never_runs(save, tmp_path)
 
 
 def test_an_archive_that_was_written_again_unchanged_still_loads(save):
-    assert source(rewritten(save(), lambda _, data: data)).classes == 5
+    assert source(rewritten(save(), lambda _, data: data)).scores.classes == 5

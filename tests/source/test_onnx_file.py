@@ -187,7 +187,7 @@ def test_a_missing_file_and_missing_external_data_are_named(save, tmp_path):
     assert refused("EK102", tmp_path / "no.onnx").where == str(tmp_path / "no.onnx")
     path = tmp_path / "large.onnx"
     onnx.save(build(), path, save_as_external_data=True, location="large.data", size_threshold=0)
-    assert source(path).classes == 4
+    assert source(path).scores.classes == 4
     whole = (tmp_path / "large.data").read_bytes()
     (tmp_path / "large.data").unlink()
     assert "large.data" in refused("EK102", path).what
@@ -250,7 +250,7 @@ def test_integer_operators_are_refused_by_name(save):
 
 def test_a_real_half_precision_file_classifies(test_data):
     found = source(test_data / "weights" / "squeezenet1_1-fp16.onnx")
-    assert found.classes == 1000
+    assert found.scores.classes == 1000
     assert not found.quantized
     assert found.input_shape[:2] == (1, 3)
 

@@ -216,7 +216,7 @@ def test_published_weights_have_no_meaning_for_a_file(write):
 def test_an_input_that_the_module_cannot_take_is_refused(write):
     path = write("from torch import nn\ndef make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(12, 2))\n")
     assert "--input-size" in refused("EK203", f"{path}:make").fix
-    assert source(f"{path}:make", input_size="2x2").classes == 2
+    assert source(f"{path}:make", input_size="2x2").scores.classes == 2
 
 
 def test_a_forward_that_raises_an_exception_of_its_own_is_refused(write):

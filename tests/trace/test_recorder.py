@@ -14,7 +14,7 @@ from edgekit.graph.runner import GraphRunner
 from edgekit.passes import simplify
 from edgekit.registry import models
 from edgekit.trace import trace
-from edgekit.trace.capture import capture
+from edgekit.trace.capture import capture, output_names
 from edgekit.trace.exporter import export_to_onnx
 from edgekit.trace.recorder import record
 
@@ -28,7 +28,7 @@ LARGER = {"alexnet": 224, "inception_v3": 96, "vgg": 224}
 
 def exported(module: nn.Module, shape):
     with torch.no_grad():
-        return export_to_onnx(capture(module, shape))
+        return export_to_onnx(capture(module, shape), output_names(module, shape))
 
 
 def layers(model):
@@ -363,4 +363,4 @@ def test_a_result_that_is_given_twice_has_two_names():
 
     graph = record(Twice().eval(), SHAPE)
     assert graph is not None
-    assert [value.name for value in graph.graph.outputs] == ["output_0", "output_1"]
+    assert [value.name for value in graph.graph.outputs] == ["output", "output_1"]

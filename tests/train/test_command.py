@@ -36,7 +36,7 @@ def test_training_leaves_weights_that_can_be_exported_and_refuses_to_go_on_other
     )
 
     source = resolve(make_recipe(**read_recipe(out / f"{MODEL}.toml"), targets=("tflite-int8",)))
-    assert (source.input_shape, source.classes) == ((1, 3, 12, 12), 3)
+    assert (source.input_shape, source.scores.classes) == ((1, 3, 12, 12), 3)
     assert source.labels == ("dark", "light", "striped")
     assert source.weights_sha256 == document["sha256"]
     assert (source.preprocess.mean, source.preprocess.std) == (CIFAR10_MEAN, CIFAR10_STD)
