@@ -23,7 +23,7 @@ ALLOWED = {
     "images": {"errors", "registry", "target"},
     "profile": set(),
     # the stages
-    "trace": {"errors"},
+    "trace": {"errors", "graph"},
     "source": {"environment", "errors", "graph", "images", "recipe", "registry", "target", "trace"},
     "passes": {"errors", "graph"},
     "quant": {"errors", "graph", "images", "registry", "target"},

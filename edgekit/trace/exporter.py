@@ -15,10 +15,10 @@ import torch
 from torch.export import ExportedProgram
 
 from edgekit.errors import EdgekitError
+from edgekit.graph.module_path import MODULE_KEY
 from edgekit.trace.capture import one_line
 from edgekit.trace.outputs import name_outputs, own_path
 
-MODULE_KEY = "edgekit.module"
 # 20 is the newest opset that torch 2.6 to 2.13 write without their version converter; simplify() takes it to 21.
 OPSET = 20
 SCOPES = "pkg.torch.onnx.name_scopes"
