@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgekit.cli import app
-from edgekit.cli.export import (
-    ClassesOption,
-    JsonFlag,
-    ModelArgs,
-    QuietFlag,
-    SizeOption,
-    WeightsOption,
-    parse_model_args,
-)
+from edgekit.cli.options import JsonFlag, QuietFlag, with_options
 from edgekit.cli.output import only_json_on_stdout, print_json, show_progress, stage
 from edgekit.errors import EdgekitError, error_document
 
@@ -165,6 +157,7 @@ def verify_document(
 
 
 @app.command("eval")
+@with_options("weights", "num_classes", "input_size", "model_args")
 def eval_command(
     subject: Annotated[
         str, typer.Argument(metavar="BUNDLE|MODEL", help="a bundle's folder, or a model as export takes it")
@@ -177,10 +170,8 @@ def eval_command(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="N images, spread evenly")] = None,
     subset: Annotated[Subset | None, typer.Option(help="every second image of the sorted names")] = None,
-    weights: WeightsOption = None,
-    num_classes: ClassesOption = None,
-    input_size: SizeOption = None,
-    model_arg: ModelArgs = None,
+    *,
+    choices: dict[str, Any],
     quiet: QuietFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -195,15 +186,7 @@ def eval_command(
         else:
             from edgekit.recipe import make_recipe
 
-            recipe = make_recipe(
-                model=subject,
-                targets=("none",),
-                weights=weights,
-                num_classes=num_classes,
-                input_size=input_size,
-                model_args=parse_model_args(model_arg),
-                labels=labels,
-            )
+            recipe = make_recipe(model=subject, targets=("none",), labels=labels, **choices)
             with stage("evaluate", quiet) as progress:
                 accuracy = evaluate_model(recipe, selection, progress.step)
     if as_json:
