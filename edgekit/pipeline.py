@@ -197,7 +197,7 @@ def calibrate(recipe: Recipe, floats: Floats, clock: Clock) -> Calibrated:
         quantizer = Quantizer(
             prepare_integer(floats.canonical),
             lambda: look.watch(inputs.batches()),
-            lambda images: clock.progress.step(images, inputs.count),
+            lambda images, _: clock.progress.step(images, inputs.count),
             output_headroom=inputs.output_headroom,
         )
         quantizer.plain()

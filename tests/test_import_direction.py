@@ -23,11 +23,11 @@ ALLOWED = {
     "images": {"errors", "registry", "target"},
     "profile": set(),
     # the stages
-    "source": {"environment", "errors", "graph", "images", "recipe", "registry", "target"},
+    "source": {"environment", "errors", "graph", "images", "progress", "recipe", "registry", "target"},
     "trace": {"errors"},
     "passes": {"errors", "graph"},
-    "quant": {"errors", "graph", "images", "registry", "target"},
-    "inputs": {"errors", "images", "quant", "recipe", "registry", "source", "target"},
+    "quant": {"errors", "graph", "images", "progress", "registry", "target"},
+    "inputs": {"errors", "images", "progress", "quant", "recipe", "registry", "source", "target"},
     "targets": {"artifact", "errors", "graph", "passes", "quant", "registry", "target"},
     "bundle": {"artifact", "errors", "graph", "images", "registry", "target"},
     "devices": {"environment", "errors", "registry"},
@@ -38,7 +38,7 @@ ALLOWED = {
     "ladder": {"errors", "graph", "images", "quant", "recipe", "registry", "target", "verify"},
     # what came of it, and who tells
     "run": {"artifact", "images", "inputs", "ladder", "progress", "quant", "recipe", "registry", "source", "target"},
-    "bench": {"bundle", "devices", "environment", "errors", "graph", "target", "verify"},
+    "bench": {"bundle", "devices", "environment", "errors", "graph", "progress", "target", "verify"},
     "report": {
         *("artifact", "bench", "environment", "errors", "ladder", "passes", "quant", "recipe", "registry", "run"),
         "target",

@@ -20,6 +20,7 @@ from onnxruntime import InferenceSession
 
 from edgekit.errors import EdgekitError, Table
 from edgekit.graph.session import open_graph
+from edgekit.progress import Step
 from edgekit.quant.observers import ChannelObserver, HistogramObserver, MeanObserver, Range
 from edgekit.quant.plan import make_plan, name_of, values_of
 
@@ -33,17 +34,15 @@ CHUNK = 16
 # which four lay in memory at once before there was a limit.
 MAPS_AHEAD = 1 << 30
 
-Progress = Callable[[int], None]
 
-
-def calibrate(model: ir.Model, batches: Iterable[FloatArray], progress: Progress | None = None) -> dict[str, Range]:
+def calibrate(model: ir.Model, batches: Iterable[FloatArray], progress: Step | None = None) -> dict[str, Range]:
     """Observe an integer-ready float graph.
 
     Args:
         model: canonical graph of batch size 1, as `prepare_integer` returns it; it is not changed.
         batches: f32[n, C, H, W] each, preprocessed. Memory does not depend on how many there are, and the result
             depends neither on their order nor on how they are batched.
-        progress: called with the number of images that were observed.
+        progress: told how many images were observed.
 
     Returns:
         Value name -> Range, for every value that needs one (values stored with another's parameters do not).
@@ -71,7 +70,7 @@ def calibrate(model: ir.Model, batches: Iterable[FloatArray], progress: Progress
             observer.observe(feature_map)
         images += 1
         if progress is not None:
-            progress(images)
+            progress(images, None)
     if not images:
         raise EdgekitError("EK401", what="no calibration images", where="--calibration", fix="give a folder of images")
     ranges = {name: observer.result() for name, observer in observers.items()}

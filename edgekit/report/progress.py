@@ -35,9 +35,10 @@ class TerminalProgress:
         of_total = f" of {total / 1e6:.1f}" if total else ""
         self._status.update(f"{self._stage}: {done / 1e6:.1f}{of_total} MB")
 
-    def step(self, done: int, total: int) -> None:
+    def step(self, done: int, total: int | None) -> None:
         """Show how many steps of the stage are done."""
-        self._status.update(f"{self._stage}: step {done} of {total}")
+        of_total = f" of {total}" if total else ""
+        self._status.update(f"{self._stage}: step {done}{of_total}")
 
     def finish(self, stage: str) -> None:
         if sys.exc_info()[0] is not None:

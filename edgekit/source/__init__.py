@@ -11,7 +11,6 @@ This package itself does not import torch: images, preprocessing and labels are 
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import EdgekitError
 from edgekit.images.labels import label_names, read_labels
+from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source.outputs import OutputSpec
@@ -26,9 +26,6 @@ from edgekit.source.outputs import OutputSpec
 if TYPE_CHECKING:
     import onnx_ir as ir
     from torch import nn
-
-Progress = Callable[[int, int | None], None]
-"""Called during a download with (bytes so far, bytes in total or None)."""
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar", ".safetensors")
 
@@ -66,7 +63,7 @@ class Source:
         return next((output for output in self.outputs if output.meaning == "scores"), None)
 
 
-def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
+def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     """The model that a recipe names, checked.
 
     Errors:

@@ -20,9 +20,10 @@ import torch
 from torch import nn
 
 from edgekit.errors import EdgekitError, did_you_mean
+from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
-from edgekit.source import Progress, Source, bundle_name
+from edgekit.source import Source, bundle_name
 from edgekit.source.checkpoint import file_sha256, read_state_dict
 from edgekit.source.choices import chosen_preprocess, input_shape
 from edgekit.source.input_size import run_on_zeros
@@ -34,7 +35,7 @@ _neighbours: set[str] = set()
 """Names of the modules that the last file imported from its own folder."""
 
 
-def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
+def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     """Run the file, call the callable with the recipe's seed, and try the input size."""
     path, name = _split(recipe.model)
     with _importing_from(path.parent), torch.random.fork_rng(devices=[]):

@@ -13,6 +13,7 @@ from edgekit.errors import EdgekitError
 from edgekit.graph.runner import GraphRunner
 from edgekit.images.folder import ImageFolder
 from edgekit.images.labels import Labels, read_labels
+from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source import Source, resolve
@@ -21,7 +22,6 @@ from edgekit.source.reference import module_outputs
 from edgekit.target import FloatArray, Outputs, TensorInfo, targets
 from edgekit.verify.accuracy import Accuracy, accuracy, rank_of_label
 
-Progress = Callable[[int, int], None]
 BATCH = 16  # images decoded at a time
 
 
@@ -41,7 +41,7 @@ class Selection:
     subset: str | None = None
 
 
-def evaluate_bundle(path: Path, selection: Selection, progress: Progress | None = None) -> Accuracy:
+def evaluate_bundle(path: Path, selection: Selection, progress: Step | None = None) -> Accuracy:
     """Run the bundle's file on the host, fed as its contract says."""
     bundle = read_bundle(path)
     runner = targets.get(bundle.target).run(bundle.model_file)
@@ -49,7 +49,7 @@ def evaluate_bundle(path: Path, selection: Selection, progress: Progress | None 
     return evaluate(lambda images: runner(images)[scores], bundle.preprocess, bundle.labels, selection, progress)
 
 
-def evaluate_model(recipe: Recipe, selection: Selection, progress: Progress | None = None) -> Accuracy:
+def evaluate_model(recipe: Recipe, selection: Selection, progress: Step | None = None) -> Accuracy:
     """Run the float model: the PyTorch module, or the ONNX graph as it is."""
     source = resolve(recipe)
     scores = scores_of(source.scores, recipe.model)
@@ -83,7 +83,7 @@ def evaluate(
     preprocess: Preprocess,
     class_names: tuple[str, ...],
     selection: Selection,
-    progress: Progress | None = None,
+    progress: Step | None = None,
 ) -> Accuracy:
     """Accuracy of `run`, f32[n, C, H, W] -> scores, f32[n, classes]; `progress` hears (images done, images in all)."""
     folder, labels = labelled_images(selection, class_names)
