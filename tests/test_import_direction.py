@@ -50,7 +50,10 @@ ALLOWED = {
         *("artifact", "bundle", "devices", "errors", "graph", "images", "inputs", "ladder", "passes", "progress"),
         *("quant", "recipe", "registry", "report", "run", "source", "target", "trace", "verify"),
     },
-    "__init__": {"pipeline", "recipe", "run"},
+    "public": {
+        *("bench", "bundle", "devices", "errors", "pipeline", "recipe", "report", "source", "verify"),
+    },
+    "__init__": set(),
     "testing": {"__init__", "bench", "bundle", "devices", "errors", "verify"},
     "cli": {
         *("android", "artifact", "bench", "bundle", "devices", "environment", "errors", "images", "passes", "pipeline"),

@@ -69,6 +69,13 @@ class Bench:
             self.findings = examine(done.stdout.decode("utf-8", "replace"), self.info, self.protocol.threads)
         return self.findings
 
+    def prepare(self, metric: Metric | None) -> Metric:
+        """The metric, the usual one where none is asked for; where that is a time, the device is looked at first."""
+        chosen = metric or self.usual_metric
+        if chosen == "latency":
+            self.examine()
+        return chosen
+
     def run(self, subjects: Sequence[Subject], metric: Metric, advance: Step = ignore) -> Iterator[Record]:
         """A record per file. Where the device fails, what was measured until then is recorded first.
 

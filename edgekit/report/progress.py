@@ -2,9 +2,13 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 from rich.status import Status
+
+from edgekit.progress import Progress, Silent
 
 
 class TerminalProgress:
@@ -45,3 +49,19 @@ class TerminalProgress:
             return  # the stage failed: the error says so
         seconds = time.perf_counter() - self._started_s
         self._console.print(f"[green]done[/green] {stage} [dim]{seconds:.1f} s[/dim]")
+
+
+@contextmanager
+def shown(progress: bool | Progress, stage: str | None = None) -> Iterator[Progress]:
+    """Who hears how far something is: the terminal or notebook for True, nobody for False, or who was given.
+
+    Args:
+        stage: name of the one stage that the block is; None where it announces its own.
+    """
+    listener = (TerminalProgress() if progress else Silent()) if isinstance(progress, bool) else progress
+    with listener if isinstance(listener, TerminalProgress | Silent) else nullcontext():
+        if stage is not None:
+            listener.start(stage)
+        yield listener
+        if stage is not None:
+            listener.finish(stage)
