@@ -23,8 +23,8 @@ ALLOWED = {
     "images": {"errors", "registry", "target"},
     "profile": set(),
     # the stages
-    "source": {"environment", "errors", "graph", "images", "progress", "recipe", "registry", "target"},
-    "trace": {"errors"},
+    "trace": {"errors", "graph"},
+    "source": {"environment", "errors", "graph", "images", "progress", "recipe", "registry", "target", "trace"},
     "passes": {"errors", "graph"},
     "quant": {"errors", "graph", "images", "progress", "registry", "target"},
     "inputs": {"errors", "images", "progress", "quant", "recipe", "registry", "source", "target"},
@@ -37,11 +37,14 @@ ALLOWED = {
     },
     "ladder": {"errors", "graph", "images", "quant", "recipe", "registry", "target", "verify"},
     # what came of it, and who tells
-    "run": {"artifact", "images", "inputs", "ladder", "progress", "quant", "recipe", "registry", "source", "target"},
+    "run": {
+        *("artifact", "errors", "images", "inputs", "ladder", "progress", "quant", "recipe", "registry", "source"),
+        *("target", "verify"),
+    },
     "bench": {"bundle", "devices", "environment", "errors", "graph", "progress", "target", "verify"},
     "report": {
-        *("artifact", "bench", "environment", "errors", "ladder", "passes", "quant", "recipe", "registry", "run"),
-        "target",
+        *("artifact", "bench", "environment", "errors", "graph", "ladder", "passes", "quant", "recipe", "registry"),
+        *("progress", "run", "target"),
     },
     "android": {"bundle", "errors", "graph", "images", "registry", "target"},
     "train": {"bundle", "errors", "images", "quant", "registry"},
@@ -50,14 +53,13 @@ ALLOWED = {
         *("artifact", "bundle", "devices", "errors", "graph", "images", "inputs", "ladder", "passes", "progress"),
         *("quant", "recipe", "registry", "report", "run", "source", "target", "trace", "verify"),
     },
-    "public": {
-        *("bench", "bundle", "devices", "errors", "pipeline", "recipe", "report", "source", "verify"),
-    },
+    "public": {"bench", "bundle", "devices", "errors", "pipeline", "recipe", "report", "source", "verify"},
     "__init__": set(),
     "testing": {"__init__", "bench", "bundle", "devices", "errors", "verify"},
     "cli": {
         *("android", "artifact", "bench", "bundle", "devices", "environment", "errors", "images", "passes", "pipeline"),
-        *("profile", "progress", "recipe", "registry", "report", "source", "target", "trace", "train", "verify"),
+        *("profile", "progress", "public", "recipe", "registry", "report", "source", "target", "trace", "train"),
+        "verify",
     },
     "__main__": {"cli"},
 }
@@ -172,6 +174,7 @@ else:
     "statement",
     [
         "import edgekit",
+        "from edgekit import EdgekitError, bench, evaluate, export, register_model, verify",
         "from edgekit.cli import main; main(['--help'])",
         "from edgekit.cli import main; main(['export', '--help'])",
         "from edgekit.cli import main; main(['explain', 'EK301'])",
