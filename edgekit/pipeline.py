@@ -21,9 +21,11 @@ from edgekit.inputs.choose import Inputs, as_fed, calibration_inputs, parity_inp
 from edgekit.inputs.lint import Look, lint
 from edgekit.ladder.climb import BATCH, Judge, Ladder, demand_of, without
 from edgekit.ladder.data_free import compare_with_real
+from edgekit.ladder.named import check_method, refuse_quantized
 from edgekit.passes import SIMPLIFY, prepare_integer, prepend_normalization, simplify
 from edgekit.progress import Progress, Silent
 from edgekit.quant.diagnosis import diagnose
+from edgekit.quant.keep_float import matching_nodes
 from edgekit.quant.quantizer import Quantizer
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
@@ -116,6 +118,7 @@ def check_choices(recipe: Recipe, chosen: list[Target]) -> None:
             where="--io",
             fix="export these targets on their own and leave --io out",
         )
+    check_method(recipe, chosen)
     check_writable(recipe.out)
 
 
@@ -139,6 +142,8 @@ def float_stages(
     with clock.stage("resolve"):
         original = source = resolve(recipe, clock.progress.amount, given)
         check_demand(recipe, source)
+        if source.quantized:
+            refuse_quantized(recipe)
         feed = fed_to_graph(recipe, source.preprocess)
     if preparation is not None:
         from edgekit.source.prepare import prepare
@@ -201,13 +206,16 @@ class Calibrated:
 def calibrate(recipe: Recipe, floats: Floats, clock: Clock) -> Calibrated:
     """Read the images once, look at them, and observe the float graph."""
     with clock.stage("calibrate"):
+        prepared = prepare_integer(floats.canonical)
+        keep_float = matching_nodes(prepared, recipe.kept_float)
         inputs = calibration_inputs(recipe, floats.source, floats.feed, clock.progress.step)
         look = Look(floats.feed)
         quantizer = Quantizer(
-            prepare_integer(floats.canonical),
+            prepared,
             lambda: look.watch(inputs.batches()),
             lambda images, _: clock.progress.step(images, inputs.count),
             output_headroom=inputs.output_headroom,
+            keep_float=keep_float,
         )
         quantizer.plain()
     return Calibrated(inputs, quantizer, lint(look, inputs, recipe, floats.source))

@@ -5,6 +5,7 @@ called. Options are keywords, and None leaves one as it is by default.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from edgekit.bench.record import Metric, Record
     from edgekit.bundle.files import Bundle
     from edgekit.progress import Progress
+    from edgekit.recipe import OwnMethod, Quality
     from edgekit.registry import Preprocess
     from edgekit.run import Run
     from edgekit.source.in_memory import InMemory
@@ -56,13 +58,11 @@ def with_near_misses(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def _unknown(function: str, unknown: Sequence[str], known: Sequence[str]) -> EdgekitError:
-    plural = "s" if len(unknown) > 1 else ""
-    near = [did_you_mean(name, known, "") for name in unknown]
-    return EdgekitError(
-        "EK106",
-        what=f"{function}() has no option{plural} {', '.join(map(repr, unknown))}",
-        where=", ".join(unknown),
-        fix=" ".join(filter(None, near)) or f"see: help(edgekit.{function})",
+    from edgekit.options import Problem, refusal
+
+    help_of = f"see: help(edgekit.{function})"
+    return refusal(
+        [Problem(name, f"{function}() has no option {name!r}", did_you_mean(name, known, help_of)) for name in unknown]
     )
 
 
@@ -88,7 +88,9 @@ def export(
     calibration: str | Path | None = None,
     samples: int = 100,
     labels: str | Path | None = None,
-    quality: Literal["fast", "balanced", "best"] = "balanced",
+    quality: "Quality | None" = None,
+    method: "str | dict[str, Any] | OwnMethod | None" = None,
+    keep_float: str | Sequence[str] = (),
     eval: str | Path | None = None,
     max_drop: float | None = None,
     min_sqnr: float | None = None,
@@ -120,7 +122,9 @@ def export(
             the weights, else distilled ones.
         samples: how many calibration images.
         labels: a file of class names, line i is class i.
-        quality: how int8 is made.
+        quality: how int8 is made: "fast", "balanced" or "best". None: "balanced", where `method` does not say it.
+        method: how int8 is made instead: a rung by name, or the keys of a recipe's table [method].
+        keep_float: PyTorch module paths whose operators stay in float32, as shell patterns: "head.*".
         eval: folder or zip of labelled images to measure accuracy on.
         max_drop: try harder until at most so many points of accuracy are lost on `eval`.
         min_sqnr: try harder until every output has so many dB.
@@ -147,9 +151,8 @@ def export(
     from edgekit.report.progress import shown
 
     given = _in_memory(model, name)
-    choices["targets"] = (target,) if isinstance(target, str) else tuple(target)
-    choices["model"] = _model_name(model, given)
-    recipe = make_recipe(**{field: choices[field] for field in Recipe.model_fields})
+    choices |= {"model": _model_name(model, given), "targets": target}
+    recipe = make_recipe(**{field.name: choices[field.name] for field in fields(Recipe)})
     with shown(progress) as listener:
         return pipeline.export(recipe, listener, _preparation(prepare), given)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgekit.cli import app
-from edgekit.cli.export import JsonFlag, QuietFlag
+from edgekit.cli.options import JsonFlag, QuietFlag
 from edgekit.cli.output import only_json_on_stdout, print_json
 from edgekit.errors import EdgekitError, Table, error_document
 

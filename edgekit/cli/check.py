@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgekit.cli import app
-from edgekit.cli.export import (
-    ClassesOption,
-    JsonFlag,
-    ModelArgs,
-    QuietFlag,
-    SizeOption,
-    WeightsOption,
-    parse_model_args,
-)
+from edgekit.cli.options import JsonFlag, QuietFlag, with_options
 from edgekit.cli.output import only_json_on_stdout, print_json
 from edgekit.errors import EdgekitError, error_document
 
@@ -150,6 +142,7 @@ def verify_document(verified: "Verified") -> dict[str, Any]:
 
 
 @app.command("eval")
+@with_options("weights", "num_classes", "input_size", "model_args")
 def eval_command(
     subject: Annotated[
         str, typer.Argument(metavar="BUNDLE|MODEL", help="a bundle's folder, or a model as export takes it")
@@ -162,10 +155,8 @@ def eval_command(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="N images, spread evenly")] = None,
     subset: Annotated[Subset | None, typer.Option(help="every second image of the sorted names")] = None,
-    weights: WeightsOption = None,
-    num_classes: ClassesOption = None,
-    input_size: SizeOption = None,
-    model_arg: ModelArgs = None,
+    *,
+    choices: dict[str, Any],
     quiet: QuietFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -179,11 +170,8 @@ def eval_command(
             labels=labels,
             limit=limit,
             subset=subset.value if subset else None,
-            weights=weights,
-            num_classes=num_classes,
-            input_size=input_size,
-            model_args=parse_model_args(model_arg),
             progress=not quiet,
+            **choices,
         )
     if as_json:
         print_json({"subject": subject, "data": str(data), **accuracy.document(), "error": None})

@@ -9,7 +9,7 @@ histogram takes a fixed subset of each feature map, because counting all of them
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from math import gcd, prod
 
@@ -36,7 +36,12 @@ CHUNK = 16
 MAPS_AHEAD = 1 << 30
 
 
-def calibrate(model: ir.Model, batches: Iterable[FloatArray], progress: Step | None = None) -> dict[str, Range]:
+def calibrate(
+    model: ir.Model,
+    batches: Iterable[FloatArray],
+    progress: Step | None = None,
+    keep_float: Collection[str] = (),
+) -> dict[str, Range]:
     """Observe an integer-ready float graph.
 
     Args:
@@ -44,6 +49,7 @@ def calibrate(model: ir.Model, batches: Iterable[FloatArray], progress: Step | N
         batches: f32[n, C, H, W] each, preprocessed. Memory does not depend on how many there are, and the result
             depends neither on their order nor on how they are batched.
         progress: told how many images were observed.
+        keep_float: names of nodes that may stay in float32: the integer nodes behind them need ranges of their own.
 
     Returns:
         Value name -> Range, for every value that needs one (values stored with another's parameters do not).
@@ -53,7 +59,8 @@ def calibrate(model: ir.Model, batches: Iterable[FloatArray], progress: Step | N
     """
     check_constants(model)
     plan, values = make_plan(model), values_of(model)
-    ranged = [name for name in plan.observed if values[name].const_value is None]
+    needed = [*plan.observed, *(make_plan(model, keep_float).observed if keep_float else ())]
+    ranged = [name for name in dict.fromkeys(needed) if values[name].const_value is None]
     observers = {
         name: ValueObserver(name in ranged, plan.averaged.get(name))
         for name in dict.fromkeys([*ranged, *plan.averaged])

@@ -147,7 +147,7 @@ def _provenance(manifest: dict[str, Any]) -> str:
     )
     weights = manifest["weights"]
     versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items() if version)
-    recipe = {key: value for key, value in manifest["recipe"].items() if value not in (None, {}, False)}
+    recipe = {key: value for key, value in manifest["recipe"].items() if value not in (None, {}, [], False)}
     return markup.section(
         "Where it comes from",
         markup.facts(

@@ -84,6 +84,7 @@ def _print_receipt(console: Console, receipt: Receipt) -> None:
         table.add_row(*receipt_row(line))
     console.print(table)
     asked = f"; asked for: {receipt.demand}" if receipt.demand != "none" else ""
+    asked += f"; in float32: {escape(', '.join(receipt.keep_float))}" if receipt.keep_float else ""
     console.print(f"[dim]rungs of {receipt.target} on {receipt.images}{asked}[/dim]", soft_wrap=True)
     for kept in receipt.tried[-1].kept:
         gain, module = f"{100 * kept.gain:.1f} % of the noise", escape(kept.module)
