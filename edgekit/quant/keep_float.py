@@ -11,8 +11,8 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from edgekit.errors import EdgekitError, did_you_mean
+from edgekit.graph.module_path import module_of
 from edgekit.quant.plan import make_plan, name_of
-from edgekit.quant.qdq import MODULE
 
 LISTED = 12
 """Module paths that are listed where a pattern is like none of them."""
@@ -28,7 +28,7 @@ def matching_nodes(model: ir.Model, patterns: Sequence[str]) -> tuple[str, ...]:
         EdgekitError: EK106 for a pattern that no operator matches, with near misses; or when nothing is left to store
             as integers.
     """
-    paths = {name_of(node): node.metadata_props.get(MODULE) or name_of(node) for node in model.graph}
+    paths = {name_of(node): module_of(node) for node in model.graph}
     for pattern in patterns:
         if not any(matches(path, pattern) for path in paths.values()):
             raise unmatched(pattern, paths.values())
