@@ -23,8 +23,8 @@ ALLOWED = {
     "images": {"errors", "registry", "target"},
     "profile": set(),
     # the stages
-    "source": {"environment", "errors", "graph", "images", "recipe", "registry", "target"},
-    "trace": {"errors"},
+    "trace": {"errors", "graph"},
+    "source": {"environment", "errors", "graph", "images", "recipe", "registry", "target", "trace"},
     "passes": {"errors", "graph"},
     "quant": {"errors", "graph", "images", "registry", "target"},
     "inputs": {"errors", "images", "quant", "recipe", "registry", "source", "target"},
@@ -37,11 +37,14 @@ ALLOWED = {
     },
     "ladder": {"errors", "graph", "images", "quant", "recipe", "registry", "target", "verify"},
     # what came of it, and who tells
-    "run": {"artifact", "images", "inputs", "ladder", "progress", "quant", "recipe", "registry", "source", "target"},
+    "run": {
+        *("artifact", "errors", "images", "inputs", "ladder", "progress", "quant", "recipe", "registry", "source"),
+        *("target", "verify"),
+    },
     "bench": {"bundle", "devices", "environment", "errors", "graph", "target", "verify"},
     "report": {
-        *("artifact", "bench", "environment", "errors", "ladder", "passes", "quant", "recipe", "registry", "run"),
-        "target",
+        *("artifact", "bench", "environment", "errors", "graph", "ladder", "passes", "quant", "recipe", "registry"),
+        *("run", "target"),
     },
     "android": {"bundle", "errors", "graph", "images", "registry", "target"},
     "train": {"bundle", "errors", "images", "quant", "registry"},

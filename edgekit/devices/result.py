@@ -5,17 +5,25 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Any
 
 from edgekit.devices.device import Completed, printable
 from edgekit.devices.faults import code_for, expired, failure, untrusted
 from edgekit.errors import EdgekitError
 
-FORMAT = 1
+FORMAT = 2
 CLOCK_JUMP_S = 1.0
 """How far wall clock and monotonic clock may drift apart during one program; NTP slews by less."""
 
 MAX_RUNS, MAX_MS, MAX_ITEMS = 1_000_000, 1e9, 256
+MAX_OUTPUTS, MAX_NAME, MAX_RANK, MAX_BYTES = 64, 1024, 8, 1 << 40
+ITEM_BYTES = {
+    **{"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "float16": 2},
+    **{"int32": 4, "float32": 4, "int64": 8, "float64": 8},
+}
+"""Bytes of one element of each dtype that a runner may name."""
+
 ALARM = (142, -14)
 """SIGALRM as a shell and as Python report it: the runner ended itself at its time limit."""
 
@@ -24,9 +32,10 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class TensorShape:
-    """The first input or output, as the runtime on the device sees it."""
+class DeviceTensor:
+    """The input or an output of a file, as the runtime on the device sees it."""
 
+    name: str
     dtype: str
     shape: tuple[int, ...]
     size_bytes: int
@@ -51,7 +60,8 @@ class RunnerResult:
         runtime: "litert", "tflite-runtime" or "onnxruntime".
         delegate: "XNNPACK", "none", "CPUExecutionProvider", or "unknown".
         partitions, undelegated: None where the runtime does not tell.
-        outputs_sha256: of the first output of all images, back to back, as stored.
+        outputs: every output, in the order in which they lie back to back for each image.
+        outputs_sha256: of the outputs of all images, back to back, as stored.
         load_ms: opening the library and the model; first_ms: the cold inference.
         runs_ms: each timed inference, after `warmup` others.
         clock_jumped: whether the device's wall clock was set meanwhile; times are monotonic and do not suffer.
@@ -65,8 +75,8 @@ class RunnerResult:
     partitions: int | None
     undelegated: int | None
     model_sha256: str
-    input: TensorShape
-    output: TensorShape
+    input: DeviceTensor
+    outputs: tuple[DeviceTensor, ...]
     images: int
     outputs_bytes: int
     outputs_sha256: str
@@ -99,9 +109,30 @@ def read_result(done: Completed, where: str, timeout_s: float = 0) -> RunnerResu
     if document is None:
         raise untrusted("the runner printed no result", where)
     try:
+        _check_format(document, where)
         return _result(_Fields(document))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise untrusted(f"the runner's result is not one: {error}", where) from error
+
+
+def _check_format(document: dict[str, Any], where: str) -> None:
+    found = whole(document["format"], "format", 0, MAX_RUNS)
+    if found != FORMAT:
+        raise untrusted(f"the runner is of another version: format {found}, this edgekit reads {FORMAT}", where)
+
+
+def split_outputs(result: RunnerResult, data: bytes) -> dict[str, bytes]:
+    """What a runner wrote, by output: the tensors of all images back to back, as stored.
+
+    Args:
+        data: for each image all outputs back to back; `result.outputs_bytes` of them.
+    """
+    ends = list(accumulate((tensor.size_bytes for tensor in result.outputs), initial=0))
+    starts = range(0, len(data), ends[-1])
+    return {
+        tensor.name: b"".join(data[start + first : start + last] for start in starts)
+        for tensor, (first, last) in zip(result.outputs, pairwise(ends), strict=True)
+    }
 
 
 def _parse(line: str, where: str) -> dict[str, Any]:
@@ -135,6 +166,13 @@ class _Fields:
         if not isinstance(value, str) or len(value) > limit:
             raise TypeError(key)
         return printable(value, limit)
+
+    def name(self, key: str) -> str:
+        """A tensor's, which must be the contract's: what cannot be shown as it is, is none."""
+        value = self.text(key, MAX_NAME)
+        if not value or value != self._document[key]:
+            raise ValueError(f"{key} = {value!r:.40}")
+        return value
 
     def whole(self, key: str, low: int, high: int) -> int:
         return whole(self._document[key], key, low, high)
@@ -179,10 +217,11 @@ def real(value: object, key: str) -> float:
 
 
 def _result(fields: _Fields) -> RunnerResult:
-    fields.whole("format", FORMAT, FORMAT)
     runs_ms = tuple(real(value, "runs_ms") for value in fields.items("runs_ms", MAX_RUNS))
     if any(value < 0 for value in runs_ms):
         raise ValueError("runs_ms")
+    images, outputs = fields.whole("images", 1, MAX_RUNS), _outputs(fields)
+    size_bytes = images * sum(tensor.size_bytes for tensor in outputs)
     return RunnerResult(
         runner=fields.text("runner"),
         runtime=fields.text("runtime"),
@@ -193,9 +232,9 @@ def _result(fields: _Fields) -> RunnerResult:
         undelegated=fields.count("undelegated"),
         model_sha256=fields.sha256("model_sha256"),
         input=_tensor(fields.inner("input")),
-        output=_tensor(fields.inner("output")),
-        images=fields.whole("images", 1, MAX_RUNS),
-        outputs_bytes=fields.whole("outputs_bytes", 1, 1 << 40),
+        outputs=outputs,
+        images=images,
+        outputs_bytes=fields.whole("outputs_bytes", size_bytes, min(size_bytes, MAX_BYTES)),
         outputs_sha256=fields.sha256("outputs_sha256"),
         threads=fields.whole("threads", 1, 4096),
         cpu_mask=fields.text("cpu_mask"),
@@ -203,15 +242,24 @@ def _result(fields: _Fields) -> RunnerResult:
         load_ms=fields.real("load_ms"),
         first_ms=fields.real("first_ms"),
         runs_ms=runs_ms,
-        peak_rss_kb=fields.whole("peak_rss_kb", 0, 1 << 40),
+        peak_rss_kb=fields.whole("peak_rss_kb", 0, MAX_BYTES),
         sensors=_sensors(fields.inner("temperature_c"), fields.inner("frequency_khz")),
         clock_jumped=abs(fields.real("wall_s") - fields.real("monotonic_s")) > CLOCK_JUMP_S,
     )
 
 
-def _tensor(fields: _Fields) -> TensorShape:
-    shape = tuple(whole(length, "shape", 1, 1 << 31) for length in fields.items("shape", 8))
-    return TensorShape(fields.text("dtype"), shape, fields.whole("size_bytes", 1, 1 << 40))
+def _outputs(fields: _Fields) -> tuple[DeviceTensor, ...]:
+    found = tuple(_tensor(_Fields(described)) for described in fields.items("outputs", MAX_OUTPUTS))
+    if not found or len({tensor.name for tensor in found}) < len(found):
+        raise ValueError("outputs: none, or two of one name")
+    return found
+
+
+def _tensor(fields: _Fields) -> DeviceTensor:
+    name, dtype = fields.name("name"), fields.text("dtype")
+    shape = tuple(whole(length, "shape", 1, 1 << 31) for length in fields.items("shape", MAX_RANK))
+    size_bytes = ITEM_BYTES[dtype] * math.prod(shape)
+    return DeviceTensor(name, dtype, shape, fields.whole("size_bytes", size_bytes, min(size_bytes, MAX_BYTES)))
 
 
 def _sensors(temperature: _Fields, frequency: _Fields) -> Sensors:

@@ -13,7 +13,7 @@ from edgekit.devices.device import Device, drivers
 from edgekit.devices.emulated_python import python_folder, start
 from edgekit.devices.faults import untrusted
 from edgekit.devices.lock import locked
-from edgekit.devices.result import RunnerResult, read_result
+from edgekit.devices.result import RunnerResult, read_result, split_outputs
 from edgekit.devices.settings import find
 from edgekit.devices.toolchain import LIBRARIES, LOADER, RuntimeKind, runner_folder, runtime_version
 
@@ -99,14 +99,15 @@ def _python_of(device: Device) -> tuple[str, ...]:
     return (address.python,)
 
 
-def run_model(device: Device, request: RunRequest) -> tuple[RunnerResult, bytes]:
+def run_model(device: Device, request: RunRequest) -> tuple[RunnerResult, dict[str, bytes]]:
     """Run a model file on the device.
 
     Returns:
-        The runner's result, and the first output of every image as stored, back to back.
+        The runner's result, and every output by name: of all images, as stored, back to back.
 
     Raises:
-        EdgekitError: EK60x; EK608 when the outputs do not have the hash that the runner gave, or it ran another file.
+        EdgekitError: EK60x; EK608 when the outputs do not have the hash or the size that the runner gave, or it ran
+            another file, or on another number of images.
     """
     runner = install_runner(device, request.runtime)
     work = f"work-{secrets.token_hex(6)}"
@@ -123,9 +124,15 @@ def run_model(device: Device, request: RunRequest) -> tuple[RunnerResult, bytes]
         finally:
             device.remove(work)
         outputs = fetched.read_bytes()
+    _check_ran(request, result, outputs, device.address.name)
+    return result, split_outputs(result, outputs)
+
+
+def _check_ran(request: RunRequest, result: RunnerResult, outputs: bytes, where: str) -> None:
     if hashlib.sha256(outputs).hexdigest() != result.outputs_sha256 or result.model_sha256 != request.sha256:
-        raise untrusted("outputs or model have another hash than the runner said", device.address.name)
-    return result, outputs
+        raise untrusted("outputs or model have another hash than the runner said", where)
+    if len(outputs) != result.outputs_bytes or result.images * result.input.size_bytes != len(request.inputs):
+        raise untrusted("the runner read or wrote another number of images than it was sent", where)
 
 
 def _options(request: RunRequest, work: str) -> list[str]:

@@ -24,8 +24,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-FORMAT, FAILED = 1, 3
-MAX_RUNS = 1000000
+FORMAT, FAILED = 2, 3
+MAX_RUNS, MAX_OUTPUTS = 1000000, 64
 MARK = 0x45444700
 TFLITE = (("litert", "ai_edge_litert"), ("tflite-runtime", "tflite_runtime"))
 
@@ -54,10 +54,17 @@ class TFLite:
         except (ValueError, RuntimeError) as error:
             raise Failure("model", str(error)) from error
         self.source = self.interpreter.get_input_details()[0]
-        self.result = self.interpreter.get_output_details()[0]
+        self.results = self.interpreter.get_output_details()
 
-    def tensors(self) -> list[dict[str, Any]]:
-        return [_tensor(d["dtype"], [int(n) for n in d["shape"]]) for d in (self.source, self.result)]
+    def input(self) -> dict[str, Any]:
+        return self._described(self.source)
+
+    def outputs(self) -> list[dict[str, Any]]:
+        return [self._described(result) for result in self.results]
+
+    @staticmethod
+    def _described(detail: dict[str, Any]) -> dict[str, Any]:
+        return _tensor(detail["name"], detail["dtype"], [int(n) for n in detail["shape"]])
 
     def write_input(self, data: bytes) -> None:
         import numpy as np
@@ -69,8 +76,8 @@ class TFLite:
         """What a timed run calls."""
         return self.interpreter.invoke  # type: ignore[no-any-return]
 
-    def read_output(self) -> bytes:
-        return self.interpreter.get_tensor(self.result["index"]).tobytes()  # type: ignore[no-any-return]
+    def read_outputs(self) -> list[bytes]:
+        return [self.interpreter.get_tensor(result["index"]).tobytes() for result in self.results]
 
     def delegation(self) -> tuple[str, int | None, int | None]:
         """Delegate, partitions, nodes outside: read from the plan, as edgekit does on the host."""
@@ -105,12 +112,19 @@ class OnnxRuntime:
             self.session = ort.InferenceSession(options.model, choices, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no common base, and what they are differs by version
             raise Failure("model", str(error)) from error
-        self.source, self.result = self.session.get_inputs()[0], self.session.get_outputs()[0]
+        self.source, self.results = self.session.get_inputs()[0], self.session.get_outputs()
         self.feed: dict[str, Any] = {}
         self.last: Any = None
 
-    def tensors(self) -> list[dict[str, Any]]:
-        return [_tensor(_numpy_type(v.type), list(v.shape)) for v in (self.source, self.result)]
+    def input(self) -> dict[str, Any]:
+        return self._described(self.source)
+
+    def outputs(self) -> list[dict[str, Any]]:
+        return [self._described(result) for result in self.results]
+
+    @staticmethod
+    def _described(value: Any) -> dict[str, Any]:
+        return _tensor(value.name, _numpy_type(value.type), list(value.shape))
 
     def write_input(self, data: bytes) -> None:
         import numpy as np
@@ -118,15 +132,15 @@ class OnnxRuntime:
         self.feed = {self.source.name: np.frombuffer(data, _numpy_type(self.source.type)).reshape(self.source.shape)}
 
     def prepare(self) -> Callable[[], Any]:
-        run, names = self.session.run, [self.result.name]
+        run, names = self.session.run, [result.name for result in self.results]
 
         def invoke() -> None:
             self.last = run(names, self.feed)
 
         return invoke
 
-    def read_output(self) -> bytes:
-        return self.last[0].tobytes()  # type: ignore[no-any-return]
+    def read_outputs(self) -> list[bytes]:
+        return [array.tobytes() for array in self.last]
 
     def delegation(self) -> tuple[str, int | None, int | None]:
         return "CPUExecutionProvider", None, None
@@ -182,7 +196,7 @@ def _numpy_type(name: str) -> str:
     return {"float": "float32", "double": "float64"}.get(name[7:-1], name[7:-1])  # tensor(float)
 
 
-def _tensor(dtype: Any, shape: list[int]) -> dict[str, Any]:
+def _tensor(name: str, dtype: Any, shape: list[int]) -> dict[str, Any]:
     import numpy as np
 
     size = np.dtype(dtype).itemsize
@@ -190,7 +204,7 @@ def _tensor(dtype: Any, shape: list[int]) -> dict[str, Any]:
         if not isinstance(length, int) or length <= 0:
             raise Failure("model", "a dimension of an input or output is not fixed")
         size *= length
-    return {"dtype": np.dtype(dtype).name, "shape": shape, "size_bytes": size}
+    return {"name": name, "dtype": np.dtype(dtype).name, "shape": shape, "size_bytes": size}
 
 
 def read_file(path: str) -> bytes:
@@ -270,26 +284,28 @@ def set_affinity(mask: int) -> None:
 def run_images(runtime: Any, options: argparse.Namespace) -> dict[str, Any]:
     """Every image once, in order; the first run is the cold one."""
     inputs = read_file(options.inputs)
-    (source, result), invoke, clock = runtime.tensors(), runtime.prepare(), time.perf_counter_ns
-    size = source["size_bytes"]
+    source, results = runtime.input(), runtime.outputs()
+    if not 1 <= len(results) <= MAX_OUTPUTS:
+        raise Failure("model", f"{len(results)} outputs, 1 to {MAX_OUTPUTS} can be read")
+    invoke, clock, size = runtime.prepare(), time.perf_counter_ns, source["size_bytes"]
     if not inputs or len(inputs) % size:
         raise Failure("usage", f"{len(inputs)} bytes of inputs are no multiple of {size}")
-    outputs: list[bytes] = []
+    images: list[bytes] = []  # of each, all outputs back to back
     first_ms = 0.0
     for start in range(0, len(inputs), size):
         runtime.write_input(inputs[start : start + size])
         begun = clock()
         invoke()
-        if not outputs:
+        if not images:
             first_ms = (clock() - begun) / 1e6
-        outputs.append(runtime.read_output())
+        images.append(b"".join(runtime.read_outputs()))
     runtime.write_input(inputs[:size])
-    data = b"".join(outputs)
+    data = b"".join(images)
     write_file(options.outputs, data)
     return {
         "input": source,
-        "output": result,
-        "images": len(outputs),
+        "outputs": results,
+        "images": len(images),
         "outputs_bytes": len(data),
         "outputs_sha256": hashlib.sha256(data).hexdigest(),
         "first_ms": first_ms,

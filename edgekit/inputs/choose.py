@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.images.folder import ImageFolder
-from edgekit.images.preprocess import normalize
+from edgekit.images.preprocess import denormalize, normalize, renormalize
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source import Source
@@ -131,12 +131,5 @@ def as_fed(images: FloatArray, normalised_by: Preprocess, feed: Preprocess) -> F
     """Images normalised for the module -> what the exported graph is fed; they differ when normalisation is folded."""
     if normalised_by == feed:
         return images
-    mean, std = (_per_channel(v) for v in (normalised_by.mean, normalised_by.std))
-    pixels = np.clip(images * std + mean, 0, 1)
-    feed_mean, feed_std = (_per_channel(v) for v in (feed.mean, feed.std))
-    return np.ascontiguousarray((pixels - feed_mean) / feed_std, dtype=np.float32)
-
-
-def _per_channel(values: tuple[float, ...]) -> FloatArray:
-    """f32[C,1,1], to be broadcast over an image's pixels."""
-    return np.array(values, dtype=np.float32).reshape(-1, 1, 1)
+    pixels = np.clip(denormalize(images, normalised_by), 0, 1)
+    return np.ascontiguousarray(renormalize(pixels, feed), dtype=np.float32)

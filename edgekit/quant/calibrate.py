@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
 from edgekit.errors import EdgekitError, Table
+from edgekit.graph.module_path import module_of
 from edgekit.graph.session import open_graph
 from edgekit.quant.observers import ChannelObserver, HistogramObserver, MeanObserver, Range
-from edgekit.quant.plan import make_plan, name_of, values_of
+from edgekit.quant.plan import make_plan, values_of
 
 FloatArray = NDArray[np.float32]
 
@@ -199,7 +200,7 @@ def not_finite(model: ir.Model, names: list[str], what: str) -> EdgekitError:
     for name in names:
         value = values[name]
         node = value.producer() or next(reader for reader, _ in value.uses())
-        rows.append((name, node.op_type, node.metadata_props.get("edgekit.module", name_of(node))))
+        rows.append((name, node.op_type, module_of(node)))
     return EdgekitError(
         "EK401",
         what=f"NaN or infinity in the {what} {names[0]!r}",

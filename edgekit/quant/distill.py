@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgekit.errors import EdgekitError
-from edgekit.images.preprocess import normalize
+from edgekit.images.preprocess import denormalize, normalize
 from edgekit.registry import Preprocess
 from edgekit.target import FloatArray
 
@@ -186,6 +186,5 @@ def round_to_pixels(images: Tensor, preprocess: Preprocess) -> FloatArray:
 
 def to_pixels(images: FloatArray, preprocess: Preprocess) -> NDArray[np.uint8]:
     """f32[N, C, H, W], normalised -> u8[N, C, H, W]."""
-    mean, std = (np.array(v, np.float32).reshape(-1, 1, 1) for v in (preprocess.mean, preprocess.std))
-    pixels: NDArray[np.uint8] = np.clip(np.rint((images * std + mean) * 255), 0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(np.rint(denormalize(images, preprocess) * 255), 0, 255).astype(np.uint8)
     return pixels

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgekit.errors import EdgekitError
+from edgekit.graph.module_path import MODULE_KEY
 from edgekit.quant.assign import assign
 from edgekit.quant.layers import StoredLayer, constant_layers, store_layers
 from edgekit.quant.observers import Range
@@ -22,8 +23,6 @@ from edgekit.quant.plan import Plan, make_plan, name_of
 from edgekit.quant.rewrite import add_constant
 from edgekit.quant.weights import quantize_bias
 from edgekit.target import QuantScheme
-
-MODULE = "edgekit.module"
 
 
 def quantize(model: ir.Model, ranges: dict[str, Range], scheme: QuantScheme) -> ir.Model:
@@ -198,13 +197,13 @@ class Writer:
         attributes: dict[str, int] | None = None,
     ) -> ir.Value:
         """A Q or DQ node with the module path of the node it belongs to."""
-        module = near.metadata_props.get(MODULE) if near is not None else None
+        module = near.metadata_props.get(MODULE_KEY) if near is not None else None
         node = ir.node(
             op,
             inputs,
             attributes or None,
             name=f"{name}_{op}",
-            metadata_props={MODULE: module} if module is not None else None,
+            metadata_props={MODULE_KEY: module} if module is not None else None,
         )
         node.outputs[0].name = f"{name}_{op}_Output"
         return node.outputs[0]

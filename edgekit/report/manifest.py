@@ -8,7 +8,6 @@ from pathlib import PurePath
 from typing import Any
 
 from edgekit.artifact import Artifact, ParityReport, hop_document
-from edgekit.bundle.files import FORMAT
 from edgekit.environment import versions
 from edgekit.graph.fingerprint import constants_sha256
 from edgekit.passes import FOR_INTEGERS
@@ -25,7 +24,6 @@ def make_manifest(run: Run, artifact: Artifact) -> dict[str, Any]:
     target = targets.get(artifact.target)
     integers = target.scheme.needs_calibration
     return {
-        "format": FORMAT,
         "model": run.source.name,
         "target": artifact.target,
         "model_file": f"model.{target.format}",

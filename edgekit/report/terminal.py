@@ -59,12 +59,13 @@ def print_hops(console: Console, hops: Mapping[str, Sequence[Hop]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in hop_columns(several):
         table.add_column(column, justify="right" if column in HOP_FIGURES else "left")
-    seen: set[Hop] = set()
+    seen: set[tuple[str, Hop]] = set()
     for name, found in hops.items():
         table.add_section()
         for hop in found:
-            if hop not in seen:
-                seen.add(hop)
+            key = (name if hop.name == "end to end" else "", hop)
+            if key not in seen:
+                seen.add(key)
                 table.add_row(*hop_cells(hop, name, several))
     console.print(table)
 

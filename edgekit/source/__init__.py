@@ -65,6 +65,11 @@ class Source:
         """The output that holds the scores of classes; None where there are no classes."""
         return next((output for output in self.outputs if output.meaning == "scores"), None)
 
+    @property
+    def classes(self) -> int | None:
+        """How many; None where there are none."""
+        return self.scores.classes if self.scores else None
+
 
 def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
     """The model that a recipe names, checked.
@@ -119,11 +124,10 @@ def _labels(recipe: Recipe, source: Source) -> tuple[str, ...]:
     if recipe.labels is None:
         return source.labels or label_names(source.preprocess.labels)
     names = read_labels(recipe.labels).names
-    classes = source.scores.classes if source.scores else None
-    if classes is not None and len(names) != classes:
+    if source.classes is not None and len(names) != source.classes:
         raise EdgekitError(
             "EK109",
-            what=f"{len(names)} labels for a model with {classes} classes",
+            what=f"{len(names)} labels for a model with {source.classes} classes",
             where=str(recipe.labels),
             fix="one class name per line: line i is class i",
         )

@@ -1,25 +1,26 @@
 """A model file on a device against the same file on this host: `verify --device` and `export --device`."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgekit.artifact import Hop, hop_document
+from edgekit.artifact import Hop, OutputParity, hop_document
 from edgekit.bundle.files import Bundle, sha256
 from edgekit.devices.device import Device
 from edgekit.devices.faults import untrusted
-from edgekit.devices.result import RunnerResult
+from edgekit.devices.result import DeviceTensor, RunnerResult
 from edgekit.devices.run_model import RunRequest, open_device, run_model
 from edgekit.devices.toolchain import RuntimeKind
 from edgekit.environment import installed
 from edgekit.errors import EdgekitError, Table
 from edgekit.graph.stored import to_real, to_stored
 from edgekit.progress import Progress
-from edgekit.target import FloatArray, Target, TensorInfo, Tolerance, targets
-from edgekit.verify.parity import compare
+from edgekit.target import FloatArray, Outputs, Target, TensorInfo, Tolerance, targets
+from edgekit.verify.parity import compare_output
 
 MAX_STEPS = 2
 """int8 across runtimes, versions or kernels: every operator may round by a step more or less."""
@@ -47,24 +48,41 @@ class Subject:
     """A model file with what it gave on this host.
 
     Args:
-        images: f32[n, C, H, W]; outputs: f32[n, k] that the host's runtime made of them; reference: f32[n, k] of the
-            float model.
+        tensors: every output as the file stores it.
+        images: f32[n, C, H, W]; outputs: what the host's runtime made of them; reference: what the float model did.
+        scores: which output holds the scores of classes; None where none does.
     """
 
     target: Target
     file: Path
     sha256: str
     input: TensorInfo
-    output: TensorInfo
+    tensors: tuple[TensorInfo, ...]
     images: FloatArray
-    outputs: FloatArray
-    reference: FloatArray
+    outputs: Outputs
+    reference: Outputs
+    scores: str | None
 
-    @property
-    def rounding_gate_db(self) -> float:
-        """How far another runtime's rounding may move the outputs."""
-        cost = compare(self.reference, self.outputs, name="file", reference_name="float model").sqnr_db
-        return min(MIN_SQNR_DB, cost)
+    def rounding_gate_db(self, output: str) -> float:
+        """How far another runtime's rounding may move an output."""
+        float_model, file = self.reference.get(output), self.outputs.get(output)
+        return min(MIN_SQNR_DB, compare_output(output, float_model, file, Tolerance(), classes=False).sqnr_db)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputDifference:
+    """How much of one output is not equal on a device.
+
+    Args:
+        output: its name.
+        different: how many of `total` values, over all images.
+        steps: the largest difference in steps of the output's scale; None where it has none.
+    """
+
+    output: str
+    different: int
+    total: int
+    steps: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +92,14 @@ class DeviceParity:
     Args:
         result: what the runner said about its runtime.
         like: whether host and device ran the same version of the same kernels, so that integers must be equal.
-        steps: the largest difference in steps of the output's scale; None where it has none.
+        differences: of each output, in the order of the hop.
     """
 
     device: str
     result: RunnerResult
     hop: Hop
     like: bool
-    different: int
-    steps: int | None
+    differences: tuple[OutputDifference, ...]
 
     @property
     def summary(self) -> str:
@@ -105,8 +122,7 @@ class DeviceParity:
             "partitions": self.result.partitions,
             "undelegated": self.result.undelegated,
             "like_with_like": self.like,
-            "different_outputs": self.different,
-            "steps": self.steps,
+            "outputs": [asdict(difference) for difference in self.differences],
             "outputs_sha256": self.result.outputs_sha256,
             "hop": hop_document(self.hop),
         }
@@ -136,30 +152,45 @@ def check_devices(bundle: Bundle, names: Sequence[str], timeout_s: int, progress
 def bundle_subject(bundle: Bundle) -> Subject:
     """A bundle's file with what this host makes of its golden inputs now."""
     target = targets.get(bundle.target)
-    tensors = [
-        TensorInfo(**{**tensor, "shape": tuple(tensor["shape"])})
-        for tensor in (bundle.contract["inputs"][0], bundle.contract["outputs"][0])
-    ]
-    outputs = target.run(bundle.model_file)(bundle.inputs)
-    digest = sha256(bundle.model_file.read_bytes())
-    return Subject(target, bundle.model_file, digest, tensors[0], tensors[1], bundle.inputs, outputs, bundle.reference)
+    return Subject(
+        target,
+        bundle.model_file,
+        sha256(bundle.model_file.read_bytes()),
+        bundle.input,
+        bundle.output_tensors,
+        bundle.inputs,
+        target.run(bundle.model_file)(bundle.inputs),
+        bundle.reference,
+        bundle.scores.name if bundle.scores else None,
+    )
 
 
 def check_device(device: Device, subject: Subject, timeout_s: int) -> DeviceParity:
-    """Run the file on the device and compare with the host.
+    """Run the file on the device and compare every output with the host.
 
     Raises:
-        EdgekitError: EK60x from the device; EK608 when its outputs do not have the contract's size.
+        EdgekitError: EK60x from the device; EK608 when its outputs are not those of the contract.
     """
     inputs = to_stored(subject.images, subject.input).tobytes()
     request = RunRequest(runtime_of(subject.target), subject.file, subject.sha256, inputs, timeout_s=timeout_s)
     result, data = run_model(device, request)
     name = device.address.name
-    try:
-        actual = to_real(data, subject.output)
-    except ValueError as error:
-        raise untrusted(f"the outputs have another size than the contract says: {error}", name) from error
-    return judge(name, subject, result, actual)
+    check_outputs(subject.tensors, result.outputs, name)
+    return judge(name, subject, result, {tensor.name: to_real(data[tensor.name], tensor) for tensor in subject.tensors})
+
+
+def check_outputs(expected: Sequence[TensorInfo], found: Sequence[DeviceTensor], where: str) -> None:
+    """EK608 unless a device gave what the contract says: the same names, each with its dtype and its size."""
+    there, wanted = {tensor.name: tensor for tensor in found}, {tensor.name for tensor in expected}
+    absent, unknown = sorted(wanted - there.keys()), sorted(there.keys() - wanted)
+    if absent or unknown:
+        said = [f"no output {name!r}" for name in absent] + [f"an output {name!r} more" for name in unknown]
+        raise untrusted(f"the outputs are not the contract's: {', '.join(said)}", where)
+    for tensor in expected:
+        one = there[tensor.name]
+        if (one.dtype, math.prod(one.shape)) != (tensor.dtype, math.prod(tensor.shape)):
+            given, told = f"{one.dtype}{list(one.shape)}", f"{tensor.dtype}{list(tensor.shape)}"
+            raise untrusted(f"output {tensor.name!r} is {given}, the contract says {told}", where)
 
 
 def runtime_of(target: Target) -> RuntimeKind:
@@ -167,23 +198,28 @@ def runtime_of(target: Target) -> RuntimeKind:
     return "tflite" if target.format == "tflite" else "onnxruntime"
 
 
-def judge(name: str, subject: Subject, result: RunnerResult, actual: FloatArray) -> DeviceParity:
-    """Compare a device's outputs, f32[n, k], with the host's under the gate that applies."""
-    target, like = subject.target, is_like(subject.target, result)
-    hop = compare(
-        subject.outputs,
-        actual,
-        name=f"{target.name} on {name}",
-        reference_name=f"{target.name} on the host",
-        tolerance=float_gate(subject, like),
-    )
-    if not np.isfinite(hop.max_abs):  # outputs of another shape, or with a NaN in them
-        return DeviceParity(name, result, hop, like, actual.size, None)
-    different = int(np.count_nonzero(actual != subject.outputs))
-    steps = None if subject.output.scale is None else round(hop.max_abs / subject.output.scale)
-    if target.scheme.activation == "int8":
-        hop = integer_gate(hop, different, actual.size, like, steps)
-    return DeviceParity(name, result, hop, like, different, steps)
+def judge(name: str, subject: Subject, result: RunnerResult, actual: Outputs) -> DeviceParity:
+    """Compare each of a device's outputs with the host's under the gate that applies to it."""
+    target, like = subject.target.name, is_like(subject.target, result)
+    judged = [judge_output(subject, tensor, actual[tensor.name], like) for tensor in subject.tensors]
+    hop = Hop(f"{target} on {name}", f"{target} on the host", tuple(parity for parity, _ in judged))
+    return DeviceParity(name, result, hop, like, tuple(difference for _, difference in judged))
+
+
+def judge_output(
+    subject: Subject, tensor: TensorInfo, actual: FloatArray, like: bool
+) -> tuple[OutputParity, OutputDifference]:
+    """One output of a device, f32[n, ...], against the host's."""
+    name, expected = tensor.name, subject.outputs.get(tensor.name)
+    gate = float_gate(subject, name, like)
+    parity = compare_output(name, expected, actual, gate, classes=name == subject.scores)
+    if not np.isfinite(parity.max_abs):  # outputs of another shape, or with a NaN in them
+        return parity, OutputDifference(name, actual.size, actual.size, None)
+    steps = None if tensor.scale is None else round(parity.max_abs / tensor.scale)
+    found = OutputDifference(name, int(np.count_nonzero(actual != expected)), actual.size, steps)
+    if subject.target.scheme.activation == "int8":
+        parity = integer_gate(parity, found, like)
+    return parity, found
 
 
 def is_like(target: Target, result: RunnerResult) -> bool:
@@ -195,39 +231,48 @@ def is_like(target: Target, result: RunnerResult) -> bool:
     return host == (result.runtime, result.runtime_version) and same_kernels
 
 
-def float_gate(subject: Subject, like: bool) -> Tolerance:
-    """The gate for outputs that need not be equal."""
+def float_gate(subject: Subject, output: str, like: bool) -> Tolerance:
+    """The gate for an output that need not be equal."""
     scheme = subject.target.scheme
     if scheme.weight != "int8":
         return FLOAT_GATE
     on_the_fly = like and scheme.activation != "int8"
-    return Tolerance(min_sqnr_db=ON_THE_FLY_DB if on_the_fly else subject.rounding_gate_db)
+    return Tolerance(min_sqnr_db=ON_THE_FLY_DB if on_the_fly else subject.rounding_gate_db(output))
 
 
-def integer_gate(hop: Hop, different: int, total: int, like: bool, steps: int | None) -> Hop:
-    """Equal for like with like; otherwise within two steps, or the hop's own gate in decibels."""
-    if like:
-        return replace(hop, gate=f"bit-exact: {different} of {total} outputs differ", passed=different == 0)
-    if steps is None:
-        return hop
-    if steps <= MAX_STEPS:
-        return replace(hop, gate=f"{steps} <= {MAX_STEPS} steps", passed=True)
-    return replace(hop, gate=f"{steps} steps, {hop.gate}")
+def integer_gate(parity: OutputParity, found: OutputDifference, like: bool) -> OutputParity:
+    """Equal for like with like; otherwise within two steps, or the output's own gate in decibels."""
+    if like or not found.different:
+        gate = f"bit-exact: {found.different} of {found.total} values differ"
+        return replace(parity, gate=gate, passed=found.different == 0)
+    if found.steps is None:
+        return parity
+    if found.steps <= MAX_STEPS:
+        return replace(parity, gate=f"{found.steps} <= {MAX_STEPS} steps", passed=True)
+    return replace(parity, gate=f"{found.steps} steps, {parity.gate}")
 
 
 def raise_differences(rows: list[DeviceParity], where: str) -> None:
-    """EK503 when a device's outputs are outside of the gate."""
+    """EK503 when an output of a device is outside of its gate."""
     failed = [row for row in rows if not row.hop.passed]
     if not failed:
         return
     lines = tuple(
-        (row.device, f"{row.result.runtime} {row.result.runtime_version}", row.result.delegate, row.hop.gate)
+        (
+            row.device,
+            f"{row.result.runtime} {row.result.runtime_version}",
+            row.result.delegate,
+            found.output,
+            found.gate,
+        )
         for row in failed
+        for found in row.hop.outputs
+        if not found.passed
     )
     raise EdgekitError(
         "EK503",
         what=f"{len(failed)} of {len(rows)} devices give other outputs than this host",
         where=where,
         fix="the same runtime version on both makes them comparable; report this with: edgekit doctor",
-        table=Table(("device", "runtime", "delegate", "gate"), lines),
+        table=Table(("device", "runtime", "delegate", "output", "gate"), lines),
     )

@@ -1,5 +1,6 @@
 """`edgekit verify --layerwise`: the first operator that computes something else on a device than on this host."""
 
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekit.bundle.files import Bundle, sha256
 from edgekit.devices.device import Device
@@ -45,15 +47,16 @@ class Difference:
         return self.of_range > (FLOAT_GATE.max_abs or 0.0)
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """As JSON, which has no infinity: null stands for it."""
         return {
             "operator": self.cut.operator,
             "tensor": self.cut.tensor,
+            "gives_output": self.cut.gives_output,
             "output": asdict(self.cut.output),
             "different": self.different,
             "total": self.total,
             "steps": self.steps,
-            "of_range": self.of_range,
+            "of_range": self.of_range if math.isfinite(self.of_range) else None,
             "differs": self.matters,
         }
 
@@ -63,7 +66,8 @@ class Layerwise:
     """What the search found.
 
     Args:
-        first: the first operator that differs although what it reads is equal; None when the file's output is equal.
+        first: the first operator that differs although what it reads is equal, whichever output it leads to; None when
+            every output is equal.
         tried: every cut that was run, in the order of the file.
         cuts: how many there are.
     """
@@ -139,16 +143,33 @@ class BothPlaces:
             to_stored(self.bundle.inputs, self.bundle.input).tobytes(),
             timeout_s=self.timeout_s,
         )
-        dtype = np.dtype(cut.output.dtype)
-        here, there = (np.frombuffer(run_model(place, request)[1], dtype) for place in (self.host, self.device))
+        here, there = (self._run(place, request, cut) for place in (self.host, self.device))
         if here.shape != there.shape:
             raise untrusted(f"{cut.tensor} has another size than on this host", self.device.address.name)
-        error = np.abs(here.astype(np.float64) - there.astype(np.float64))
-        largest, spread = float(error.max(initial=0.0)), float(np.ptp(here.astype(np.float64))) if here.size else 0.0
-        return Difference(
-            cut,
-            int(np.count_nonzero(here != there)),
-            here.size,
-            None if dtype.kind == "f" else round(largest),
-            largest / spread if spread else largest,
-        )
+        return measure(cut, here, there)
+
+    @staticmethod
+    def _run(place: Device, request: RunRequest, cut: Cut) -> NDArray[Any]:
+        """The cut's tensor, of all images."""
+        result, outputs = run_model(place, request)
+        if [tensor.dtype for tensor in result.outputs] != [cut.output.dtype]:
+            raise untrusted(f"{cut.tensor} did not come as one {cut.output.dtype} tensor", place.address.name)
+        [data] = outputs.values()
+        return np.frombuffer(data, cut.output.dtype)
+
+
+def measure(cut: Cut, here: NDArray[Any], there: NDArray[Any]) -> Difference:
+    """How far a tensor is apart in two places. What is no number in both places is equal; in one, infinitely far."""
+    same = (here == there) | ((here != here) & (there != there))
+    with np.errstate(invalid="ignore"):
+        error = np.where(same, 0.0, np.abs(here.astype(np.float64) - there.astype(np.float64)))
+    largest = float(np.nan_to_num(error, nan=np.inf).max(initial=0.0))
+    numbers = here[np.isfinite(here)].astype(np.float64)
+    spread = float(np.ptp(numbers)) if numbers.size else 0.0
+    return Difference(
+        cut,
+        int(np.count_nonzero(~same)),
+        here.size,
+        None if here.dtype.kind == "f" else round(largest),
+        largest / spread if spread else largest,
+    )

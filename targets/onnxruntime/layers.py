@@ -22,27 +22,26 @@ class OnnxLayers:
     def __init__(self, data: bytes) -> None:
         self._data = data
         graph = ir.from_proto(onnx.load_model_from_string(data)).graph
-        last = graph.outputs[0]
         quantized = any(_is_activation_quantize(node) for node in graph)
         cuts: list[Cut] = []
-        behind: dict[str, tuple[int, ...]] = {}  # value -> cuts that it is computed from, without one in between
-        direct: set[str] = {value.name or "" for value in graph.inputs}
+        behind: dict[ir.Value, tuple[int, ...]] = {}  # value -> cuts that it is computed from, without one in between
+        direct = set(graph.inputs)  # values that are computed from an input, without a cut in between
         for node in graph:
             read = [value for value in node.inputs if value is not None]
-            sources = tuple(dict.fromkeys(i for value in read for i in behind.get(value.name or "", ())))
-            reads_input = any((value.name or "") in direct for value in read)
+            sources = tuple(dict.fromkeys(index for value in read for index in behind.get(value, ())))
+            reads_input = not direct.isdisjoint(read)
             if not sources and not reads_input:
                 continue  # computes a constant
-            value = last if last in node.outputs else node.outputs[0]
-            if value is last or not quantized or _is_activation_quantize(node):
-                cuts.append(Cut(len(cuts), _operator(node), value.name or "", _info(value), sources, reads_input))
-                sources, reads_input = (cuts[-1].index,), False
-            for output in node.outputs:
-                behind[output.name or ""] = sources
+            for value in _used(node.outputs):
+                gives_output = value.is_graph_output()
+                if gives_output or not quantized or _is_activation_quantize(node):
+                    behind[value] = (len(cuts),)
+                    name, info = value.name or "", _info(value)
+                    cuts.append(Cut(len(cuts), _operator(node), name, info, sources, reads_input, gives_output))
+                    continue
+                behind[value] = sources
                 if reads_input:
-                    direct.add(output.name or "")
-            if value is last:
-                break
+                    direct.add(value)
         self.cuts = tuple(cuts)
 
     def until(self, cut: Cut) -> bytes:
@@ -66,6 +65,10 @@ def layers(data: bytes) -> OnnxLayers:
 def _is_activation_quantize(node: ir.Node) -> bool:
     source = node.inputs[0] if node.op_type == QUANTIZE else None
     return source is not None and source.const_value is None
+
+
+def _used(values: Iterable[ir.Value]) -> list[ir.Value]:
+    return [value for value in values if value.uses() or value.is_graph_output()]
 
 
 def _operator(node: ir.Node) -> str:

@@ -22,34 +22,33 @@ class TFLiteLayers:
         self._data = data
         model = _parse(data)
         graph = model.subgraphs[0]
-        inputs, made_by = set(map(int, graph.inputs)), dict[int, int]()
+        inputs, outputs = set(map(int, graph.inputs)), set(map(int, graph.outputs))
+        read_somewhere = {int(tensor) for operator in graph.operators for tensor in operator.inputs}
+        made_by: dict[int, int] = {}
         cuts: list[Cut] = []
-        self._operator_of: list[int] = []
-        last = int(graph.outputs[0])
-        for position, operator in enumerate(graph.operators):
+        self._tensor_of: list[int] = []
+        for operator in graph.operators:
             read = [int(tensor) for tensor in operator.inputs]
             sources = tuple(dict.fromkeys(made_by[tensor] for tensor in read if tensor in made_by))
             reads_input = any(tensor in inputs for tensor in read)
             if not sources and not reads_input:
                 continue  # computes a constant
-            for tensor in map(int, operator.outputs):
-                made_by[tensor] = len(cuts)
             kind = _BUILTINS[model.operatorCodes[operator.opcodeIndex].builtinCode]
-            shown = last if last in map(int, operator.outputs) else int(operator.outputs[0])
-            info = _tensor_info(graph.tensors[shown])
-            cuts.append(Cut(len(cuts), kind, info.name, info, sources, reads_input))
-            self._operator_of.append(position)
-        self.cuts = tuple(cuts[: made_by[last] + 1])
+            for tensor in map(int, operator.outputs):
+                if tensor not in read_somewhere | outputs:
+                    continue
+                made_by[tensor] = len(cuts)
+                info = _tensor_info(graph.tensors[tensor])
+                cuts.append(Cut(len(cuts), kind, info.name, info, sources, reads_input, tensor in outputs))
+                self._tensor_of.append(tensor)
+        self.cuts = tuple(cuts)
 
     def until(self, cut: Cut) -> bytes:
         model = _parse(self._data)
         graph = model.subgraphs[0]
-        position = self._operator_of[cut.index]
-        wanted = next(
-            int(tensor) for tensor in graph.operators[position].outputs if _name(graph.tensors[tensor]) == cut.tensor
-        )
+        wanted = self._tensor_of[cut.index]
         graph.outputs = np.array([wanted], np.int32)
-        graph.operators = _needed(graph.operators[: position + 1], wanted)
+        graph.operators = _needed(graph.operators, wanted)
         used = {int(t) for operator in graph.operators for t in operator.inputs if t >= 0}
         for index, tensor in enumerate(graph.tensors):
             if index not in used and index != wanted:

@@ -1,9 +1,16 @@
 """A cache of their own for the tests of devices: nothing is found there, and nothing is left in the user's."""
 
+import shutil
+import subprocess
+from collections.abc import Callable
+from importlib.metadata import files
+from pathlib import Path
+
 import pytest
 
 from edgekit.devices.device import Address
 from edgekit.devices.local import LocalDevice
+from edgekit.devices.toolchain import FLAGS, LIBRARIES, RuntimeKind
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +25,21 @@ def local(tmp_path):
     """This host, with a folder of the test's own."""
     with LocalDevice(Address("local", "local", "local", "", folder=str(tmp_path / "device"))) as device:
         yield device
+
+
+@pytest.fixture(scope="session")
+def c_runner(package, tmp_path_factory) -> Callable[[RuntimeKind], tuple[str, ...]]:
+    """`c_runner(runtime)`: the argv that starts the C runner, compiled for this host, with the host's own runtime."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    program = tmp_path_factory.mktemp("runner") / "runner"
+    sources = sorted(map(str, Path(package, "devices", "runner_c").glob("*.c")))
+    subprocess.run([compiler, *FLAGS, "-Werror", "-o", str(program), *sources, "-ldl"], check=True)
+
+    def start(runtime: RuntimeKind) -> tuple[str, ...]:
+        library = LIBRARIES[runtime]
+        [found] = [file for file in files(library.distribution) or () if file.match(library.member)]
+        return (str(program), "--runtime", runtime, "--library", str(found.locate()))
+
+    return start

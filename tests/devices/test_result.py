@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.devices.device import Completed
-from edgekit.devices.result import read_result
+from edgekit.devices.result import MAX_NAME, MAX_OUTPUTS, read_result, split_outputs
 from edgekit.errors import EdgekitError
 
 GOOD = {
-    "format": 1,
+    "format": 2,
     "runner": "c",
     "runtime": "litert",
     "runtime_version": "2.3.0",
@@ -21,10 +21,14 @@ GOOD = {
     "partitions": 1,
     "undelegated": None,
     "model_sha256": "0" * 64,
-    "input": {"dtype": "int8", "shape": [1, 8, 8, 3], "size_bytes": 192},
-    "output": {"dtype": "int8", "shape": [1, 10], "size_bytes": 10},
+    "input": {"name": "image", "dtype": "int8", "shape": [1, 8, 8, 3], "size_bytes": 192},
+    "outputs": [
+        {"name": "scores", "dtype": "int8", "shape": [1, 10], "size_bytes": 10},
+        {"name": "größte", "dtype": "float32", "shape": [], "size_bytes": 4},
+        {"name": "boxes", "dtype": "int16", "shape": [1, 2, 4], "size_bytes": 16},
+    ],
     "images": 2,
-    "outputs_bytes": 20,
+    "outputs_bytes": 60,
     "outputs_sha256": "a" * 64,
     "threads": 1,
     "cpu_mask": "0",
@@ -54,13 +58,48 @@ def changed(*path_and_value):
     return document
 
 
+def many(count):
+    """The fields of a result with `count` outputs of a byte."""
+    outputs = [{"name": f"y{index}", "dtype": "bool", "shape": [1], "size_bytes": 1} for index in range(count)]
+    return {"outputs": outputs, "outputs_bytes": 2 * count}
+
+
 def test_a_result_is_read():
     result = read_result(done(GOOD), "board")
     assert (result.runtime, result.partitions, result.undelegated) == ("litert", 1, None)
     assert (result.runs_ms, result.load_ms) == ((1.5, 1.25), 10.0)
-    assert result.input.shape == (1, 8, 8, 3)
+    assert (result.input.name, result.input.shape) == ("image", (1, 8, 8, 3))
+    assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in result.outputs] == [
+        ("scores", "int8", (1, 10)),
+        ("größte", "float32", ()),
+        ("boxes", "int16", (1, 2, 4)),
+    ]
     assert result.sensors.temperature_before_c == {"cpu#0": 40.5}
     assert not result.clock_jumped
+
+
+def test_as_many_outputs_as_the_runners_read_are_believed():
+    assert len(read_result(done({**GOOD, **many(MAX_OUTPUTS)}), "board").outputs) == MAX_OUTPUTS
+
+
+def test_what_a_runner_wrote_is_split_by_output():
+    result = read_result(done(GOOD), "board")
+    first, second = (b"a" * 10 + b"b" * 4 + b"c" * 16), (b"A" * 10 + b"B" * 4 + b"C" * 16)
+    split = split_outputs(result, first + second)
+    assert list(split.items()) == [
+        ("scores", b"a" * 10 + b"A" * 10),
+        ("größte", b"b" * 4 + b"B" * 4),
+        ("boxes", b"c" * 16 + b"C" * 16),
+    ]
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_runner_of_another_version_is_told_as_one(version):
+    output = {"dtype": "int8", "shape": [1, 10], "size_bytes": 10}
+    with pytest.raises(EdgekitError) as raised:
+        read_result(done({**GOOD, "format": version, "output": output}), "board")
+    assert raised.value.code == "EK608"
+    assert f"the runner is of another version: format {version}, this edgekit reads 2" in raised.value.what
 
 
 @pytest.mark.parametrize("wall_s", [4000.0, -3599.0])
@@ -71,8 +110,8 @@ def test_a_clock_that_jumped_is_seen(wall_s):
 @pytest.mark.parametrize(
     "document",
     [
-        changed("format", 2),
         changed("format", True),
+        changed("format", "2"),
         changed("runs_ms", [-1.0]),
         changed("runs_ms", [1e99]),
         changed("runs_ms", "1"),
@@ -85,6 +124,24 @@ def test_a_clock_that_jumped_is_seen(wall_s):
         changed("input", "shape", [1] * 9),
         changed("input", "shape", [-1]),
         changed("input", None),
+        changed("input", "name", ""),
+        changed("outputs", []),
+        changed("outputs", {}),
+        changed("outputs", [None]),
+        changed("outputs", [GOOD["outputs"][0]] * 2),
+        changed("outputs", 1, "name", "scores"),
+        changed("outputs", 1, "name", "a\x1b[2J"),
+        changed("outputs", 1, "name", "x" * (MAX_NAME + 1)),
+        changed("outputs", 1, "name", 1),
+        changed("outputs", 0, "dtype", "complex64"),
+        changed("outputs", 0, "dtype", ["int8"]),
+        changed("outputs", 0, "shape", [1, 11]),
+        changed("outputs", 0, "shape", [1 << 31] * 8),
+        changed("outputs", 0, "size_bytes", 11),
+        changed("outputs_bytes", 61),
+        changed("outputs_bytes", 0),
+        {**GOOD, "outputs": [], "outputs_bytes": 0},
+        {**GOOD, **many(MAX_OUTPUTS + 1)},
         changed("temperature_c", "before", {"a": "hot"}),
         changed("temperature_c", "after", {str(i): 1 for i in range(999)}),
         changed("frequency_khz", "before", [1.5]),

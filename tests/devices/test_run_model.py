@@ -1,7 +1,9 @@
-"""A model file through the Python runner on this host, in both runtimes: outputs, times, and what it refuses."""
+"""A model file through both runners on this host, in both runtimes: outputs, times, and what they refuse."""
 
 import hashlib
+import json
 import math
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -9,48 +11,130 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from edgekit.devices.result import RunnerResult
+from edgekit.devices import run_model as running
+from edgekit.devices.device import Completed
+from edgekit.devices.result import MAX_OUTPUTS, RunnerResult
 from edgekit.devices.run_model import RunRequest, open_device, run_model
 from edgekit.errors import EdgekitError
 from edgekit.target import EmitOptions, targets
 
-IMAGES = np.arange(2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 3, 4, 4)
-NET = """<ir_version: 10, opset_import: ["" : 21]>
-net (float[1, 3, 4, 4] x) => (float[1, 3, 4, 4] y) { y = Relu(x) }"""
+IMAGES = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
+POSITIVE, MEAN = np.maximum(IMAGES, 0), IMAGES.mean((2, 3))
+HEADS = {
+    "zones": ("float[1, 3, 4, 5] zones", POSITIVE),
+    "area": ("float[1, 3] area", MEAN),
+    "longest": ("float[1, 4, 5] longest", POSITIVE.max(1)),
+}
+BODY = """
+  zones = Relu(x)
+  pooled = GlobalAveragePool(x)
+  area = Reshape(pooled, flat)
+  longest = ReduceMax <keepdims: int = 0> (zones, channels)
+"""
+ORDERS = [order for count in (1, 2, 3) for order in permutations(HEADS, count)]
+
+
+def graph(outputs: str, body: str) -> ir.Model:
+    constants = "<int64[2] flat = {1, 3}, int64[1] channels = {1}, float zero = {0}>"
+    text = f"net (float[1, 3, 4, 5] x) => ({outputs}) {constants} {{ {body} }}"
+    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 21]> {text}')
+    return ir.from_proto(onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True))
+
+
+def heads(order: tuple[str, ...]) -> ir.Model:
+    """The net whose outputs are those of HEADS, in this order."""
+    return graph(", ".join(HEADS[name][0] for name in order), BODY)
+
+
+def as_stored(values: np.ndarray, runtime: str) -> np.ndarray:
+    """Feature maps lie channels-last in TFLite files."""
+    return values.transpose(0, 2, 3, 1) if runtime == "tflite" and values.ndim == 4 else values
+
+
+@pytest.fixture(params=["python", "c"])
+def runner(request, monkeypatch) -> str:
+    """The Python runner, as `local` takes it, or the C runner in its place."""
+    if request.param == "c":
+        start = request.getfixturevalue("c_runner")
+        monkeypatch.setattr(running, "install_runner", lambda device, runtime: start(runtime))
+    return str(request.param)
 
 
 @pytest.fixture(params=["tflite", "onnxruntime"])
-def request_for(request, tmp_path):
-    """`request_for(**options)`: a request for a net that gives its input again, in the runtime of the parameter."""
+def request_for(request, runner, tmp_path):
+    """`request_for(net, **options)`: a request for a net in the runtime of the parameter; without one, for Relu."""
     target = targets.get("tflite-fp32" if request.param == "tflite" else "ort-fp32")
-    file = tmp_path / "net"
-    file.write_bytes(target.emit(ir.from_proto(onnx.parser.parse_model(NET)), target, EmitOptions()).data)
-    stored = IMAGES.transpose(0, 2, 3, 1) if request.param == "tflite" else IMAGES
 
-    def make(**options) -> RunRequest:
+    def make(net: ir.Model | None = None, **options) -> RunRequest:
+        file = tmp_path / "net"
+        file.write_bytes(target.emit(net or heads(("zones",)), target, EmitOptions()).data)
         given = {
             "runtime": request.param,
             "model": file,
             "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-            "inputs": np.ascontiguousarray(stored).tobytes(),
+            "inputs": np.ascontiguousarray(as_stored(IMAGES, request.param)).tobytes(),
         }
         return RunRequest(**{**given, **options})
 
     return make
 
 
-def run_here(request: RunRequest) -> tuple[RunnerResult, bytes]:
+def run_here(request: RunRequest) -> tuple[RunnerResult, dict[str, bytes]]:
     with open_device("local") as device:
         return run_model(device, request)
 
 
-def test_outputs_of_all_images_come_back(request_for):
-    request = request_for()
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_every_output_of_all_images_comes_back_by_its_name(order, request_for, runner):
+    request = request_for(heads(order))
     result, outputs = run_here(request)
-    assert outputs == request.inputs
-    assert (result.images, result.outputs_bytes) == (2, len(outputs))
-    assert result.outputs_sha256 == hashlib.sha256(outputs).hexdigest()
-    assert (result.runner, result.runs_ms) == ("python", ())
+    assert list(outputs) == [tensor.name for tensor in result.outputs]
+    assert outputs.keys() == set(order)
+    for tensor in result.outputs:
+        expected = as_stored(HEADS[tensor.name][1], request.runtime)
+        assert (tensor.dtype, tensor.shape) == ("float32", (1, *expected.shape[1:]))
+        found = np.frombuffer(outputs[tensor.name], np.float32).reshape(expected.shape)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert (result.runner, result.images, result.runs_ms) == (runner, 2, ())
+    assert (result.input.name, result.input.size_bytes) == ("x", IMAGES[0].nbytes)
+    assert result.outputs_bytes == sum(map(len, outputs.values()))
+
+
+def test_indices_truths_and_single_numbers_come_back_as_they_are(request_for):
+    declared = "int64[1, 4, 5] best, bool[1, 3, 4, 5] bright, float total, float[1, 3, 4, 5] größte"
+    body = """
+      best = ArgMax <axis: int = 1, keepdims: int = 0> (x)
+      bright = Greater(x, zero)
+      total = ReduceSum <keepdims: int = 0> (x)
+      größte = Relu(x)
+    """
+    model = graph(declared.replace("größte", "large"), body.replace("größte", "large"))
+    model.graph.outputs[3].name = "größte"
+    request = request_for(model)
+    result, outputs = run_here(request)
+    expected = {
+        "best": IMAGES.argmax(1),
+        "bright": as_stored(IMAGES > 0, request.runtime),
+        "total": IMAGES.sum((1, 2, 3)),
+        "größte": as_stored(POSITIVE, request.runtime),
+    }
+    kinds = {tensor.name: (tensor.dtype, len(tensor.shape)) for tensor in result.outputs}
+    assert kinds == {"best": ("int64", 3), "bright": ("bool", 4), "total": ("float32", 0), "größte": ("float32", 4)}
+    for name, values in expected.items():
+        np.testing.assert_allclose(np.frombuffer(outputs[name], values.dtype), values.ravel(), rtol=1e-5)
+
+
+def test_a_file_with_more_outputs_than_can_be_read_is_told(request_for):
+    def net(count: int) -> ir.Model:
+        names = [f"y{index}" for index in range(count)]
+        declared = ", ".join(f"float[1, 3, 4, 5] {name}" for name in names)
+        return graph(declared, "\n".join(f"{name} = Relu(x)" for name in names))
+
+    assert len(run_here(request_for(net(MAX_OUTPUTS)))[1]) == MAX_OUTPUTS
+    with pytest.raises(EdgekitError) as raised:
+        run_here(request_for(net(MAX_OUTPUTS + 1)))
+    assert raised.value.code == "EK610"
+    assert f"{MAX_OUTPUTS + 1} outputs, 1 to {MAX_OUTPUTS} can be read" in raised.value.what
 
 
 def test_runs_are_timed_one_by_one(request_for):
@@ -68,16 +152,9 @@ def test_a_shortest_time_is_kept(request_for):
 
 
 def test_the_tflite_runtime_says_how_it_cut_the_graph(request_for):
-    result, _ = run_here(request_for())
+    result, _ = run_here(request_for(heads(("zones", "area"))))
     expected = {"litert": ("XNNPACK", 1, 0), "onnxruntime": ("CPUExecutionProvider", None, None)}
     assert (result.delegate, result.partitions, result.undelegated) == expected[result.runtime]
-
-
-def test_nothing_but_the_runner_stays(request_for, tmp_path):
-    run_here(request_for())
-    left = list((tmp_path / "cache" / "devices" / "local").iterdir())
-    assert len(left) == 1
-    assert left[0].name.startswith("runner-")
 
 
 def test_the_runner_refuses_another_file_than_was_meant(request_for):
@@ -117,6 +194,38 @@ def test_a_run_that_takes_too_long_ends_itself(request_for):
     assert raised.value.code == "EK603"
 
 
+@pytest.mark.parametrize("runner", ["python"], indirect=True)
+@pytest.mark.parametrize("shorter", ["--inputs", "--outputs"])
+def test_another_number_of_images_than_was_sent_is_not_believed(shorter, request_for, monkeypatch):
+    """A device that loses the last image on the way there, or what came of it on the way back, and hashes the rest."""
+
+    def losing(argv, timeout_s):
+        file = device.folder / argv[argv.index(shorter) + 1]
+        before = run(argv, timeout_s) if shorter == "--outputs" else None
+        file.write_bytes(file.read_bytes()[: IMAGES[0].nbytes])
+        if before is None:
+            return run(argv, timeout_s)
+        told = json.loads(before.stdout) | {"outputs_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        return Completed(0, json.dumps(told).encode(), b"")
+
+    with open_device("local") as device:
+        run = device.run
+        monkeypatch.setattr(device, "run", losing)
+        with pytest.raises(EdgekitError) as raised:
+            run_model(device, request_for())
+    assert raised.value.code == "EK608"
+    assert "another number of images" in raised.value.what
+
+
+@pytest.mark.parametrize("runner", ["python"], indirect=True)
+def test_nothing_but_the_runner_stays(request_for, tmp_path):
+    run_here(request_for())
+    left = list((tmp_path / "cache" / "devices" / "local").iterdir())
+    assert len(left) == 1
+    assert left[0].name.startswith("runner-")
+
+
+@pytest.mark.parametrize("runner", ["python"], indirect=True)
 def test_the_runner_is_put_there_once(request_for, monkeypatch):
     pushed: list[str] = []
     with open_device("local") as device:

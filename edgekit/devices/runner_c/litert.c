@@ -30,7 +30,7 @@ typedef struct {
 
 enum { CPU_ACCELERATOR = 1, LOCK_READ = 0, LOCK_WRITE = 1, OPERATOR = 2, DELEGATED_OPERATOR = 8, MAX_EVENTS = 65536 };
 
-static Handle library, environment, model, compiled, input, output;
+static Handle library, environment, model, compiled, input, outputs[MAX_OUTPUTS];
 static Function run_compiled;
 
 #define CALL(name, ...) check(name, ((Function)symbol(library, name))(__VA_ARGS__))
@@ -45,6 +45,7 @@ static const char *dtype_name(int type) {
     case 2: return "int32";
     case 3: return "uint8";
     case 4: return "int64";
+    case 6: return "bool";
     case 7: return "int16";
     case 9: return "int8";
     case 10: return "float16";
@@ -52,8 +53,8 @@ static const char *dtype_name(int type) {
     }
 }
 
-static Tensor describe(const RankedType *type, size_t size_bytes) {
-    Tensor tensor = {dtype_name(type->element_type), type->layout.rank, {0}, size_bytes};
+static Tensor describe(const char *name, const RankedType *type, size_t size_bytes) {
+    Tensor tensor = {name, dtype_name(type->element_type), type->layout.rank, {0}, size_bytes};
     if (type->layout.rank > MAX_RANK) fail("model", "rank %d", type->layout.rank);
     for (int i = 0; i < tensor.rank; i++) tensor.shape[i] = type->layout.shape[i];
     return tensor;
@@ -77,32 +78,38 @@ static Handle compile(const Request *request, int profiled) {
     return made;
 }
 
-/* A buffer for the first input or output, and what it holds. */
+/* A buffer for an input or output, and what it holds. */
 static Handle make_buffer(Handle tensor, Handle requirements, Tensor *description) {
     RankedType type = {0};
     Handle buffer;
+    const char *name;
     size_t size_bytes;
+    CALL("LiteRtGetTensorName", tensor, &name);
     CALL("LiteRtGetRankedTensorType", tensor, &type);
     CALL("LiteRtCreateManagedTensorBufferFromRequirements", environment, &type, requirements, &buffer);
     CALL("LiteRtGetTensorBufferPackedSize", buffer, &size_bytes);
-    *description = describe(&type, size_bytes);
+    *description = describe(name, &type, size_bytes);
     return buffer;
 }
 
 static void load(const Request *request) {
-    Handle graph, tensor, requirements;
+    Handle signature, tensor, requirements;
     library = open_library(request->library);
     snprintf(litert.version, sizeof litert.version, "%s", request->runtime_version);
     CALL("LiteRtCreateEnvironment", 0, NULL, &environment);
     CALL("LiteRtCreateModelFromFile", environment, request->model, &model);
     compiled = compile(request, 0);
-    CALL("LiteRtGetModelSubgraph", model, (size_t)0, &graph);
-    CALL("LiteRtGetSubgraphInput", graph, (size_t)0, &tensor);
+    CALL("LiteRtGetModelSignature", model, (size_t)0, &signature);
+    CALL("LiteRtGetSignatureInputTensorByIndex", signature, (size_t)0, &tensor);
     CALL("LiteRtGetCompiledModelInputBufferRequirements", compiled, (size_t)0, (size_t)0, &requirements);
     input = make_buffer(tensor, requirements, &litert.in);
-    CALL("LiteRtGetSubgraphOutput", graph, (size_t)0, &tensor);
-    CALL("LiteRtGetCompiledModelOutputBufferRequirements", compiled, (size_t)0, (size_t)0, &requirements);
-    output = make_buffer(tensor, requirements, &litert.out);
+    CALL("LiteRtGetNumSignatureOutputs", signature, &litert.outputs);
+    check_output_count(litert.outputs);
+    for (size_t i = 0; i < litert.outputs; i++) {
+        CALL("LiteRtGetSignatureOutputTensorByIndex", signature, i, &tensor);
+        CALL("LiteRtGetCompiledModelOutputBufferRequirements", compiled, (size_t)0, i, &requirements);
+        outputs[i] = make_buffer(tensor, requirements, &litert.out[i]);
+    }
     run_compiled = (Function)symbol(library, "LiteRtRunCompiledModel");
 }
 
@@ -113,15 +120,17 @@ static void write_input(const void *data) {
     CALL("LiteRtUnlockTensorBuffer", input);
 }
 
-static void run(void) {
-    check("LiteRtRunCompiledModel", run_compiled(compiled, (size_t)0, (size_t)1, &input, (size_t)1, &output));
+static void run_on(Handle which) {
+    check("LiteRtRunCompiledModel", run_compiled(which, (size_t)0, (size_t)1, &input, litert.outputs, outputs));
 }
 
-static void read_output(void *data) {
+static void run(void) { run_on(compiled); }
+
+static void read_output(size_t index, void *data) {
     void *memory;
-    CALL("LiteRtLockTensorBuffer", output, &memory, LOCK_READ);
-    memcpy(data, memory, litert.out.size_bytes);
-    CALL("LiteRtUnlockTensorBuffer", output);
+    CALL("LiteRtLockTensorBuffer", outputs[index], &memory, LOCK_READ);
+    memcpy(data, memory, litert.out[index].size_bytes);
+    CALL("LiteRtUnlockTensorBuffer", outputs[index]);
 }
 
 /* One profiled run of a second compilation. Nodes outside of XNNPACK leave an event each; a partition leaves one event per
@@ -132,7 +141,7 @@ static Delegation delegation(const Request *request) {
     int count = 0, inside = 0;
     CALL("LiteRtCompiledModelGetProfiler", profiled, &profiler);
     CALL("LiteRtStartProfiler", profiler);
-    check("LiteRtRunCompiledModel", run_compiled(profiled, (size_t)0, (size_t)1, &input, (size_t)1, &output));
+    run_on(profiled);
     CALL("LiteRtStopProfiler", profiler);
     CALL("LiteRtGetNumProfilerEvents", profiler, &count);
     if (count <= 0 || count > MAX_EVENTS) return (Delegation){"unknown", -1, -1};
@@ -152,4 +161,4 @@ static Delegation delegation(const Request *request) {
     return found;
 }
 
-Runtime litert = {"litert", "", {0}, {0}, load, write_input, run, read_output, delegation};
+Runtime litert = {"litert", "", {0}, {{0}}, 0, load, write_input, run, read_output, delegation};

@@ -13,7 +13,7 @@
 
 #include "runner.h"
 
-enum { FORMAT = 1, MAX_RUNS = 1000000, FAILED = 3, MARK = 0x45444700 };
+enum { FORMAT = 2, MAX_RUNS = 1000000, FAILED = 3, MARK = 0x45444700 };
 
 void fail(const char *kind, const char *format, ...) {
     char text[1024];
@@ -32,10 +32,14 @@ void print_text(FILE *out, const char *text) {
     putc('"', out);
     for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
         if (*c == '"' || *c == '\\') fprintf(out, "\\%c", *c);
-        else if (*c < 0x20 || *c > 0x7e) fprintf(out, "\\u%04x", *c);
+        else if (*c < 0x20 || *c == 0x7f) fprintf(out, "\\u%04x", *c);
         else putc(*c, out);
     }
     putc('"', out);
+}
+
+void check_output_count(size_t found) {
+    if (!found || found > MAX_OUTPUTS) fail("model", "%zu outputs, 1 to %d can be read", found, MAX_OUTPUTS);
 }
 
 static double seconds(clockid_t clock) {
@@ -137,10 +141,23 @@ static double timed_run(const Runtime *runtime) {
     return now_ms() - start;
 }
 
-static void print_tensor(const char *name, const Tensor *tensor) {
-    printf("\"%s\": {\"dtype\": \"%s\", \"shape\": [", name, tensor->dtype);
+static void print_tensor(const Tensor *tensor) {
+    printf("{\"name\": ");
+    print_text(stdout, tensor->name);
+    printf(", \"dtype\": \"%s\", \"shape\": [", tensor->dtype);
     for (int i = 0; i < tensor->rank; i++) printf("%s%lld", i ? ", " : "", (long long)tensor->shape[i]);
-    printf("], \"size_bytes\": %zu}, ", tensor->size_bytes);
+    printf("], \"size_bytes\": %zu}", tensor->size_bytes);
+}
+
+static void print_tensors(const Runtime *runtime) {
+    printf("\"input\": ");
+    print_tensor(&runtime->in);
+    printf(", \"outputs\": [");
+    for (size_t i = 0; i < runtime->outputs; i++) {
+        if (i) printf(", ");
+        print_tensor(&runtime->out[i]);
+    }
+    printf("], ");
 }
 
 static void print_count(const char *name, int value) {
@@ -172,9 +189,23 @@ typedef struct {
     char outputs_sha256[65];
 } Measured;
 
+static size_t outputs_size(const Runtime *runtime) {
+    size_t size_bytes = 0;
+    for (size_t i = 0; i < runtime->outputs; i++) size_bytes += runtime->out[i].size_bytes;
+    return size_bytes;
+}
+
+/* The outputs of the last run, back to back. */
+static void read_outputs(const Runtime *runtime, unsigned char *data) {
+    for (size_t i = 0; i < runtime->outputs; i++) {
+        runtime->read_output(i, data);
+        data += runtime->out[i].size_bytes;
+    }
+}
+
 /* Every image once, in order; the first run is the cold one. */
 static void run_images(const Request *request, const Runtime *runtime, Measured *measured) {
-    size_t size_bytes, in = runtime->in.size_bytes, out = runtime->out.size_bytes;
+    size_t size_bytes, in = runtime->in.size_bytes, out = outputs_size(runtime);
     unsigned char *images = read_file(request->inputs, &size_bytes);
     if (!size_bytes || size_bytes % in) fail("usage", "%zu bytes of inputs are no multiple of %zu", size_bytes, in);
     measured->images = (long)(size_bytes / in);
@@ -184,7 +215,7 @@ static void run_images(const Request *request, const Runtime *runtime, Measured 
         runtime->write_input(images + (size_t)i * in);
         double spent_ms = timed_run(runtime);
         if (!i) measured->first_ms = spent_ms;
-        runtime->read_output(outputs + (size_t)i * out);
+        read_outputs(runtime, outputs + (size_t)i * out);
     }
     runtime->write_input(images);
     sha256_hex(outputs, measured->outputs_bytes, measured->outputs_sha256);
@@ -239,8 +270,7 @@ int main(int count, char **words) {
     print_count("partitions", delegation.partitions);
     print_count("undelegated", delegation.undelegated);
     printf("\"model_sha256\": \"%s\", ", request.sha256);
-    print_tensor("input", &runtime->in);
-    print_tensor("output", &runtime->out);
+    print_tensors(runtime);
     printf("\"images\": %ld, \"outputs_bytes\": %zu, \"outputs_sha256\": \"%s\", ", measured.images,
            measured.outputs_bytes, measured.outputs_sha256);
     printf("\"threads\": %ld, \"cpu_mask\": \"%llx\", \"warmup\": %ld, ", request.threads, request.cpu_mask,

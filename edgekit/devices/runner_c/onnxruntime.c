@@ -13,6 +13,7 @@ enum {
     RUN = 9,
     CREATE_SESSION_OPTIONS = 10,
     SET_INTRA_OP_THREADS = 24,
+    OUTPUT_COUNT = 31,
     INPUT_TYPE_INFO = 33,
     OUTPUT_TYPE_INFO = 34,
     INPUT_NAME = 36,
@@ -35,9 +36,9 @@ typedef struct {
 } Base;
 
 static const Function *api;
-static Handle session, input, output;
-static char *input_name, *output_name;
-static void *input_data, *output_data;
+static Handle session, input, outputs[MAX_OUTPUTS];
+static char *input_name, *output_names[MAX_OUTPUTS];
+static void *input_data, *outputs_data[MAX_OUTPUTS];
 
 static void check(const char *kind, Handle status) {
     if (status) fail(kind, "%s", ((const char *(*)(Handle))api[GET_ERROR_MESSAGE])(status));
@@ -49,7 +50,8 @@ static const char *dtype_name(int type, size_t *size_bytes) {
         int type;
         const char *name;
         size_t size_bytes;
-    } known[] = {{1, "float32", 4}, {2, "uint8", 1}, {3, "int8", 1}, {5, "int16", 2}, {6, "int32", 4}, {7, "int64", 8}};
+    } known[] = {{1, "float32", 4}, {2, "uint8", 1}, {3, "int8", 1}, {5, "int16", 2}, {6, "int32", 4},
+                 {7, "int64", 8},   {9, "bool", 1},  {10, "float16", 2}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (known[i].type == type) {
             *size_bytes = known[i].size_bytes;
@@ -58,12 +60,12 @@ static const char *dtype_name(int type, size_t *size_bytes) {
     fail("model", "element type %d is not known", type);
 }
 
-/* A tensor over memory of our own, so that a run allocates nothing for its input and output. */
-static Handle make_tensor(int type_place, Handle memory, void **data, Tensor *tensor) {
+/* A tensor over memory of our own, so that a run allocates nothing for its input and outputs. */
+static Handle make_tensor(int type_place, size_t index, Handle memory, void **data, Tensor *tensor) {
     Handle type, info, made;
     int element;
     size_t rank, size_bytes;
-    CALL(type_place, session, (size_t)0, &type);
+    CALL(type_place, session, index, &type);
     CALL(TENSOR_OF_TYPE_INFO, type, &info);
     CALL(ELEMENT_TYPE, info, &element);
     CALL(RANK, info, &rank);
@@ -95,24 +97,32 @@ static void load(const Request *request) {
     CALL(CREATE_SESSION, environment, request->model, options, &session);
     CALL(DEFAULT_ALLOCATOR, &allocator);
     CALL(INPUT_NAME, session, (size_t)0, allocator, &input_name);
-    CALL(OUTPUT_NAME, session, (size_t)0, allocator, &output_name);
     CALL(CREATE_CPU_MEMORY_INFO, ARENA_ALLOCATOR, MEMORY_DEFAULT, &memory);
-    input = make_tensor(INPUT_TYPE_INFO, memory, &input_data, &onnxruntime.in);
-    output = make_tensor(OUTPUT_TYPE_INFO, memory, &output_data, &onnxruntime.out);
+    input = make_tensor(INPUT_TYPE_INFO, 0, memory, &input_data, &onnxruntime.in);
+    onnxruntime.in.name = input_name;
+    CALL(OUTPUT_COUNT, session, &onnxruntime.outputs);
+    check_output_count(onnxruntime.outputs);
+    for (size_t i = 0; i < onnxruntime.outputs; i++) {
+        CALL(OUTPUT_NAME, session, i, allocator, &output_names[i]);
+        outputs[i] = make_tensor(OUTPUT_TYPE_INFO, i, memory, &outputs_data[i], &onnxruntime.out[i]);
+        onnxruntime.out[i].name = output_names[i];
+    }
 }
 
 static void write_input(const void *data) { memcpy(input_data, data, onnxruntime.in.size_bytes); }
 
 static void run(void) {
-    const char *const inputs[] = {input_name}, *const outputs[] = {output_name};
-    check("run", api[RUN](session, NULL, inputs, &input, (size_t)1, outputs, (size_t)1, &output));
+    const char *const inputs[] = {input_name};
+    check("run", api[RUN](session, NULL, inputs, &input, (size_t)1, output_names, onnxruntime.outputs, outputs));
 }
 
-static void read_output(void *data) { memcpy(data, output_data, onnxruntime.out.size_bytes); }
+static void read_output(size_t index, void *data) {
+    memcpy(data, outputs_data[index], onnxruntime.out[index].size_bytes);
+}
 
 static Delegation delegation(const Request *request) {
     (void)request;
     return (Delegation){"CPUExecutionProvider", -1, -1};
 }
 
-Runtime onnxruntime = {"onnxruntime", "", {0}, {0}, load, write_input, run, read_output, delegation};
+Runtime onnxruntime = {"onnxruntime", "", {0}, {{0}}, 0, load, write_input, run, read_output, delegation};

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { MAX_RANK = 8, MAX_CPUS = 64, MAX_ZONES = 16 };
+enum { MAX_RANK = 8, MAX_OUTPUTS = 64, MAX_CPUS = 64, MAX_ZONES = 16 };
 
 typedef struct {
     const char *runtime, *runtime_version, *library, *model, *sha256, *inputs, *outputs;
@@ -20,7 +20,7 @@ typedef struct {
 
 /* A tensor as the file stores it. */
 typedef struct {
-    const char *dtype;
+    const char *name, *dtype;
     int rank;
     int64_t shape[MAX_RANK];
     size_t size_bytes;
@@ -32,15 +32,16 @@ typedef struct {
     int partitions, undelegated;
 } Delegation;
 
-/* A runtime with one model loaded. `input` and `output` are written and read between runs. */
+/* A runtime with one model loaded: its first input and all of its outputs, which are written and read between runs. */
 typedef struct {
     const char *name;
     char version[32];
-    Tensor in, out;
+    Tensor in, out[MAX_OUTPUTS];
+    size_t outputs; /* how many there are */
     void (*load)(const Request *);
     void (*write_input)(const void *);
     void (*run)(void);
-    void (*read_output)(void *);
+    void (*read_output)(size_t index, void *);
     Delegation (*delegation)(const Request *);
 } Runtime;
 
@@ -48,7 +49,8 @@ extern Runtime litert, onnxruntime;
 
 /* Prints {"error": ...} and ends the program; `kind` is one of usage, hash, io, memory, library, model, run. */
 void fail(const char *kind, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
-void print_text(FILE *out, const char *text); /* as a JSON string */
+void print_text(FILE *out, const char *text); /* as a JSON string; UTF-8 stays UTF-8 */
+void check_output_count(size_t found);        /* fails for none, and for more than MAX_OUTPUTS */
 double now_ms(void);               /* monotonic */
 void *open_library(const char *path);
 void *symbol(void *library, const char *name);
