@@ -19,7 +19,7 @@ from edgekit.targets.tflite.flatbuffer import pack_model
 
 MODULES = [
     ("tflite-int8", "java", {"logits": "scores"}),
-    ("tflite-int8", "java", {"scores": "scores", "boxes": "boxes"}),
+    ("tflite-int16x8", "java", {"scores": "scores", "boxes": "boxes"}),
     ("tflite-fp32", "kotlin", {NASTY: "mask", "points": "points", NASTIER: "scores"}),
     ("ort-fp32", "java", {"boxes": "boxes", NASTIER: "scores", NASTY: "points"}),
     ("ort-int8", "kotlin", {"mask": "mask", NASTY: "index"}),
