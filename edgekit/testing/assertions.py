@@ -23,7 +23,7 @@ Results = Sequence[dict[str, Any]]
 def assert_parity(bundle: "Bundle | Path", on: UnderTest, *, timeout_s: int = DEVICE_TIMEOUT_S) -> "DeviceParity":
     """The bundle's golden inputs give on the device what they give on this host, in every output.
 
-    int8 bit by bit where both run the same kernels, within two steps elsewhere; float within 1e-5 of the output's range.
+    int8 bit by bit where both run the same kernels, within two steps elsewhere; float within 1e-5 of its range.
 
     Returns:
         What was compared, and with which runtime.
