@@ -115,8 +115,8 @@ class Bench:
         if wanted in (None, "mixed"):
             images = self.quantizer.walked_images()[:RANKED_ON]
 
-            def run(graph: ir.Model) -> FloatArray:
-                return scores_of(GraphRunner(graph)(images))
+            def run(graph: ir.Model) -> Outputs:
+                return GraphRunner(graph)(images)
 
             ranked = rank(self.quantizer, method, scheme, run, run(self.quantizer.model))
             for count in KEPT:

@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.registry import Registry
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from edgekit.artifact import Contract
 
 Layout = Literal["NCHW", "NHWC", "NC", "other"]
 IoType = Literal["int8", "uint8", "float32"]
@@ -204,12 +210,11 @@ class Target:
     """A kind of file and what runs it.
 
     Args:
-        emit: `emit(ir.Model, Target, EmitOptions) -> Emitted`.
-        run: `run(model file path) -> Runner`.
-        delegation: `delegation(Emitted) -> Delegation`, how the accelerated kernels cut the file; None where a runtime
-            has no such thing.
-        layers: `layers(bytes of a file) -> Layers`, where it can be cut.
-        finish: `finish(Emitted, Contract, model name) -> Emitted`, adds what describes the file or lies beside it.
+        emit: writes a graph, quantized as `scheme` says, as a file in memory.
+        run: loads the model file at a path.
+        delegation: how the accelerated kernels cut a file; None where a runtime has no such thing.
+        layers: takes the bytes of a file apart.
+        finish: adds what describes the file or lies beside it, from its contract and the model's name.
         min_runtime: the oldest runtime version that loads the file.
         android: what runs the file in an app, the best first.
     """
@@ -219,11 +224,11 @@ class Target:
     summary: str
     scheme: QuantScheme
     tolerance: Tolerance
-    emit: Callable[..., Any] = field(repr=False)
-    run: Callable[..., Any] = field(repr=False)
-    delegation: Callable[..., Any] | None = field(default=None, repr=False)
-    layers: Callable[..., Any] | None = field(default=None, repr=False)
-    finish: Callable[..., Any] | None = field(default=None, repr=False)
+    emit: Callable[["ir.Model", "Target", EmitOptions], Emitted] = field(repr=False)
+    run: Callable[[Path], Runner] = field(repr=False)
+    delegation: Callable[[Emitted], Delegation] | None = field(default=None, repr=False)
+    layers: Callable[[bytes], Layers] | None = field(default=None, repr=False)
+    finish: Callable[[Emitted, "Contract", str], Emitted] | None = field(default=None, repr=False)
     min_runtime: str = ""
     android: tuple[AndroidLibrary, ...] = ()
 

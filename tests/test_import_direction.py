@@ -15,7 +15,8 @@ ALLOWED = {
     "progress": set(),
     "registry": {"errors"},
     "target": {"registry"},
-    "recipe": {"errors", "registry"},
+    "options": {"errors"},
+    "recipe": {"errors", "options", "registry"},
     "artifact": {"registry", "target"},
     # what is worked on
     "models": {"registry"},
@@ -23,11 +24,11 @@ ALLOWED = {
     "images": {"errors", "registry", "target"},
     "profile": set(),
     # the stages
-    "source": {"environment", "errors", "graph", "images", "recipe", "registry", "target"},
-    "trace": {"errors"},
+    "trace": {"errors", "graph"},
+    "source": {"environment", "errors", "graph", "images", "progress", "recipe", "registry", "target", "trace"},
     "passes": {"errors", "graph"},
-    "quant": {"errors", "graph", "images", "registry", "target"},
-    "inputs": {"errors", "images", "quant", "recipe", "registry", "source", "target"},
+    "quant": {"errors", "graph", "images", "progress", "recipe", "registry", "target"},
+    "inputs": {"errors", "images", "progress", "quant", "recipe", "registry", "source", "target"},
     "targets": {"artifact", "errors", "graph", "passes", "quant", "registry", "target"},
     "bundle": {"artifact", "errors", "graph", "images", "registry", "target"},
     "devices": {"environment", "errors", "registry"},
@@ -37,11 +38,14 @@ ALLOWED = {
     },
     "ladder": {"errors", "graph", "images", "quant", "recipe", "registry", "target", "verify"},
     # what came of it, and who tells
-    "run": {"artifact", "images", "inputs", "ladder", "progress", "quant", "recipe", "registry", "source", "target"},
-    "bench": {"bundle", "devices", "environment", "errors", "graph", "target", "verify"},
+    "run": {
+        *("artifact", "errors", "images", "inputs", "ladder", "progress", "quant", "recipe", "registry", "source"),
+        *("target", "verify"),
+    },
+    "bench": {"bundle", "devices", "environment", "errors", "graph", "progress", "target", "verify"},
     "report": {
-        *("artifact", "bench", "environment", "errors", "ladder", "passes", "quant", "recipe", "registry", "run"),
-        "target",
+        *("artifact", "bench", "environment", "errors", "graph", "ladder", "passes", "quant", "recipe", "registry"),
+        *("progress", "run", "target"),
     },
     "android": {"bundle", "errors", "graph", "images", "registry", "target"},
     "train": {"bundle", "errors", "images", "quant", "registry"},
@@ -50,11 +54,13 @@ ALLOWED = {
         *("artifact", "bundle", "devices", "errors", "graph", "images", "inputs", "ladder", "passes", "progress"),
         *("quant", "recipe", "registry", "report", "run", "source", "target", "trace", "verify"),
     },
-    "__init__": {"pipeline", "recipe", "run"},
+    "public": {"bench", "bundle", "devices", "errors", "options", "pipeline", "recipe", "report", "source", "verify"},
+    "__init__": set(),
     "testing": {"__init__", "bench", "bundle", "devices", "errors", "verify"},
     "cli": {
         *("android", "artifact", "bench", "bundle", "devices", "environment", "errors", "images", "passes", "pipeline"),
-        *("profile", "progress", "recipe", "registry", "report", "source", "target", "trace", "train", "verify"),
+        *("options", "profile", "progress", "public", "recipe", "registry", "report", "source", "target", "trace"),
+        *("train", "verify"),
     },
     "__main__": {"cli"},
 }
@@ -169,6 +175,7 @@ else:
     "statement",
     [
         "import edgekit",
+        "from edgekit import EdgekitError, bench, evaluate, export, register_model, verify",
         "from edgekit.cli import main; main(['--help'])",
         "from edgekit.cli import main; main(['export', '--help'])",
         "from edgekit.cli import main; main(['explain', 'EK301'])",

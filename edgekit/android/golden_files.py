@@ -1,31 +1,43 @@
 """The bundle's golden images and vectors as an app's test reads them: raw little-endian tensors, one file each."""
 
 import io
+import json
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 from PIL import Image
 
 from edgekit.bundle.files import Bundle
+from edgekit.graph.outputs import take
 from edgekit.graph.stored import to_stored
-from edgekit.target import FloatArray, TensorInfo
+from edgekit.target import FloatArray, Outputs, TensorInfo
 
 STEPS = 2  # how far another machine's integer kernels may be off
-FLOAT_ERROR = 1e-3  # of the outputs' range, for another machine's order of additions
+FLOAT_ERROR = 1e-3  # of an output's range, for another machine's order of additions
+ROUNDING = 1e-6  # of its largest value: an output that never changes has no range
 
 
 def module_files(bundle: Bundle) -> Iterator[tuple[str, bytes]]:
-    """(name, bytes) of images.txt, tensors.txt and for each name NAME.png, NAME.input and NAME.outputs."""
+    """(name, bytes) of images.txt, tensors.txt, outputs.txt and for each name NAME.png, NAME.input and NAME.outputs.I.
+
+    Names of outputs are the user's and not for file names: I is the place in the contract, outputs.txt has the names.
+    """
     vectors = {f"vector{i}": i for i in range(len(bundle.inputs))}
     yield "images.txt", _lines(image.name for image in bundle.golden_images)
     yield "tensors.txt", _lines([*(image.name for image in bundle.golden_images), *vectors])
+    yield "outputs.txt", _lines(f"{i} {json.dumps(tensor.name)}" for i, tensor in enumerate(bundle.output_tensors))
     for image in bundle.golden_images:
         yield f"{image.name}.png", image.png
         yield f"{image.name}.input", _little_endian(image.stored)
-        yield f"{image.name}.outputs", _little_endian(as_stored(image.outputs, bundle.output))
+        yield from _output_files(image.name, image.outputs, bundle)
     for name, i in vectors.items():
         yield f"{name}.input", _little_endian(to_stored(bundle.inputs[i : i + 1], bundle.input))
-        yield f"{name}.outputs", _little_endian(as_stored(bundle.outputs[i], bundle.output))
+        yield from _output_files(name, take(bundle.outputs, i), bundle)
+
+
+def _output_files(name: str, outputs: Outputs, bundle: Bundle) -> Iterator[tuple[str, bytes]]:
+    for i, tensor in enumerate(bundle.output_tensors):
+        yield f"{name}.outputs.{i}", _little_endian(as_stored(outputs[tensor.name], tensor))
 
 
 def image_files(bundle: Bundle) -> Iterator[tuple[str, bytes]]:
@@ -36,23 +48,27 @@ def image_files(bundle: Bundle) -> Iterator[tuple[str, bytes]]:
         yield f"{image.name}.input", _little_endian(image.stored)
 
 
-def tolerance(bundle: Bundle) -> tuple[float, str]:
-    """How far scores may be off on a device, and why. Integers of one runtime and delegate are equal everywhere."""
-    scale = bundle.output.scale
-    if scale is not None:
-        return STEPS * scale, f"{STEPS} steps of the stored scores: other kernels round differently."
-    span = float(np.ptp(bundle.outputs))
+def tolerance(bundle: Bundle, tensor: TensorInfo) -> tuple[float, str]:
+    """How far an output may be off on a device, and why. Integers of one runtime and delegate are equal everywhere."""
+    if tensor.scale is not None:
+        return STEPS * tensor.scale, f"{STEPS} steps of the stored values: other kernels round differently"
+    if tensor.dtype != "float32":
+        return 0.0, "whole numbers: another one is another answer"
+    values = bundle.outputs[tensor.name]
+    finite = values[np.isfinite(values)]
+    span, largest = (float(np.ptp(finite)), float(np.abs(finite).max())) if finite.size else (0.0, 0.0)
     if bundle.manifest["scheme"]["activation"] == "float32":
-        return FLOAT_ERROR * span, "A thousandth of the scores' range: other CPUs add in another order."
-    return 0.05 * span, "A twentieth of the scores' range: other kernels round the integers inside differently."
+        return FLOAT_ERROR * span + ROUNDING * largest, "a thousandth of the range: other CPUs add in another order"
+    return (
+        0.05 * span + ROUNDING * largest,
+        "a twentieth of the range: other kernels round the integers inside differently",
+    )
 
 
-def as_stored(outputs: FloatArray, tensor: TensorInfo) -> FloatArray:
-    """f32[k] in ONNX axis order -> in the order in which the file stores it."""
-    if tensor.layout != "NHWC":
-        return outputs
-    _, height, width, channels = tensor.shape
-    return np.ascontiguousarray(outputs.reshape(channels, height, width).transpose(1, 2, 0).reshape(-1))
+def as_stored(values: FloatArray, tensor: TensorInfo) -> FloatArray:
+    """f32[...] in ONNX axis order -> f32[k] in the order in which the file stores it."""
+    laid = np.moveaxis(values, -3, -1) if tensor.layout == "NHWC" else values
+    return np.ascontiguousarray(laid).reshape(-1)
 
 
 def pam(png: bytes) -> bytes:

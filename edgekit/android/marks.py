@@ -5,14 +5,26 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from edgekit.android import literals
+from edgekit.android.golden_files import tolerance
 from edgekit.bundle.files import LABELS, Bundle
 from edgekit.errors import EdgekitError
 from edgekit.images.preprocess import takes_raw_pixels
 from edgekit.registry import Preprocess
 from edgekit.target import TensorInfo
 
-CPP_TYPES = {"float32": "kFloat32", "int8": "kInt8", "uint8": "kUint8", "int16": "kInt16"}
-"""The dtypes that the generated code knows, as its C++ names them; Kotlin and Java write them in capitals."""
+CPP_TYPES = {
+    "float32": "kFloat32",
+    "int8": "kInt8",
+    "uint8": "kUint8",
+    "int16": "kInt16",
+    "int32": "kInt32",
+    "int64": "kInt64",
+    "bool": "kBool",
+}
+"""The dtypes that the generated code reads, as its C++ names them; Kotlin and Java write them in capitals."""
+IMAGE_TYPES = ("float32", "int8", "uint8", "int16")
+"""Those in which it writes an image."""
 
 
 def contract_marks(bundle: Bundle, assets: str) -> dict[str, str]:
@@ -22,34 +34,63 @@ def contract_marks(bundle: Bundle, assets: str) -> dict[str, str]:
         EdgekitError: EK302 for a file that takes no image, or whose numbers the generated code cannot read.
     """
     check_supported(bundle)
-    taken, given, feed = bundle.input, bundle.output, bundle.preprocess
+    taken = bundle.input
     return {
         "ASSETS": assets,
         "MODEL_FILE": bundle.model_file.name,
         "LABELS": f"{assets}/{LABELS}" if bundle.labels else "",
         "MIN_RUNTIME": str(bundle.manifest["min_runtime"]),
-        "INPUT_NAME": quoted(taken.name),
-        "OUTPUT_NAME": quoted(given.name),
-        "INPUT_NAME_CPP": escaped(taken.name),
-        "OUTPUT_NAME_CPP": escaped(given.name),
+        "INPUT_NAME": literals.jvm(taken.name),
+        "INPUT_NAME_CPP": literals.cpp(taken.name),
         "INPUT_SHAPE": ", ".join(f"{size}L" for size in taken.shape),
         "INPUT_SHAPE_INTS": ", ".join(map(str, taken.shape)),
-        **_preprocess_marks(feed, taken),
+        **_preprocess_marks(bundle.preprocess, taken),
         **_tensor_marks("INPUT", taken),
-        **_tensor_marks("OUTPUT", given),
     }
 
 
+def output_marks(bundle: Bundle) -> list[dict[str, str]]:
+    """For each output the values of the lines that are written once per output."""
+    return [_output_marks(tensor, *tolerance(bundle, tensor)) for tensor in bundle.output_tensors]
+
+
+def _output_marks(tensor: TensorInfo, allowed: float, reason: str) -> dict[str, str]:
+    return {
+        "OUTPUT_NAME": literals.jvm(tensor.name),
+        "OUTPUT_NAME_CPP": literals.cpp(tensor.name),
+        "OUTPUT_NAME_CODE": literals.markdown(tensor.name),
+        "OUTPUT_SHAPE": ", ".join(map(str, tensor.shape)),
+        "OUTPUT_LAYOUT": tensor.layout,
+        "OUTPUT_MEANING": str(tensor.meaning),
+        "OUTPUT": described(tensor),
+        "TOLERANCE": floating(allowed),
+        "TOLERANCE_REASON": reason,
+        **_tensor_marks("OUTPUT", tensor),
+    }
+
+
+def described(tensor: TensorInfo) -> str:
+    """`int8 1x80x80x3 (NHWC)`."""
+    layout = "" if tensor.layout == "other" else f" ({tensor.layout})"
+    return f"{tensor.dtype} {'x'.join(map(str, tensor.shape)) or 'scalar'}{layout}"
+
+
 def check_supported(bundle: Bundle) -> None:
-    for what, tensor in (("takes", bundle.input), ("gives", bundle.output)):
-        if tensor.dtype not in CPP_TYPES or (what == "takes" and tensor.layout not in ("NCHW", "NHWC")):
-            raise EdgekitError(
-                "EK302",
-                what=f"the file {what} {tensor.dtype} {list(tensor.shape)}; the app's code is made for an image in, and"
-                f" numbers in {', '.join(CPP_TYPES)}",
-                where=str(bundle.path),
-                fix="end the model in scores instead of indices, or use contract.json and write that part by hand",
-            )
+    if bundle.input.dtype not in IMAGE_TYPES or bundle.input.layout not in ("NCHW", "NHWC"):
+        raise _unsupported(bundle, "takes", bundle.input, "feed it from contract.json, by hand")
+    for tensor in bundle.output_tensors:
+        if tensor.dtype not in CPP_TYPES:
+            raise _unsupported(bundle, f"gives {tensor.name!r} as", tensor, f"end it in {', '.join(CPP_TYPES)}")
+
+
+def _unsupported(bundle: Bundle, what: str, tensor: TensorInfo, fix: str) -> EdgekitError:
+    return EdgekitError(
+        "EK302",
+        what=f"the file {what} {tensor.dtype} {list(tensor.shape)}; the app's code is made for an image in, and"
+        f" numbers in {', '.join(CPP_TYPES)} out",
+        where=str(bundle.path),
+        fix=fix,
+    )
 
 
 def _preprocess_marks(feed: Preprocess, taken: TensorInfo) -> dict[str, str]:
@@ -87,13 +128,3 @@ def floating(value: float) -> str:
 
 def floats(values: Iterable[float]) -> str:
     return ", ".join(map(floating, values))
-
-
-def escaped(name: str) -> str:
-    """The inside of a string literal."""
-    return name.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def quoted(name: str) -> str:
-    """The same for Kotlin, which reads `$` in one, and Java."""
-    return escaped(name).replace("$", "\\u0024")

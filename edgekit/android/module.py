@@ -2,14 +2,14 @@
 
 import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edgekit.android.golden_files import image_files, module_files, tolerance
-from edgekit.android.marks import contract_marks, floating
-from edgekit.android.template import render
+from edgekit.android.golden_files import image_files, module_files
+from edgekit.android.marks import contract_marks, described, output_marks
+from edgekit.android.template import Marks, render
 from edgekit.bundle.files import CONTRACT, LABELS, Bundle, replacing
 from edgekit.errors import EdgekitError, did_you_mean
 
@@ -17,10 +17,16 @@ Language = Literal["kotlin", "java"]
 PACKAGE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 COMPILE_SDK = 35
 SOURCES: dict[Language, tuple[str, ...]] = {
-    "kotlin": ("Contract", "Preprocessor", "Scores", "Classifier"),
-    "java": ("Contract", "InputContract", "TensorType", "Preprocessor", "Result", "Scores", "Classifier"),
+    "kotlin": ("Contract", "Preprocessor", "Outputs", "Model"),
+    "java": ("Contract", "InputContract", "OutputContract", "TensorType", "Preprocessor", "Outputs", "Model"),
 }
+FOR_CLASSES: dict[Language, tuple[str, ...]] = {
+    "kotlin": ("Scores", "Classifier"),
+    "java": ("Result", "Scores", "Classifier"),
+}
+"""Sources that only a module of a model with classes has."""
 SUFFIX: dict[Language, str] = {"kotlin": "kt", "java": "java"}
+CPP_SOURCES = ("preprocessor.h", "contract.h", "golden_test.cpp", "CMakeLists.txt")
 RESERVED = {"class", "default", "interface", "new", "package", "switch", "this", "void", "fun", "object", "val", "when"}
 
 
@@ -69,48 +75,56 @@ def write_module(module: Module, out: Path) -> list[str]:
 
 def module_contents(module: Module) -> Iterator[tuple[str, bytes]]:
     """(path in the module, bytes) of every file."""
-    bundle, language = module.bundle, module.language
+    bundle = module.bundle
     library = chosen_library(bundle, module.library)
     package = module.package or f"edgekit.{module.name}"
     check_package(package)
     marks = {**contract_marks(bundle, module.name), **module_marks(module, library, package)}
-    sources = f"src/main/{language}/{package.replace('.', '/')}"
-    tests = sources.replace("src/main", "src/androidTest")
-    suffix = SUFFIX[language]
-    for name in SOURCES[language]:
-        yield f"{sources}/{name}.{suffix}", render(f"{language}/{name}.{suffix}", marks).encode()
-    runner = render(f"{language}/{library['runtime']}/ModelRunner.{suffix}", marks)
-    yield f"{sources}/ModelRunner.{suffix}", runner.encode()
-    yield f"{tests}/GoldenTest.{suffix}", render(f"{language}/GoldenTest.{suffix}", marks).encode()
-    yield "build.gradle.kts", render(f"gradle/build.{language}.gradle.kts", marks).encode()
-    yield "consumer-rules.pro", render(f"gradle/{library['runtime']}.pro", marks).encode()
-    yield "src/main/AndroidManifest.xml", render("gradle/AndroidManifest.xml", marks).encode()
-    facts = render("gradle/facts.md", marks)
-    yield "README.md", render(f"gradle/README.{language}.md", {**marks, "FACTS": facts.rstrip()}).encode()
+    outputs = output_marks(bundle)
+    for path, template in templates(module, library["runtime"], f"{module.language}/{package.replace('.', '/')}"):
+        yield path, render(template, marks, outputs).encode()
+    yield "README.md", readme(module, marks, outputs).encode()
     for name in (bundle.model_file.name, CONTRACT, *([LABELS] if bundle.labels else [])):
         yield f"src/main/assets/{module.name}/{name}", (bundle.path / name).read_bytes()
     for name, data in module_files(bundle):
         yield f"src/androidTest/assets/golden/{name}", data
     if module.cpp:
-        yield from cpp_contents(bundle, marks)
+        for name, data in image_files(bundle):
+            yield f"cpp/golden/{name}", data
 
 
-def cpp_contents(bundle: Bundle, marks: dict[str, str]) -> Iterator[tuple[str, bytes]]:
-    for name in ("preprocessor.h", "contract.h", "golden_test.cpp", "CMakeLists.txt"):
-        yield f"cpp/{name}", render(f"cpp/{name}", marks).encode()
-    for name, data in image_files(bundle):
-        yield f"cpp/golden/{name}", data
+def templates(module: Module, runtime: str, folder: str) -> Iterator[tuple[str, str]]:
+    """(path in the module, template) of every text file but the README. `folder` is that of the package's sources."""
+    language = module.language
+    suffix = SUFFIX[language]
+    classes = FOR_CLASSES[language] if module.bundle.scores else ()
+    for name in (*SOURCES[language], *classes):
+        yield f"src/main/{folder}/{name}.{suffix}", f"{language}/{name}.{suffix}"
+    yield f"src/main/{folder}/ModelRunner.{suffix}", f"{language}/{runtime}/ModelRunner.{suffix}"
+    yield f"src/androidTest/{folder}/GoldenTest.{suffix}", f"{language}/GoldenTest.{suffix}"
+    yield "src/main/AndroidManifest.xml", "gradle/AndroidManifest.xml"
+    yield "build.gradle.kts", f"gradle/build.{language}.gradle.kts"
+    yield "consumer-rules.pro", f"gradle/{runtime}.pro"
+    for name in CPP_SOURCES if module.cpp else ():
+        yield f"cpp/{name}", f"cpp/{name}"
+
+
+def readme(module: Module, marks: Marks, outputs: Sequence[Marks]) -> str:
+    """How an app calls the module, and what it holds."""
+    call = "classifier" if module.bundle.scores else "model"
+    parts = {"CALL": f"gradle/{call}.{module.language}", "FACTS": "gradle/facts.md"}
+    written = {mark: render(template, marks, outputs).rstrip() for mark, template in parts.items()}
+    return render(f"gradle/README.{module.language}.md", {**marks, **written})
 
 
 def module_marks(module: Module, library: dict[str, Any], package: str) -> dict[str, str]:
     """What the build files and the README say."""
     bundle = module.bundle
     file = bundle.manifest["files"][bundle.model_file.name]
-    allowed, reason = tolerance(bundle)
     return {
         "PACKAGE": package,
         "MODULE": module.name,
-        "MODEL_NAME": bundle.manifest["model"],
+        "MODEL_NAME": " ".join(bundle.manifest["model"].split()),
         "TARGET": bundle.target,
         "LIBRARY": library["coordinate"],
         "RUNTIME": "TensorFlow Lite" if library["runtime"] == "litert" else "ONNX Runtime",
@@ -121,10 +135,7 @@ def module_marks(module: Module, library: dict[str, Any], package: str) -> dict[
         "PAGE_KB": str(library["page_size"] // 1024),
         "SIZE": f"{file['size_bytes'] / 1e6:.2f} MB",
         "SHA256": file["sha256"],
-        "INPUT": f"{bundle.input.dtype} {'x'.join(map(str, bundle.input.shape))} ({bundle.input.layout})",
-        "OUTPUT": f"{bundle.output.dtype} {'x'.join(map(str, bundle.output.shape))}",
-        "TOLERANCE": floating(allowed),
-        "TOLERANCE_REASON": reason,
+        "INPUT": described(bundle.input),
     }
 
 

@@ -106,7 +106,7 @@ def write_bundle(folder: Path, artifact: Artifact, manifest: dict[str, Any], rep
     hashes = {name: {"sha256": sha256(data), "size_bytes": len(data)} for name, data in files.items()}
     unhashed = {name: data for name, data in artifact.emitted.beside.items() if name in UNREPEATABLE}
     sizes = {name: {"size_bytes": len(data)} for name, data in unhashed.items()}
-    complete = {**manifest, "files": hashes, "unhashed_files": sizes}
+    complete = {"format": FORMAT, **manifest, "files": hashes, "unhashed_files": sizes}
     _write(folder, {**files, **unhashed, MANIFEST: as_json(complete), REPORT: report.encode()})
     shutil.rmtree(failure_folder(folder), ignore_errors=True)
 
@@ -114,7 +114,7 @@ def write_bundle(folder: Path, artifact: Artifact, manifest: dict[str, Any], rep
 def write_failure(folder: Path, manifest: dict[str, Any], report: str) -> Path:
     """Write the numbers of a failed gate, and no model file, to <target>.failed/; returns that folder."""
     failed = failure_folder(folder)
-    _write(failed, {MANIFEST: as_json(manifest), REPORT: report.encode()})
+    _write(failed, {MANIFEST: as_json({"format": FORMAT, **manifest}), REPORT: report.encode()})
     return failed
 
 
@@ -174,8 +174,9 @@ def contract_document(contract: Contract) -> dict[str, Any]:
     return document
 
 
-def read_bundle(path: Path) -> Bundle:
+def read_bundle(path: str | Path) -> Bundle:
     """Read a bundle, or EK102 / EK110 when it is missing, incomplete or changed since it was written."""
+    path = Path(path)
     if not path.is_dir():
         raise EdgekitError("EK102", what="no bundle there", where=str(path), fix="name the folder that export printed")
     try:

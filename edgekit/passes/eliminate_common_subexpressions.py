@@ -3,7 +3,7 @@
 import onnx_ir as ir
 from onnx_ir.passes.common import CommonSubexpressionEliminationPass
 
-from edgekit.passes.rewrite import MODULE_KEY
+from edgekit.graph.module_path import MODULE_KEY, path_of
 
 
 def eliminate_common_subexpressions(model: ir.Model) -> bool:
@@ -19,5 +19,5 @@ def eliminate_common_subexpressions(model: ir.Model) -> bool:
         if MODULE_KEY not in node.metadata_props and node.op_type == "Identity":
             source = node.inputs[0].producer() if node.inputs[0] is not None else None
             node.name = node.name or f"{node.outputs[0].name}_copy"
-            node.metadata_props[MODULE_KEY] = source.metadata_props.get(MODULE_KEY, "") if source is not None else ""
+            node.metadata_props[MODULE_KEY] = path_of(source)
     return modified

@@ -2,7 +2,8 @@
 
 import onnx_ir as ir
 
-from edgekit.passes.rewrite import MODULE_KEY, constant, shape_of
+from edgekit.graph.module_path import MODULE_KEY, path_of
+from edgekit.passes.rewrite import constant, shape_of
 
 # Elements. The largest classifier weight of the zoo (VGG: 25088 x 4096) must still be transposed here.
 SIZE_LIMIT = 1 << 28
@@ -28,8 +29,7 @@ def _name_modules(model: ir.Model) -> None:
     for node in model.graph:
         if MODULE_KEY not in node.metadata_props:
             makers = (value.producer() for value in node.inputs if value is not None)
-            maker = next((maker for maker in makers if maker is not None), None)
-            node.metadata_props[MODULE_KEY] = maker.metadata_props.get(MODULE_KEY, "") if maker is not None else ""
+            node.metadata_props[MODULE_KEY] = path_of(next((maker for maker in makers if maker is not None), None))
 
 
 def _is_foldable(node: ir.Node) -> bool:

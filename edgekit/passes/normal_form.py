@@ -5,8 +5,9 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from edgekit.errors import EdgekitError, Table
+from edgekit.graph.module_path import path_of
 from edgekit.graph.shapes import infer_shapes
-from edgekit.passes.rewrite import MODULE_KEY, shape_of
+from edgekit.passes.rewrite import shape_of
 
 OPSET = 21
 # Between 18 and 21 these changed meaning, not only their types; everything else may keep its node.
@@ -50,7 +51,7 @@ def finish(model: ir.Model) -> None:
     if any(shape_of(value) is None or value.dtype is None for node in model.graph for value in node.outputs):
         infer_shapes(model)
     rows = [
-        (node.name or "", node.op_type, node.metadata_props.get(MODULE_KEY, ""))
+        (node.name or "", node.op_type, path_of(node))
         for node in model.graph
         if any(value.name and (shape_of(value) is None or value.dtype is None) for value in node.outputs)
     ]

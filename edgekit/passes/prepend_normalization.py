@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.passes.rewrite import MODULE_KEY, new_constant
+from edgekit.graph.module_path import MODULE_KEY
+from edgekit.passes.rewrite import new_constant
 
 FULL_SCALE = 255.0
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-MODULE_KEY = "edgekit.module"
+from edgekit.graph.constants import new_initializer
 
 # Elements of any type: initializers hold weights, indices and flags.
 Array = npt.NDArray[Any]
@@ -112,15 +112,11 @@ def constant_operand(node: ir.Node) -> tuple[ir.Value, Array, int] | None:
 
 def new_constant(graph: ir.Graph, name: str, array: npt.ArrayLike) -> ir.Value:
     """Add an initializer; a name that is taken gets a number."""
-    data = np.asarray(array, order="C")  # ascontiguousarray would make a scalar a vector
     unique, number = name, 0
     while unique in graph.initializers:
         number += 1
         unique = f"{name}_{number}"
-    tensor = ir.Tensor(data, name=unique)
-    value = ir.Value(name=unique, shape=ir.Shape(data.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-    graph.register_initializer(value)
-    return value
+    return new_initializer(graph, unique, array)
 
 
 def set_constant(node: ir.Node, index: int, array: npt.ArrayLike) -> None:

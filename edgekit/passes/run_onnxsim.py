@@ -4,7 +4,7 @@ import onnx
 import onnx_ir as ir
 
 from edgekit.errors import EdgekitError
-from edgekit.passes.rewrite import MODULE_KEY
+from edgekit.graph.module_path import MODULE_KEY, path_of
 
 # A graph that computes shapes holds at least one of these; without them onnxsim adds nothing to our passes.
 SHAPE_ARITHMETIC = frozenset(
@@ -54,5 +54,5 @@ def _structure(model: ir.Model) -> list[tuple[str, list[str | None]]]:
 
 def _modules(model: ir.Model) -> dict[str | None, str]:
     """Module paths by the names of nodes and of their outputs: onnxsim drops metadata."""
-    paths = {node.name: node.metadata_props.get(MODULE_KEY, "") for node in model.graph}
+    paths = {node.name: path_of(node) for node in model.graph}
     return paths | {value.name: paths[node.name] for node in model.graph for value in node.outputs}

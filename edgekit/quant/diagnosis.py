@@ -6,12 +6,12 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgekit.graph.module_path import module_of
 from edgekit.quant.plan import name_of
 from edgekit.quant.quantizer import Quantized
 from edgekit.quant.walk import Step
 
 FloatArray = NDArray[np.float32]
-MODULE = "edgekit.module"
 
 # SQNR of equal values, in dB: a number that JSON has.
 EQUAL_DB = 150.0
@@ -103,7 +103,7 @@ def measure(step: Step, index: int, quantized: Quantized) -> LayerError:
     return LayerError(
         node=name_of(node),
         operator=node.op_type,
-        module=node.metadata_props.get(MODULE) or name_of(node),
+        module=module_of(node),
         alone_db=sqnr_db(reference, step.alone[index]),
         sqnr_db=sqnr_db(reference, step.stored[index]),
         clipped=float(np.mean((reference < low - half) | (reference > high + half))),

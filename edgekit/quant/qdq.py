@@ -8,11 +8,14 @@
 The names follow onnxruntime's own quantizer: x_QuantizeLinear, x_scale, x_zero_point, x_quantized.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgekit.errors import EdgekitError
+from edgekit.graph.module_path import MODULE_KEY
 from edgekit.quant.assign import assign
 from edgekit.quant.layers import StoredLayer, constant_layers, store_layers
 from edgekit.quant.observers import Range
@@ -23,10 +26,10 @@ from edgekit.quant.rewrite import add_constant
 from edgekit.quant.weights import quantize_bias
 from edgekit.target import QuantScheme
 
-MODULE = "edgekit.module"
 
-
-def quantize(model: ir.Model, ranges: dict[str, Range], scheme: QuantScheme) -> ir.Model:
+def quantize(
+    model: ir.Model, ranges: dict[str, Range], scheme: QuantScheme, keep_float: Collection[str] = ()
+) -> ir.Model:
     """The QDQ form of an integer-ready float graph.
 
     Args:
@@ -34,6 +37,7 @@ def quantize(model: ir.Model, ranges: dict[str, Range], scheme: QuantScheme) -> 
         ranges: what `calibrate` returned for it.
         scheme: int8 or int16 activations with int8 weights. A scheme with float activations changes nothing here: the
             target's writer converts the weights.
+        keep_float: names of nodes that stay in float32.
 
     Returns:
         A new model; float input and output, quantized between.
@@ -46,7 +50,7 @@ def quantize(model: ir.Model, ranges: dict[str, Range], scheme: QuantScheme) -> 
         return copy
     if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in copy.graph):
         raise EdgekitError("EK204", what="the graph is quantized already", where="quantize", fix="give a float model")
-    plan = make_plan(copy)
+    plan = make_plan(copy, keep_float)
     params = assign(copy, plan, ranges, scheme.activation)
     layers = store_layers(constant_layers(copy, plan), params, ranges)
     return write_pairs(copy, plan, params, layers, scheme.activation)
@@ -198,13 +202,13 @@ class Writer:
         attributes: dict[str, int] | None = None,
     ) -> ir.Value:
         """A Q or DQ node with the module path of the node it belongs to."""
-        module = near.metadata_props.get(MODULE) if near is not None else None
+        module = near.metadata_props.get(MODULE_KEY) if near is not None else None
         node = ir.node(
             op,
             inputs,
             attributes or None,
             name=f"{name}_{op}",
-            metadata_props={MODULE: module} if module is not None else None,
+            metadata_props={MODULE_KEY: module} if module is not None else None,
         )
         node.outputs[0].name = f"{name}_{op}_Output"
         return node.outputs[0]

@@ -4,6 +4,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgekit.graph.constants import new_initializer
 from edgekit.quant.operators import is_constant
 
 
@@ -11,10 +12,7 @@ def add_constant(graph: ir.Graph, name: str, array: NDArray[np.generic]) -> ir.V
     """A new initializer; a name that is taken gets a dash."""
     while name in graph.initializers:
         name += "_"
-    value = ir.Value(name=name, const_value=ir.Tensor(array, name=name))
-    value.dtype, value.shape = ir.DataType.from_numpy(array.dtype), ir.Shape(array.shape)
-    graph.register_initializer(value)
-    return value
+    return new_initializer(graph, name, array)
 
 
 def replace_node(graph: ir.Graph, old: ir.Node, nodes: list[ir.Node]) -> None:

@@ -18,7 +18,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
+from edgekit.graph.module_path import module_of
 from edgekit.graph.outputs import relative_noise
+from edgekit.progress import Step
 from edgekit.quant.layers import ConstantLayer, constant_layers
 from edgekit.quant.method import Method, keeping
 from edgekit.quant.operators import data_inputs
@@ -27,8 +29,6 @@ from edgekit.quant.quantizer import Quantizer
 from edgekit.target import Outputs, QuantScheme
 
 Runner = Callable[[ir.Model], Outputs]
-Progress = Callable[[int, int], None]
-MODULE = "edgekit.module"
 
 # (7.3 ms - 3.4 ms) / 300 M MACs, and a conversion at 4 elements per nanosecond.
 US_PER_MAC = 13e-6
@@ -73,7 +73,7 @@ def rank(
     scheme: QuantScheme,
     run: Runner,
     reference: Outputs,
-    progress: Progress | None = None,
+    progress: Step | None = None,
 ) -> list[Sensitivity]:
     """The values whose quantization hurts, most gained per microsecond first.
 
@@ -91,7 +91,7 @@ def rank(
         names = tuple(name_of(node) for node in nodes)
         without = quantizer.quantize(keeping(cheap, (*method.keep_float, *names)), scheme)
         gain = 1 - relative_noise(reference, run(without.write())) / noise if noise else 0.0
-        module = nodes[0].metadata_props.get(MODULE) or names[0]
+        module = module_of(nodes[0])
         found.append(Sensitivity(value, names, nodes[0].op_type, module, gain, lost_us(nodes, layers)))
         if progress is not None:
             progress(index + 1, len(around))

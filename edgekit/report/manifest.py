@@ -8,7 +8,6 @@ from pathlib import PurePath
 from typing import Any
 
 from edgekit.artifact import Artifact, ParityReport, hop_document
-from edgekit.bundle.files import FORMAT
 from edgekit.environment import versions
 from edgekit.graph.fingerprint import constants_sha256
 from edgekit.passes import FOR_INTEGERS
@@ -25,7 +24,6 @@ def make_manifest(run: Run, artifact: Artifact) -> dict[str, Any]:
     target = targets.get(artifact.target)
     integers = target.scheme.needs_calibration
     return {
-        "format": FORMAT,
         "model": run.source.name,
         "target": artifact.target,
         "model_file": f"model.{target.format}",
@@ -56,7 +54,8 @@ def passes(run: Run, integers: bool) -> list[str]:
 
 def recipe_document(recipe: Recipe) -> dict[str, Any]:
     """The recipe without what only this machine knows: files by name (their hashes stand elsewhere), and no `out`."""
-    document = recipe.model_dump(mode="json", exclude={"out"})
+    document = recipe.document()
+    del document["out"]
     for key in ("model", "weights", "calibration", "labels", "eval"):
         if document[key] is not None:
             document[key] = file_name(document[key])

@@ -12,7 +12,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from edgekit.errors import EdgekitError
-from edgekit.trace.outputs import Flattened, named_tensors
+from edgekit.trace.outputs import Flattened, is_flat, named_tensors
 from edgekit.trace.state import unchanged
 
 REASON_LENGTH = 240
@@ -35,7 +35,7 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgram:
     example = blank(input_shape)
     try:
         with unchanged(module), _quiet_refusal():
-            return torch.export.export(Flattened(module), (example,), strict=False)
+            return torch.export.export(_flat(module, example), (example,), strict=False)
     except Exception as refused:  # the user's own forward, which torch.export runs, may raise anything
         _require_runs(module, example)
         raise EdgekitError(
@@ -45,6 +45,12 @@ def capture(module: nn.Module, input_shape: tuple[int, ...]) -> ExportedProgram:
             fix="make the control flow independent of the data (torch.where, torch.cond), or export the model to ONNX "
             "yourself and give edgekit the .onnx file",
         ) from refused
+
+
+def _flat(module: nn.Module, example: torch.Tensor) -> nn.Module:
+    """The module, flattened where torch.export would not take its result, or order it another way."""
+    with unchanged(module), torch.no_grad():
+        return module if is_flat(module(example)) else Flattened(module)
 
 
 def output_names(module: nn.Module, input_shape: tuple[int, ...]) -> list[str]:

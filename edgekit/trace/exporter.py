@@ -15,10 +15,10 @@ import torch
 from torch.export import ExportedProgram
 
 from edgekit.errors import EdgekitError
+from edgekit.graph.module_path import MODULE_KEY
 from edgekit.trace.capture import one_line
-from edgekit.trace.outputs import module_path, name_outputs
+from edgekit.trace.outputs import name_outputs, own_path
 
-MODULE_KEY = "edgekit.module"
 # 20 is the newest opset that torch 2.6 to 2.13 write without their version converter; simplify() takes it to 21.
 OPSET = 20
 SCOPES = "pkg.torch.onnx.name_scopes"
@@ -93,11 +93,15 @@ def _keep_module_paths(model: ir.Model) -> None:
 def _module_path(metadata: dict[str, str]) -> str:
     """The innermost module of a node: the scopes run from the root ('') to the ATen call, which is the last."""
     scopes = literal_eval(metadata.get(SCOPES, "[]"))
-    return module_path(str(scopes[-2])) if len(scopes) > 1 else ""
+    return own_path(str(scopes[-2])) if len(scopes) > 1 else ""
 
 
 def _own_initializers(graph: ir.Graph) -> None:
-    """Hold weights as NumPy arrays, so that nothing after the trace needs torch."""
-    for name, value in graph.initializers.items():
+    """Hold weights as NumPy arrays, so that nothing after the trace needs torch, under their names in the module."""
+    for name, value in list(graph.initializers.items()):
         if value.const_value is not None:
-            value.const_value = ir.tensor(np.asarray(value.const_value.numpy(), order="C"), name=name)
+            value.const_value = ir.tensor(np.asarray(value.const_value.numpy(), order="C"), name=own_path(name))
+        if own_path(name) != name:
+            del graph.initializers[name]
+            value.name = own_path(name)
+            graph.register_initializer(value)

@@ -86,7 +86,14 @@ class Flattened(nn.Module):
         return tuple(named_tensors(self.flattened(x)).values())
 
 
-def module_path(path: str) -> str:
+def is_flat(results: Any) -> bool:
+    """Whether torch.export keeps a result's order by itself: a tensor, or a plain tuple or list of tensors."""
+    if type(results) in (tuple, list):
+        return bool(results) and all(isinstance(each, torch.Tensor) for each in results)
+    return isinstance(results, torch.Tensor)
+
+
+def own_path(path: str) -> str:
     """A path in a `Flattened` module as one in the module itself."""
     own, _, rest = path.partition(".")
     return rest if own == "flattened" else path

@@ -8,10 +8,11 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
+from edgekit.graph.constants import new_initializer
+from edgekit.graph.module_path import MODULE_KEY
 from edgekit.trace.aten import RULES, Untraceable
 from edgekit.trace.outputs import name_outputs
 
-MODULE_KEY = "edgekit.module"
 OPSET = 21
 OWN_NAMES = re.compile(r"input|output(_\d+)?")
 
@@ -74,11 +75,7 @@ class Writer:
         return node.outputs[0] if outputs == 1 else list(node.outputs)
 
     def constant(self, name: str, array: np.ndarray[Any, Any]) -> ir.Value:
-        unique = self._free(name)
-        tensor = ir.Tensor(np.asarray(array, order="C"), name=unique)
-        value = ir.Value(name=unique, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-        self._graph.register_initializer(value)
-        return value
+        return new_initializer(self._graph, self._free(name), array)
 
     def number(self, label: str, array: Any, dtype: str) -> ir.Value:
         return self.constant(f"{self._name}_{label}", np.asarray(array, dtype))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import pairwise
 
 from edgekit.artifact import Hop
@@ -46,11 +47,25 @@ def measure_hops(stages: Sequence[Checked], scores: str | None) -> tuple[Hop, ..
 
 
 def end_to_end(stages: Sequence[Checked], scores: str | None) -> tuple[Hop, ...]:
-    """The last stage against the first, under the last one's gate; nothing where that is a hop already."""
+    """The last stage against the first; nothing where that is a hop already.
+
+    The gate is the last one's, or as loose as that of a step on the way which was meant to cost something.
+    """
     first, last = stages[0], stages[-1]
     if len(stages) < 3:
         return ()
+    gate = reduce(looser, (stage.gate for stage in stages[1:] if stage.gate != GRAPH_TOLERANCE), last.gate)
     whole = compare(
-        first.outputs, last.outputs, name="end to end", reference_name=first.name, tolerance=last.gate, scores=scores
+        first.outputs, last.outputs, name="end to end", reference_name=first.name, tolerance=gate, scores=scores
     )
     return (whole,)
+
+
+def looser(first: Tolerance, second: Tolerance) -> Tolerance:
+    """What holds behind both steps: the lower floors, and a bound on the error only where both have one."""
+    floors = {
+        key: min((value for gate in (first, second) if (value := getattr(gate, key)) is not None), default=None)
+        for key in ("min_sqnr_db", "min_agreement")
+    }
+    bounded = first.max_abs is not None and second.max_abs is not None
+    return Tolerance(max_abs=max(first.max_abs or 0.0, second.max_abs or 0.0) if bounded else None, **floors)

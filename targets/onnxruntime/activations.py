@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from edgekit.graph.constants import new_initializer
 from edgekit.target import IoType
 
 SHIFT = 128  # int8 -> uint8: the same integers, counted from another zero
@@ -107,9 +108,4 @@ def _dtype(io: IoType) -> ir.DataType:
 def _constant(graph: ir.Graph, name: str, array: np.ndarray[Any, Any]) -> ir.Value:
     """An initializer of that name, shared where it exists already."""
     found = graph.initializers.get(name)
-    if found is not None:
-        return found
-    value = ir.Value(name=name, const_value=ir.Tensor(array, name=name))
-    value.dtype, value.shape = ir.DataType.from_numpy(array.dtype), ir.Shape(array.shape)
-    graph.register_initializer(value)
-    return value
+    return found if found is not None else new_initializer(graph, name, array)

@@ -7,9 +7,9 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from edgekit.graph.constants import new_initializer
 from edgekit.quant.weights import quantize_weight
 
-MODULE = "edgekit.module"
 MIN_ELEMENTS = 1024  # smaller weights save nothing, and quantizing their input costs
 
 
@@ -63,10 +63,7 @@ def _replace(graph: ir.Graph, node: ir.Node, weight: np.ndarray[Any, np.dtype[np
         return list(made[-1].outputs)
 
     def constant(label: str, array: np.ndarray[Any, Any]) -> ir.Value:
-        value = ir.Value(name=f"{name}_{label}", const_value=ir.Tensor(array, name=f"{name}_{label}"))
-        value.dtype, value.shape = ir.DataType.from_numpy(array.dtype), ir.Shape(array.shape)
-        graph.register_initializer(value)
-        return value
+        return new_initializer(graph, f"{name}_{label}", array)
 
     stored, scale, zero_point = add("DynamicQuantizeLinear", "quantized", [source], outputs=3)
     factor = constant("weight_quantized", np.ascontiguousarray(quantized.stored))

@@ -7,7 +7,9 @@ import onnx
 import onnx_ir as ir
 
 from edgekit.errors import EdgekitError
+from edgekit.graph.constants import remove_unread
 from edgekit.graph.external_data import is_too_large, put_beside
+from edgekit.graph.module_path import module_of
 from edgekit.target import EmitOptions, Emitted, EmittedNode, Layout, Target, TensorInfo
 from edgekit.targets.onnxruntime.activations import set_io, store_as_uint8
 from edgekit.targets.onnxruntime.dynamic import quantize_products
@@ -40,11 +42,12 @@ def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
             set_io(graph, options.io)
     elif target.scheme.weight == "int8":
         graph = quantize_products(graph)
+    remove_unread(graph)
     beside = {}
     if is_too_large(graph):
         apart = put_beside(graph, WEIGHTS_FILE)
         graph, beside = apart.model, {WEIGHTS_FILE: apart.file()}
-    nodes = tuple(EmittedNode(node.op_type, node.metadata_props.get("edgekit.module", "")) for node in graph.graph)
+    nodes = tuple(EmittedNode(node.op_type, module_of(node)) for node in graph.graph)
     return Emitted(
         data=serialize(graph),
         inputs=tuple(_describe(value) for value in graph.graph.inputs),

@@ -16,7 +16,8 @@ import onnxruntime as ort
 from edgekit.artifact import Contract
 from edgekit.errors import EdgekitError
 from edgekit.graph.session import REFUSALS, refused
-from edgekit.target import Emitted, FloatArray
+from edgekit.target import Emitted, FloatArray, Outputs
+from edgekit.targets.onnxruntime.run import dtype_of
 
 ORT_FILE, OPERATORS_FILE = "model.ort", "required_operators.config"
 MAX_ERROR = 1e-5  # of the outputs' range
@@ -62,31 +63,36 @@ def _session(file: Path, options: ort.SessionOptions) -> ort.InferenceSession:
 
 
 def _check_same(source: Path, converted: Path, name: str) -> None:
-    """Both files on one image of noise, fused alike: others add in another order, and 800 layers amplify that."""
-    found = []
-    for file in (source, converted):
-        options = ort.SessionOptions()
-        options.graph_optimization_level = FUSIONS
-        options.log_severity_level = 4
-        options.intra_op_num_threads = 1
-        session = _session(file, options)
-        (first, *_) = session.get_inputs()
-        dtype = np.dtype({"tensor(float)": "float32", "tensor(int8)": "int8", "tensor(uint8)": "uint8"}[first.type])
-        noise = np.random.default_rng(0).normal(size=first.shape)
-        fed = (noise if dtype.kind == "f" else noise * 40).astype(dtype)
-        try:
-            found.append(np.asarray(session.run(None, {first.name: fed})[0], np.float32))
-        except REFUSALS as refusal:
-            raise refused(refusal, name) from refusal
-    wanted, got = found
-    error, spread = _difference(wanted, got)
-    if not error <= MAX_ERROR * max(spread, 1e-6):
-        raise EdgekitError(
-            "EK703",
-            what=f"the file in ORT format computes something else: {error:.2g} off",
-            where=name,
-            fix="report this with the model and: edgekit doctor",
-        )
+    """Every output of both files on one image of noise."""
+    wanted, got = (_results(file, name) for file in (source, converted))
+    for output, values in wanted.items():
+        error, spread = _difference(values, got[output])
+        if not error <= MAX_ERROR * max(spread, 1e-6):
+            raise EdgekitError(
+                "EK703",
+                what=f"the file in ORT format computes another {output!r}: {error:.2g} off",
+                where=name,
+                fix="report this with the model and: edgekit doctor",
+            )
+
+
+def _results(file: Path, name: str) -> Outputs:
+    """What a file gives for noise, by name. Fused alike: others add in another order, and 800 layers amplify that."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = FUSIONS
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    session = _session(file, options)
+    (first, *_) = session.get_inputs()
+    dtype = dtype_of(first)
+    noise = np.random.default_rng(0).normal(size=first.shape)
+    fed = (noise if dtype.kind == "f" else noise * 40).astype(dtype)
+    names = [output.name for output in session.get_outputs()]
+    try:
+        found = session.run(names, {first.name: fed})
+    except REFUSALS as refusal:
+        raise refused(refusal, name) from refusal
+    return {output: np.asarray(values, np.float32) for output, values in zip(names, found, strict=True)}
 
 
 def _difference(wanted: FloatArray, got: FloatArray) -> tuple[float, float]:

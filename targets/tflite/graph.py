@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-MODULE_KEY = "edgekit.module"
+from edgekit.graph.module_path import path_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def read_graph(model: ir.Model) -> Graph:
         Node(
             op=node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}:{node.op_type}",
             name=node.name or node.op_type,
-            module=node.metadata_props.get(MODULE_KEY, ""),
+            module=path_of(node),
             inputs=[None if value is None else tensor_of(value) for value in node.inputs],
             outputs=[tensor_of(value) for value in node.outputs],
             attrs={name: _attribute_value(attr) for name, attr in node.attributes.items()},

@@ -122,7 +122,7 @@ def _output(builder: flatbuffers.Builder, tensor: TensorInfo, labels: Sequence[s
     feature = _table(builder, {})
     content = _table(builder, {0: _ubyte(FEATURE), 1: _offset(feature)})
     fields = {0: _text(builder, tensor.name), 3: _offset(content)}
-    if labels:
+    if labels and tensor.meaning == "scores":
         file = {0: _text(builder, LABELS), 1: _text(builder, "class names"), 2: _byte(TENSOR_AXIS_LABELS)}
         fields[6] = _offset(_tables(builder, [_table(builder, file)]))
     return _table(builder, fields)

@@ -6,7 +6,6 @@ process behind the stubs; every line of the generated sources in between is the 
 
 import json
 import re
-import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,96 +20,33 @@ from edgekit.bundle.files import read_bundle
 from edgekit.cli import main
 from edgekit.errors import EdgekitError
 
-HERE = Path(__file__).parent
-STUBS = HERE / "stubs"
-JUNIT = Path("/usr/share/java/junit4.jar")
 TARGETS = ("tflite-fp32", "tflite-int8", "ort-fp32", "ort-int8")
-FEW = [("tflite-int8", "java"), ("tflite-fp32", "kotlin"), ("ort-int8", "kotlin"), ("ort-fp32", "java")]
 
 
 @pytest.fixture(scope="session")
-def bundles(tmp_path_factory):
-    run = edgekit.export("mobilenet_v3_small", target=TARGETS, out=tmp_path_factory.mktemp("build"))
-    return {name: read_bundle(path) for name, path in run.bundles.items()}
-
-
-@pytest.fixture(scope="session")
-def junit():
-    if not JUNIT.is_file():
-        pytest.skip("JUnit is not installed: apt-get install junit4")
-    return f"{JUNIT}:{JUNIT.with_name('hamcrest-core.jar')}"
-
-
-@pytest.fixture(scope="session")
-def stubs(tmp_path_factory, junit):
-    """Folder -> compiled classes of tests/android/stubs/."""
-    made = {}
-    for name, needed in {"bridge": (), "android": (), "litert": ("bridge",), "onnxruntime": ("bridge",)}.items():
-        made[name] = tmp_path_factory.mktemp(name)
-        classpath = [made[other] for other in needed] + [Path(jar) for jar in junit.split(":")]
-        toolbox.java(sorted((STUBS / name).rglob("*.java")), made[name], *classpath)
-    return made
-
-
-def compiled(folder, language, library, stubs, junit):
-    """The module's sources and its test as classes; ONNX Runtime's published ones, stubs of LiteRT's API."""
-    out = folder.with_name(f"{folder.name}-classes")
-    sources = sorted(folder.glob(f"src/*/{language}/**/*.{'kt' if language == 'kotlin' else 'java'}"))
-    runtime = toolbox.onnxruntime_classes() if library == "onnxruntime" else stubs["litert"]
-    classpath = [stubs["android"], runtime, *(Path(jar) for jar in junit.split(":"))]
-    getattr(toolbox, language)(sources, out, *classpath)
-    return out
-
-
-@pytest.mark.parametrize(("target", "language"), FEW)
-def test_the_modules_own_instrumented_test_passes(target, language, bundles, stubs, junit, tmp_path):
-    run_instrumented(Module(bundles[target], language), tmp_path / "module", stubs, junit)
+def bundles(exported):
+    """A classifier with one output, for each target."""
+    return {target: exported({"logits": "scores"}, target) for target in TARGETS}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["tflite-int8", "tflite-fp32", "ort-int8"])
 @pytest.mark.parametrize("io", ["uint8", "float32", "folded"])
-def test_every_kind_of_input_and_output_runs(target, io, stubs, junit, tmp_path):
+def test_every_kind_of_input_and_output_runs(target, io, jvm, tmp_path):
     if target == "tflite-fp32" and io == "uint8":
         pytest.skip("a float file has float inputs")
     options = {"fold_normalization": True} if io == "folded" else {"io": io}
     run = edgekit.export("mobilenet_v3_small", target=target, out=tmp_path / "build", **options)
     for language in ("java", "kotlin"):
-        module = Module(read_bundle(run.bundles[target]), language)
-        run_instrumented(module, tmp_path / language, stubs, junit)
+        jvm.check(Module(read_bundle(run.bundles[target]), language), tmp_path / language)
 
 
-def run_instrumented(module, folder, stubs, junit):
-    """Write, compile and run; JUnit's two tests pass."""
-    write_module(module, folder)
-    assert "OK (2 tests)" in run_golden_test(module, folder, stubs, junit)
-
-
-def run_golden_test(module, folder, stubs, junit):
-    """Compile the module in `folder` and run its GoldenTest; what JUnit says."""
-    library = "litert" if module.bundle.target.startswith("tflite") else "onnxruntime"
-    classes = compiled(folder, module.language, library, stubs, junit)
-    path = [classes, *(stubs[name] for name in ("android", "bridge", library)), junit]
-    if module.language == "kotlin":
-        path.append(toolbox.kotlin_runtime())
-    properties = {
-        "edgekit.python": sys.executable,
-        "edgekit.server": HERE / "harness" / "model_server.py",
-        "edgekit.main.assets": folder / "src" / "main" / "assets",
-        "edgekit.test.assets": folder / "src" / "androidTest" / "assets",
-    }
-    given = [f"-D{key}={value}" for key, value in properties.items()]
-    jvm = toolbox.program("java", "openjdk-17-jre-headless")
-    test = "edgekit.mobilenet_v3_small.GoldenTest"
-    return toolbox.run(jvm, *given, "-cp", ":".join(map(str, path)), "org.junit.runner.JUnitCore", test)
-
-
-WRONG = {"grey.input": "everyImageBecomesItsTensor", "vector0.outputs": "everyTensorGivesItsScores"}
+WRONG = {"grey.input": "everyImageBecomesItsTensor", "vector0.outputs.0": "everyTensorGivesItsOutputs"}
 """Golden file to spoil -> the test that must notice."""
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_value_is_noticed(name, bundles, stubs, junit, tmp_path):
+def test_a_wrong_value_is_noticed(name, bundles, jvm, tmp_path):
     module = Module(bundles["tflite-int8"], "java")
     write_module(module, tmp_path / "module")
     file = tmp_path / "module" / "src" / "androidTest" / "assets" / "golden" / name
@@ -118,38 +54,14 @@ def test_a_wrong_value_is_noticed(name, bundles, stubs, junit, tmp_path):
     data[3] ^= 0x41
     file.write_bytes(data)
     with pytest.raises(AssertionError, match=WRONG[name]):
-        run_golden_test(module, tmp_path / "module", stubs, junit)
-
-
-@pytest.mark.parametrize("language", ["java", "kotlin"])
-def test_the_ten_lines_of_the_readme_compile(language, bundles, stubs, junit, tmp_path):
-    write_module(Module(bundles["tflite-int8"], language), tmp_path / "module")
-    (snippet,) = re.findall(rf"```{language}\n(.*?)```", (tmp_path / "module" / "README.md").read_text(), re.DOTALL)
-    lines = [line for line in snippet.splitlines() if line]
-    assert len(lines) <= 11
-    start = next(i for i, line in enumerate(lines) if line.startswith(("try (", "Classifier(")))
-    body = "\n".join(lines[start:])
-    if language == "java":
-        imports = (
-            "android.content.Context;android.graphics.Bitmap;android.net.Uri;android.util.Log;java.io.InputStream;"
-        )
-        head = "".join(f"import {name};\n" for name in imports.split(";") if name)
-        extra = f"package edgekit.mobilenet_v3_small;\n{head}abstract class App extends Context {{\n"
-        extra += f"void call(Context context, Uri uri) throws Exception {{\n{body}\n}}\n}}\n"
-        path = tmp_path / "module/src/main/java/edgekit/mobilenet_v3_small/App.java"
-    else:
-        extra = "package edgekit.mobilenet_v3_small\nimport android.content.Context\nimport android.net.Uri\n"
-        extra += f"abstract class App : Context() {{\nfun call(context: Context, uri: Uri) {{\n{body}\n}}\n}}\n"
-        path = tmp_path / "module/src/main/kotlin/edgekit/mobilenet_v3_small/App.kt"
-    path.write_text(extra)
-    compiled(tmp_path / "module", language, "litert", stubs, junit)
+        jvm.run(module, tmp_path / "module")
 
 
 def test_the_command_writes_it(bundles, tmp_path, capsys):
     bundle = bundles["tflite-int8"]
     assert main(["android", str(bundle.path), "--out", str(tmp_path / "m"), "--java", "--cpp", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["name"] == "mobilenet_v3_small"
+    assert document["name"] == "net"
     on_disk = sorted(p.relative_to(tmp_path / "m").as_posix() for p in (tmp_path / "m").rglob("*") if p.is_file())
     assert document["files"] == on_disk
     assert main(["android", str(bundle.path), "--out", str(tmp_path / "k"), "--package", "com.example.cifar"]) == 0
@@ -164,7 +76,7 @@ def test_the_files_of_the_bundle_are_in_the_assets_as_they_are(bundles):
     for bundle in bundles.values():
         found = contents(bundle)
         for name in (bundle.model_file.name, "labels.txt", "contract.json"):
-            assert found[f"src/main/assets/mobilenet_v3_small/{name}"] == (bundle.path / name).read_bytes()
+            assert found[f"src/main/assets/net/{name}"] == (bundle.path / name).read_bytes()
 
 
 def test_no_mark_is_left_and_nothing_is_private_to_this_machine(bundles):
@@ -219,11 +131,13 @@ def test_a_file_newer_than_the_library_is_refused(bundles):
     assert raised.value.code == "EK302"
 
 
-def test_a_file_that_gives_indices_is_refused(bundles):
+@pytest.mark.parametrize(("side", "said"), [("inputs", "takes float64"), ("outputs", "gives 'logits' as float64")])
+def test_numbers_that_the_app_cannot_read_are_refused(side, said, bundles):
     bundle = bundles["ort-fp32"]
-    output = {**bundle.contract["outputs"][0], "dtype": "int64"}
-    with pytest.raises(EdgekitError, match="gives int64"):
-        contents(replace(bundle, contract={**bundle.contract, "outputs": [output]}))
+    tensors = [{**tensor, "dtype": "float64"} for tensor in bundle.contract[side]]
+    with pytest.raises(EdgekitError, match=said) as raised:
+        contents(replace(bundle, contract={**bundle.contract, side: tensors}))
+    assert raised.value.code == "EK302"
 
 
 def test_a_bundle_of_an_older_edgekit_is_told_to_be_exported_again(bundles):

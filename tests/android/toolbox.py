@@ -6,20 +6,26 @@ Kept in $EDGEKIT_TEST_TOOLS, else in the user's cache. A test without its tool i
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import edgekit
+from edgekit.android.module import SUFFIX, Module, write_module
 
 KOTLIN = ("kotlin-compiler", "2.4.20")
 """JetBrains' compiler as published on npm; its jar is the whole one, for the JVM too."""
 
 ONNXRUNTIME = ("com.github.asus4.onnxruntime", "0.4.9")
 """Unity's package of ONNX Runtime, which holds the Android library (onnxruntime.aar, 1.29.0) unchanged."""
+
+APPS = Path(__file__).parent / "apps"
+"""Tests that call a module's classes as an app does, for each language."""
 
 AAR = "package/Plugins/Android/onnxruntime.aar"
 
@@ -115,3 +121,52 @@ def kotlin_runtime() -> Path:
 
 def _classpath(*entries: Path) -> list[str]:
     return ["-cp", ":".join(map(str, entries))] if entries else []
+
+
+@dataclass(frozen=True)
+class Jvm:
+    """Where modules are compiled and their instrumented tests run: with stubs and, behind them, the real runtime.
+
+    Args:
+        stubs: folder of tests/android/stubs/ -> its compiled classes.
+        junit: JUnit's jars, with colons between them.
+    """
+
+    stubs: dict[str, Path]
+    junit: str
+
+    def compile(self, module: Module, folder: Path) -> Path:
+        """The module's sources and its tests as classes; ONNX Runtime's published ones, stubs of LiteRT's API."""
+        out = folder.with_name(f"{folder.name}-classes")
+        sources = sorted(folder.glob(f"src/*/{module.language}/**/*.{SUFFIX[module.language]}"))
+        runtime = onnxruntime_classes() if library(module) == "onnxruntime" else self.stubs["litert"]
+        classpath = [self.stubs["android"], runtime, *(Path(jar) for jar in self.junit.split(":"))]
+        {"java": java, "kotlin": kotlin}[module.language](sources, out, *classpath)
+        return out
+
+    def run(self, module: Module, folder: Path, *tests: str) -> str:
+        """Compile the module in `folder` and run classes of its tests; what JUnit says."""
+        path = [self.compile(module, folder), *(self.stubs[name] for name in ("android", "bridge", library(module)))]
+        if module.language == "kotlin":
+            path.append(kotlin_runtime())
+        properties = {
+            "edgekit.python": sys.executable,
+            "edgekit.server": Path(__file__).parent / "harness" / "model_server.py",
+            "edgekit.main.assets": folder / "src" / "main" / "assets",
+            "edgekit.test.assets": folder / "src" / "androidTest" / "assets",
+        }
+        given = [f"-D{key}={value}" for key, value in properties.items()]
+        classpath = ":".join([*map(str, path), self.junit])
+        names = [f"edgekit.{module.name}.{test}" for test in tests or ("GoldenTest",)]
+        virtual_machine = program("java", "openjdk-17-jre-headless")
+        return run(virtual_machine, *given, "-cp", classpath, "org.junit.runner.JUnitCore", *names)
+
+    def check(self, module: Module, folder: Path) -> None:
+        """Write, compile and run; the module's own two tests pass."""
+        write_module(module, folder)
+        assert "OK (2 tests)" in self.run(module, folder)
+
+
+def library(module: Module) -> str:
+    """Which stubs stand for the module's runtime."""
+    return "litert" if module.bundle.target.startswith("tflite") else "onnxruntime"

@@ -1,6 +1,7 @@
 """contract.json: following its steps with nothing but Pillow and numpy gives what the file is fed."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,14 +16,25 @@ OUTPUT = TensorInfo("output", (1, 10), "float32", "NC")
 
 
 def contract(tensor, feed=None, labels=()):
-    return make_contract(feed or Preprocess(), Emitted(b"", (tensor,), (OUTPUT,), {}), labels)
+    emitted = Emitted(b"", (tensor,), (OUTPUT,), {})
+    return make_contract(feed or Preprocess(), emitted, labels, {OUTPUT.name: "scores"})
 
 
 def test_a_float_file_ends_with_its_layout():
     made = contract(TensorInfo("input", (1, 3, 224, 224), "float32", "NCHW"), labels=("cat",))
     assert made.steps[-1] == "lay the values out as NCHW: [1, 3, 224, 224]"
-    assert (made.labels, made.outputs, made.preprocess) == (("cat",), (OUTPUT,), Preprocess())
+    assert (made.labels, made.outputs, made.preprocess) == (
+        ("cat",),
+        (replace(OUTPUT, meaning="scores"),),
+        Preprocess(),
+    )
     assert not any("quantize" in step for step in made.steps)
+
+
+def test_labels_belong_to_scores_alone():
+    emitted = Emitted(b"", (TensorInfo("input", (1, 3, 8, 8), "float32", "NCHW"),), (OUTPUT,), {})
+    made = make_contract(Preprocess(), emitted, ("cat",), {OUTPUT.name: "values"})
+    assert (made.labels, made.outputs[0].meaning) == ((), "values")
 
 
 @pytest.mark.parametrize(("dtype", "low", "high"), [("int8", -128, 127), ("uint8", 0, 255), ("int16", -32768, 32767)])

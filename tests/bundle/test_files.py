@@ -35,10 +35,13 @@ MANIFEST = {"model_file": "model.onnx", "target": "ort-fp32", "model": "net"}
 
 
 def artifact(labels=("cat", "dog", "é, emu"), data=b"the file"):
-    surface = (TensorInfo("input", (1, 3, 4, 4), "float32", "NCHW"),), (TensorInfo("output", (1, 3), "float32", "NC"),)
+    taken = (TensorInfo("input", (1, 3, 4, 4), "float32", "NCHW"),)
+    scores = TensorInfo("output", (1, 3), "float32", "NC", meaning="scores")
+    surface = taken, (scores, TensorInfo("b.x", (1, 3, 4, 4), "float32", "NCHW", meaning="values"))
     contract = Contract(*surface, Preprocess(), ("decode", "resize"), labels)
     emitted = Emitted(data, *surface, {"Conv": 2})
-    return Artifact("ort-fp32", emitted, contract, ParityReport((), 2, "noise"), IMAGES, SCORES, SCORES + 1)
+    outputs, reference = {"output": SCORES, "b.x": IMAGES}, {"output": SCORES + 1, "b.x": IMAGES + 1}
+    return Artifact("ort-fp32", emitted, contract, ParityReport((), 2, "noise"), IMAGES, outputs, reference)
 
 
 @pytest.fixture
@@ -83,8 +86,13 @@ def test_what_was_written_is_read_back(bundle):
     found = read_bundle(bundle)
     assert found.model_file.read_bytes() == b"the file"
     assert (found.target, found.labels) == ("ort-fp32", ("cat", "dog", "é, emu"))
-    for name, expected in (("inputs", IMAGES), ("outputs", SCORES), ("reference", SCORES + 1)):
-        assert np.array_equal(getattr(found, name), expected), name
+    assert np.array_equal(found.inputs, IMAGES)
+    assert list(found.outputs) == list(found.reference) == ["output", "b.x"]
+    assert np.array_equal(found.outputs["output"], SCORES)
+    assert np.array_equal(found.reference["b.x"], IMAGES + 1)
+    assert [tensor.name for tensor in found.output_tensors] == ["output", "b.x"]
+    assert found.scores is not None
+    assert found.scores.name == "output"
     assert found.contract["steps"] == ["decode", "resize"]
     assert found.contract["labels_file"] == "labels.txt"
     assert found.contract["preprocess"]["crop"] == [224, 224]
@@ -118,9 +126,9 @@ def test_the_same_artifact_gives_the_same_bytes(bundle, tmp_path):
 
 
 def test_an_archives_bytes_depend_on_the_arrays_alone(tmp_path):
-    first = archive(b=SCORES, a=IMAGES)
-    assert first == archive(a=np.asfortranarray(IMAGES), b=SCORES.copy())
-    assert first != archive(a=IMAGES, b=SCORES + 1)
+    first = archive({"b": SCORES, "a": IMAGES})
+    assert first == archive({"a": np.asfortranarray(IMAGES), "b": SCORES.copy()})
+    assert first != archive({"a": IMAGES, "b": SCORES + 1})
     (tmp_path / "a.npz").write_bytes(first)
     with np.load(tmp_path / "a.npz", allow_pickle=False) as loaded:
         assert loaded.files == ["a", "b"]
@@ -128,7 +136,7 @@ def test_an_archives_bytes_depend_on_the_arrays_alone(tmp_path):
 
 
 def test_an_archive_holds_no_time_of_day():
-    with zipfile.ZipFile(io.BytesIO(archive(a=IMAGES, b=SCORES))) as zipped:
+    with zipfile.ZipFile(io.BytesIO(archive({"a": IMAGES, "b": SCORES}))) as zipped:
         assert {entry.date_time for entry in zipped.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 

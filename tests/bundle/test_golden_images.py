@@ -21,7 +21,7 @@ FLOAT = TensorInfo("x", (1, 3, 28, 28), "float32", "NCHW")
 
 
 def means(images):
-    return images.mean((2, 3))
+    return {"y": images.mean((2, 3))}
 
 
 def made(tensor=INT8, feed=FEED):
@@ -64,7 +64,7 @@ def test_the_same_bytes_come_out_twice():
 def test_the_tensor_is_what_the_loader_gives_in_the_files_layout_and_dtype():
     for image in made(FLOAT).values():
         assert np.array_equal(image.stored[0], load_image(io.BytesIO(image.png), FEED))
-        assert np.array_equal(image.outputs, image.stored.mean((2, 3))[0])
+        assert np.array_equal(image.outputs["y"], image.stored.mean((2, 3))[0])
     for image in made(INT8).values():
         real = load_image(io.BytesIO(image.png), FEED).transpose(1, 2, 0)
         assert (image.stored.dtype, image.stored.shape) == (np.int8, INT8.shape)
@@ -79,7 +79,7 @@ def test_a_file_that_takes_no_image_has_none():
 def bundle(tmp_path):
     output = (TensorInfo("y", (1, 3), "float32", "NC"),)
     emitted = Emitted(b"file", (INT8,), output, {})
-    vectors = np.zeros((1, 3, 28, 28), np.float32), *(np.zeros((1, 3), np.float32),) * 2
+    vectors = np.zeros((1, 3, 28, 28), np.float32), *({"y": np.zeros((1, 3), np.float32)},) * 2
     artifact = Artifact(
         "tflite-int8",
         emitted,
@@ -101,12 +101,12 @@ def test_a_bundle_holds_them_and_gives_them_back(bundle):
         "upscaled.png",
     ]
     found = read_bundle(bundle)
-    assert (found.preprocess, found.input, found.output.name) == (FEED, INT8, "y")
+    assert (found.preprocess, found.input, found.output_tensors[0].name) == (FEED, INT8, "y")
     for image in found.golden_images:
         wanted = made()[image.name]
         assert image.png == wanted.png
         assert np.array_equal(image.stored, wanted.stored)
-        assert np.array_equal(image.outputs, wanted.outputs)
+        assert np.array_equal(image.outputs["y"], wanted.outputs["y"])
 
 
 def test_a_changed_picture_is_noticed_when_the_bundle_is_read(bundle):

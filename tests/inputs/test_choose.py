@@ -23,7 +23,7 @@ def recipe(**choices):
 
 def source(module=None, **changed):
     fields = {"name": "net", "module": module, "graph": None, "input_shape": (1, 3, 16, 16), "preprocess": FEED}
-    return Source(**{**fields, "weights": "random", "weights_sha256": "", **changed})
+    return Source(**{**fields, "weights": "random", "weights_sha256": "", "outputs": (), **changed})
 
 
 @pytest.fixture

@@ -76,12 +76,12 @@ def test_real_calibration_images_are_compared_with_nothing(export, photographs):
 def test_the_images_to_calibrate_on_are_not_measured_on(photographs):
     folder = ImageFolder.open(photographs)
     reference = np.arange(20.0, dtype=np.float32)[:, None]
-    real, rest = split(Judge("all", reference, folder, labels=np.arange(20)), 5)
+    real, rest = split(Judge("all", {"y": reference}, "y", folder, labels=np.arange(20)), 5)
     assert len(real) == 5
     assert rest.description == "15 labelled images"
     assert not set(real.names) & set(rest.folder.names)
     assert [folder.names[index] for index in rest.labels] == list(rest.folder.names)
-    assert rest.reference[:, 0].tolist() == rest.labels.tolist()
+    assert rest.reference["y"][:, 0].tolist() == rest.labels.tolist()
 
 
 def test_a_graph_whose_activations_never_vary_has_nothing_to_compare():

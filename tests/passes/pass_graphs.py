@@ -9,7 +9,7 @@ import onnx_ir as ir
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.passes.rewrite import MODULE_KEY
+from edgekit.graph.module_path import MODULE_KEY
 
 OPSET = 21
 IR_VERSION = 10

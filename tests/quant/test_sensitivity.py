@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from edgekit.graph.outputs import relative_noise
 from edgekit.quant.layers import constant_layers
 from edgekit.quant.method import Method, keeping
 from edgekit.quant.plan import make_plan
 from edgekit.quant.quantizer import Quantizer
-from edgekit.quant.sensitivity import LEAST_GAIN, error_power, lost_us, nodes_of, rank
+from edgekit.quant.sensitivity import LEAST_GAIN, lost_us, nodes_of, rank
 from edgekit.target import QuantScheme
 
 INT8 = QuantScheme("int8", "int8")
@@ -31,7 +32,7 @@ def ranked(model, images, evaluate):
     quantizer = Quantizer(model, lambda: iter([images]))
 
     def run(graph):
-        return evaluate(graph, images)
+        return {"output": evaluate(graph, images)}
 
     heard = []
     found = rank(quantizer, Method(), INT8, run, run(model), lambda *done: heard.append(done))
@@ -51,9 +52,9 @@ def test_the_value_with_the_coarse_scale_comes_first(ranked):
 def test_the_gain_is_what_keeping_it_gives(ranked, model):
     quantizer, run, found, _ = ranked
     reference = run(model)
-    noise = error_power(reference, run(quantizer.quantize(Method(), INT8).write()))
+    noise = relative_noise(reference, run(quantizer.quantize(Method(), INT8).write()))
     kept = quantizer.quantize(keeping(Method(), nodes_of(found[:1])), INT8).write()
-    assert error_power(reference, run(kept)) == pytest.approx((1 - found[0].gain) * noise, rel=1e-6)
+    assert relative_noise(reference, run(kept)) == pytest.approx((1 - found[0].gain) * noise, rel=1e-6)
 
 
 def test_time_is_lost_for_products_and_at_borders(model):

@@ -5,27 +5,35 @@ import math
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
-from edgekit.artifact import Artifact, Contract, Hop, ParityReport, hop_document
+from edgekit.artifact import Artifact, Contract, Hop, OutputParity, ParityReport, hop_document
 from edgekit.bundle.files import as_json
 from edgekit.inputs.choose import Inputs
 from edgekit.passes import FOR_INTEGERS, SIMPLIFY
 from edgekit.recipe import make_recipe
 from edgekit.registry import Preprocess
 from edgekit.report.manifest import file_name, make_manifest, recipe_document
-from edgekit.run import Run
+from edgekit.run import Floats, Images, Run
 from edgekit.source import Source
 from edgekit.target import Delegation, Emitted, Undelegated
 
-HOP = Hop("tflite-int8", "quantized", 0.5, 10.0, 0.999, 30.0, 1.0, "SQNR 30.0 dB >= 10.0 dB", True)
+GRAPH = ir.Model(ir.Graph([], [], nodes=[], opset_imports={"": 21}, name="g"), ir_version=10)
+
+
+def hop(name, reference, *figures):
+    return Hop(name, reference, (OutputParity("output", *figures),))
+
+
+HOP = hop("tflite-int8", "quantized", 0.5, 10.0, 0.999, 30.0, 1.0, "SQNR 30.0 dB >= 10.0 dB", True)
 
 
 def artifact(target="tflite-int8", hops=(HOP,), delegation=None, min_runtime=""):
     emitted = Emitted(b"data", (), (), {"CONV_2D": 3}, min_runtime=min_runtime)
     nothing = np.zeros((1, 2), np.float32)
     contract = Contract((), (), Preprocess(), ())
-    return Artifact(target, emitted, contract, ParityReport(hops, 16, "noise"), nothing, nothing, nothing, delegation)
+    return Artifact(target, emitted, contract, ParityReport(hops, 16, "noise"), nothing, {}, {}, delegation)
 
 
 def run(folder="/home/someone", **choices):
@@ -41,10 +49,10 @@ def run(folder="/home/someone", **choices):
             **choices,
         }
     )
-    made = Run(recipe)
-    made.source = Source("make", None, None, (1, 3, 16, 12), Preprocess(), f"{folder}/own.pth", "ab" * 32)
-    made.calibration = Inputs("calibration images", "cd" * 32, 40, lambda: iter(()))
-    return made
+    source = Source("make", None, GRAPH, (1, 3, 16, 12), Preprocess(), f"{folder}/own.pth", "ab" * 32, ())
+    floats = Floats(source, Preprocess(), GRAPH, GRAPH, tuple(each.__name__ for each in SIMPLIFY))
+    images = Inputs("calibration images", "cd" * 32, 40, lambda: iter(()))
+    return Run(recipe, floats, Images(images, images, np.zeros((1, 3, 16, 12), np.float32)), {}, ())
 
 
 def test_everything_that_decided_the_bytes_is_in_it():
@@ -86,7 +94,7 @@ def test_the_files_own_oldest_runtime_goes_before_the_targets():
 
 
 def test_parity_is_told_hop_by_hop():
-    bad = Hop("file", "torch", math.inf, 0.0, 0.0, -math.inf, 0.0, "NaN or infinite outputs 3 = 0", False)
+    bad = hop("file", "torch", math.inf, 0.0, 0.0, -math.inf, 0.0, "NaN or infinite outputs 3 = 0", False)
     parity = make_manifest(run(), artifact(hops=(HOP, bad)))["parity"]
     assert (parity["passed"], parity["images"], parity["inputs"]) == (False, 16, "noise")
     assert [hop["name"] for hop in parity["hops"]] == ["tflite-int8", "file"]
@@ -94,21 +102,21 @@ def test_parity_is_told_hop_by_hop():
 
 
 @pytest.mark.parametrize(
-    "hop",
+    "found",
     [
-        Hop("a", "b", 0.0, 1.0, 1.0, math.inf, 1.0),
-        Hop("a", "b", math.inf, 0.0, 0.0, -math.inf, 0.0, "shape (2,) = (3,)", False),
+        hop("a", "b", 0.0, 1.0, 1.0, math.inf, 1.0),
+        hop("a", "b", math.inf, 0.0, 0.0, -math.inf, 0.0, "shape (2,) = (3,)", False),
     ],
     ids=["equal outputs", "outputs that cannot be compared"],
 )
-def test_json_holds_no_infinity(hop):
-    document = hop_document(hop)
+def test_json_holds_no_infinity(found):
+    document = hop_document(found)
     assert document["sqnr_db"] is None
     json.dumps(document, allow_nan=False)
 
 
 def test_the_manifest_of_a_failed_gate_is_json_that_every_reader_accepts():
-    bad = Hop("file", "torch", math.inf, 0.0, 0.0, -math.inf, 0.0, "NaN", False)
+    bad = hop("file", "torch", math.inf, 0.0, 0.0, -math.inf, 0.0, "NaN", False)
     text = as_json(make_manifest(run(), artifact(hops=(bad,)))).decode()
     assert "Infinity" not in text
     assert "NaN" not in text.replace('"NaN"', "")

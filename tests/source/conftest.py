@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-import numpy as np
 import pytest
 
 
@@ -60,13 +59,3 @@ def cache(tmp_path, monkeypatch):
     """An empty cache of this test's own."""
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "weights"
-
-
-@pytest.fixture(scope="session")
-def noise():
-    """u8[height, width, channels] of seeded noise."""
-
-    def make(height: int, width: int, channels: int = 3, seed: int = 0):
-        return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
-
-    return make

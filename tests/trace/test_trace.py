@@ -1,5 +1,8 @@
 """From a PyTorch module to a float ONNX graph."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -11,6 +14,7 @@ from torch import nn
 from edgekit.errors import EdgekitError
 from edgekit.trace import trace
 from edgekit.trace.capture import capture
+from edgekit.trace.outputs import named_tensors
 
 SHAPE = (1, 3, 8, 8)
 
@@ -67,7 +71,7 @@ def assert_parity(module, model, shape=SHAPE):
     image = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = module(image)
-    expected = expected if isinstance(expected, tuple) else (expected,)
+    expected = named_tensors(expected).values()
     for ours, theirs in zip(outputs(model, image), expected, strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=1e-5)
 
@@ -126,7 +130,7 @@ class Two(nn.Module):
 
 def test_several_outputs_are_numbered():
     model = trace(Two().eval(), SHAPE)
-    assert [value.name for value in model.graph.outputs] == ["output_0", "output_1"]
+    assert [value.name for value in model.graph.outputs] == ["output", "output_1"]
     assert_parity(Two(), model)
 
 
@@ -138,8 +142,61 @@ class Handed(nn.Module):
 
 def test_an_input_handed_through_and_one_result_twice_are_outputs_of_their_own():
     model = trace(Handed().eval(), SHAPE)
-    assert [value.name for value in model.graph.outputs] == ["output_0", "output_1", "output_2"]
+    assert [value.name for value in model.graph.outputs] == ["output", "output_1", "output_2"]
     assert_parity(Handed(), model)
+
+
+class Nested(nn.Module):
+    """What neither the recorder nor torch.export takes as it is: an operator without a rule, a dataclass."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Conv2d(3, 2, 1)
+
+    def forward(self, x):
+        return Pair(torch.cumsum(self.head(x), 1), {"relu": x.relu(), "input": None, "means": [x.mean((2, 3))]})
+
+
+@dataclass
+class Pair:
+    sums: torch.Tensor
+    rest: dict[str, Any]
+
+
+def test_names_are_those_of_keys_and_fields_also_where_the_exporter_takes_over():
+    module = Nested().eval()
+    model = trace(module, SHAPE)
+    assert [value.name for value in model.graph.outputs] == ["sums", "rest_relu", "rest_means"]
+    assert "head.weight" in model.graph.initializers
+    assert {node.metadata_props["edgekit.module"] for node in model.graph if node.op_type == "Conv"} == {"head"}
+    assert_parity(module, model)
+
+
+class Named(nn.Module):
+    """An output that is called like a value inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.relu = nn.Conv2d(3, 2, 1)
+
+    def forward(self, x):
+        y = self.relu(x).relu()
+        return {
+            "conv2d": y + 1,
+            "relu": y.mean((2, 3)),
+            "relu.weight": y * 2,
+            "": y * 3,
+            "a b/c": y * 4,
+            "input": y * 5,
+        }
+
+
+def test_an_output_may_be_called_like_a_value_or_a_constant_inside():
+    module = Named().eval()
+    model = trace(module, SHAPE)
+    names = ["conv2d", "relu", "relu.weight", "output", "a_b_c", "input_1"]
+    assert [value.name for value in model.graph.outputs] == names
+    assert_parity(module, model)
 
 
 class InPlace(nn.Module):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from edgekit.artifact import ParityReport
 from edgekit.target import Tolerance
-from edgekit.verify.hops import GRAPH_TOLERANCE, measure_hops
+from edgekit.verify.hops import GRAPH_TOLERANCE, Checked, end_to_end, measure_hops
 
 BASE = np.random.default_rng(0).normal(0, 5, (8, 10)).astype(np.float32)
 GATE = Tolerance(min_sqnr_db=10.0, min_agreement=0.85)
@@ -15,7 +16,12 @@ def moved(by, seed=1):
 
 
 def report(exact=3, gate=GATE, **stages):
-    return measure_hops(stages, gate, images=8, inputs="noise", exact=exact)
+    """The hops of stages; the first `exact` of them may differ by float rounding only."""
+    checked = [
+        Checked(name, {"scores": values}, GRAPH_TOLERANCE if place < exact else gate)
+        for place, (name, values) in enumerate(stages.items())
+    ]
+    return ParityReport((*measure_hops(checked, "scores"), *end_to_end(checked, "scores")), 8, "noise")
 
 
 def test_each_stage_is_compared_with_the_one_before_and_the_last_with_the_first():
@@ -32,11 +38,6 @@ def test_each_stage_is_compared_with_the_one_before_and_the_last_with_the_first(
 def test_two_stages_are_their_own_end_to_end():
     hops = report(onnx=BASE, file=moved(0.1), exact=1).hops
     assert [(hop.reference, hop.name) for hop in hops] == [("onnx", "file")]
-
-
-def test_the_report_says_on_what_it_was_measured():
-    found = report(torch=BASE, file=BASE)
-    assert (found.images, found.inputs, found.first_failure) == (8, "noise", None)
 
 
 @pytest.mark.parametrize("stage", ["onnx", "simplified"])
@@ -81,3 +82,26 @@ def test_a_file_of_another_shape_fails_at_its_own_hop():
     found = report(torch=BASE, onnx=BASE, simplified=BASE, file=BASE[:, :5])
     assert found.first_failure.name == "file"
     assert "shape" in found.first_failure.gate
+
+
+def test_every_output_is_compared_under_the_gate_of_its_step():
+    before = {"scores": BASE, "boxes": BASE * 40}
+    stages = [Checked("torch", before), Checked("file", {**before, "boxes": -before["boxes"]}, GATE)]
+    (hop,) = measure_hops(stages, "scores")
+    assert [(output.output, output.passed, output.agreement) for output in hop.outputs] == [
+        ("scores", True, 1.0),
+        ("boxes", False, None),
+    ]
+    assert (hop.passed, hop.worst.output, hop.agreement) == (False, "boxes", 1.0)
+    assert hop.gate.startswith("boxes: SQNR")
+
+
+def test_the_end_is_gated_as_loosely_as_a_step_that_was_meant_to_cost_something():
+    lossy = Tolerance(min_sqnr_db=20.0)
+    stages = [
+        Checked("original", {"scores": BASE}),
+        Checked("prepared", {"scores": moved(0.1)}, lossy),
+        Checked("file", {"scores": moved(0.1)}, Tolerance(max_abs=1e-4)),
+    ]
+    (whole,) = end_to_end(stages, "scores")
+    assert (whole.passed, whole.gate.split()[0]) == (True, "SQNR")

@@ -10,7 +10,11 @@ LOGITS = np.array([[1.0, 2.0, 4.0], [3.0, -1.0, 0.0]], np.float32)
 
 
 def hop(reference, actual, **gates):
-    return compare(reference, actual, name="after", reference_name="before", tolerance=Tolerance(**gates))
+    """One output, the scores of classes where it can be."""
+    named = {"scores": reference}, {"scores": actual}
+    scores = "scores" if reference.ndim == 2 and reference.shape[1] > 1 else None
+    found = compare(*named, name="after", reference_name="before", tolerance=Tolerance(**gates), scores=scores)
+    return found.worst
 
 
 def test_equal_outputs_have_no_error_and_infinite_sqnr():
@@ -61,7 +65,7 @@ def test_outputs_of_different_shapes_fail_and_are_named():
 def test_agreement_counts_classes_only(shape):
     reference = np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
     result = hop(reference, -reference, min_agreement=0.99)
-    assert result.agreement == 1.0
+    assert result.agreement is None
     assert result.passed
     assert result.cosine == pytest.approx(-1.0)
 
@@ -70,9 +74,17 @@ def test_agreement_does_not_count_rows_that_are_no_scores():
     boxes = np.array([[1.0, 1.01, 0.0]], np.float32)
     moved = boxes[:, [1, 0, 2]]
     options = {"name": "after", "reference_name": "before", "tolerance": Tolerance(min_agreement=0.99)}
-    assert not compare(boxes, moved, **options).passed
-    detector = compare(boxes, moved, scores=False, **options)
-    assert (detector.passed, detector.agreement, detector.gate) == (True, 1.0, "")
+    assert not compare({"boxes": boxes}, {"boxes": moved}, scores="boxes", **options).passed
+    detector = compare({"boxes": boxes}, {"boxes": moved}, scores=None, **options)
+    assert (detector.passed, detector.agreement, detector.gate) == (True, None, "")
+
+
+def test_an_output_that_only_one_stage_has_fails_by_its_name():
+    options = {"name": "after", "reference_name": "before"}
+    for pair in (({"a": LOGITS, "b": LOGITS}, {"a": LOGITS}), ({"a": LOGITS}, {"a": LOGITS, "b": LOGITS})):
+        found = compare(*pair, **options)
+        assert (found.passed, found.worst.output) == (False, "b")
+        assert found.gate == "b: only one of both has this output"
 
 
 def test_constant_outputs_are_gated_by_absolute_error():

@@ -51,10 +51,10 @@ def test_the_list_is_hashed_and_the_ort_file_whose_bytes_change_is_measured(bund
     assert found.manifest["unhashed_files"] == {ORT_FILE: {"size_bytes": size}}
 
 
-def model(*nodes: onnx.NodeProto) -> onnx.ModelProto:
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3, 4, 4)) for name in "xy"]
+def model(*nodes: onnx.NodeProto, outputs: str = "y") -> onnx.ModelProto:
+    image, *results = (helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3, 4, 4)) for name in ("x", *outputs))
     opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
-    return helper.make_model(helper.make_graph(nodes, "g", values[:1], values[1:]), opset_imports=opsets, ir_version=10)
+    return helper.make_model(helper.make_graph(nodes, "g", [image], results), opset_imports=opsets, ir_version=10)
 
 
 def test_operators_are_listed_under_the_version_that_last_changed_them():
@@ -79,15 +79,32 @@ def test_results_that_are_no_numbers_in_both_files_are_alike():
     assert ORT_FILE in add_mobile_files(Emitted(data, (), (), {}), None, "net").beside
 
 
-def test_a_file_that_computes_something_else_is_not_handed_over(monkeypatch):
-    data = model(helper.make_node("Relu", ["x"], ["y"])).SerializeToString()
-    other = model(helper.make_node("Neg", ["x"], ["y"])).SerializeToString()
+@pytest.mark.parametrize("changed", ["y", "z"])
+def test_a_file_that_computes_something_else_is_not_handed_over_and_the_output_is_named(changed, monkeypatch):
+    def file(operators: dict[str, str]) -> bytes:
+        nodes = [helper.make_node(operator, ["x"], [output]) for output, operator in operators.items()]
+        return model(*nodes, outputs="yz").SerializeToString()
+
+    right = {"y": "Relu", "z": "Abs"}
+    wrong = file({**right, changed: "Neg"})
 
     def optimized(source: Path, target: Path, kind: str) -> Path:
-        target.write_bytes(other)
+        target.write_bytes(wrong)
         return target
 
     monkeypatch.setattr("edgekit.targets.onnxruntime.mobile._optimized", optimized)
     monkeypatch.setattr("edgekit.targets.onnxruntime.mobile.ORT_FILE", "other.onnx")
-    with pytest.raises(EdgekitError, match="computes something else"):
-        add_mobile_files(Emitted(data, (), (), {}), None, "net")
+    with pytest.raises(EdgekitError, match=f"computes another '{changed}'"):
+        add_mobile_files(Emitted(file(right), (), (), {}), None, "net")
+
+
+def test_several_outputs_indices_and_truths_among_them_are_compared_too():
+    nodes = [
+        helper.make_node("Relu", ["x"], ["y"]),
+        helper.make_node("ArgMax", ["x"], ["best"], axis=1),
+        helper.make_node("Greater", ["x", "y"], ["above"]),
+    ]
+    proto = model(*nodes)
+    proto.graph.output.append(helper.make_tensor_value_info("best", TensorProto.INT64, (1, 1, 4, 4)))
+    proto.graph.output.append(helper.make_tensor_value_info("above", TensorProto.BOOL, (1, 3, 4, 4)))
+    assert ORT_FILE in add_mobile_files(Emitted(proto.SerializeToString(), (), (), {}), None, "net").beside

@@ -16,10 +16,11 @@ from tflite_conformance.net import Feeds, Net
 from tflite_conformance.quantized import to_qdq
 
 from edgekit.errors import EdgekitError
+from edgekit.graph.module_path import MODULE_KEY
 from edgekit.target import Delegation, EmitOptions, Emitted, targets
 from edgekit.targets.tflite.delegate import delegation
 from edgekit.targets.tflite.emit import emit
-from edgekit.targets.tflite.graph import MODULE_KEY, Quant, Tensor
+from edgekit.targets.tflite.graph import Quant, Tensor
 from edgekit.targets.tflite.lowerings.convolution import is_dense_faster
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -174,8 +175,8 @@ def emit_for(target: str) -> Emitted:
 
 def test_another_process_with_another_hash_seed_gives_the_same_bytes() -> None:
     program = "import sys, test_emit; sys.stdout.buffer.write(test_emit.emit_for('tflite-int8').data)"
-    folder = str(Path(__file__).parent)
-    environment = {**os.environ, "PYTHONHASHSEED": "1234", "PYTHONPATH": folder}
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONHASHSEED": "1234", "PYTHONPATH": path}
     made = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=True)
     assert made.stdout == emit_for("tflite-int8").data
 

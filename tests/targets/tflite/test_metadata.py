@@ -7,6 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -22,12 +23,13 @@ SCHEMA = ("mediapipe==1.2.3", "mediapipe/tasks/metadata/metadata_schema_py_gener
 """A package that publishes the reader which flatc makes of the schema."""
 
 IMAGE = TensorInfo("image", (1, 6, 8, 3), "float32", "NHWC")
-SCORES = TensorInfo("scores", (1, 2), "float32", "NC")
+SCORES = TensorInfo("scores", (1, 2), "float32", "NC", meaning="scores")
+OFFSETS = TensorInfo("offsets", (1, 4), "float32", "NC", meaning="values")
 FEED = Preprocess(8, (6, 8), mean=(0.5, 0.4, 0.3), std=(0.5, 0.25, 0.2))
 
 
-def contract(feed=FEED, labels=("cat", "é"), image=IMAGE):
-    return Contract((image,), (SCORES,), feed, ("decode", "resize"), labels)
+def contract(feed=FEED, labels=("cat", "é"), outputs=(SCORES,)):
+    return Contract((IMAGE,), outputs, feed, ("decode", "resize"), labels)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,31 @@ def test_the_labels_are_a_zip_at_the_end(plain):
 
 def test_a_model_without_labels_carries_no_zip(plain):
     assert not zipfile.is_zipfile(io.BytesIO(add_metadata(plain, contract(labels=()), "net").data))
+
+
+def labelled(record):
+    """Whether each output of a record has files: their vector is slot 6 of its table, the labels its one element."""
+    tables = [flatbuffers.table.Table(record, flatbuffers.encode.Get(flatbuffers.packer.uoffset, record, 0))]
+    for slot in (3, 3):  # the graphs of a model, the outputs of a graph
+        field = tables[0].Offset(4 + 2 * slot)
+        start = tables[0].Vector(field)
+        places = [start + 4 * index for index in range(tables[0].VectorLen(field))]
+        tables = [flatbuffers.table.Table(record, tables[0].Indirect(place)) for place in places]
+    return [bool(table.Offset(4 + 2 * 6)) for table in tables]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "expected"),
+    [
+        ((SCORES, OFFSETS), [True, False]),
+        ((OFFSETS, SCORES), [False, True]),
+        ((OFFSETS, SCORES, OFFSETS), [False, True, False]),
+        ((OFFSETS,), [False]),
+    ],
+)
+def test_the_labels_belong_to_the_scores_alone(outputs, expected):
+    assert labelled(describe(contract(outputs=outputs), "net")) == expected
+    assert labelled(describe(contract(outputs=outputs, labels=()), "net")) == [False] * len(outputs)
 
 
 def test_the_same_bytes_come_out_twice(plain):

@@ -3,13 +3,15 @@
 #ifndef EDGEKIT_CONTRACT_H_
 #define EDGEKIT_CONTRACT_H_
 
+#include <string>
+#include <vector>
+
 #include "preprocessor.h"
 
 namespace edgekit {
 
 inline constexpr char kModelFile[] = "@MODEL_FILE@";
-inline constexpr char kInputName[] = "@INPUT_NAME_CPP@";
-inline constexpr char kOutputName[] = "@OUTPUT_NAME_CPP@";
+inline constexpr char kInputName[] = @INPUT_NAME_CPP@;
 inline constexpr int kInputShape[] = {@INPUT_SHAPE_INTS@};
 
 inline InputContract Input() {
@@ -29,10 +31,23 @@ inline InputContract Input() {
   return input;
 }
 
-// score = kOutputScale * (stored - kOutputZeroPoint); unused for kFloat32.
-inline constexpr TensorType kOutputType = TensorType::@OUTPUT_TYPE_CPP@;
-inline constexpr float kOutputScale = @OUTPUT_SCALE@;
-inline constexpr int kOutputZeroPoint = @OUTPUT_ZERO@;
+// One output of the model file.
+struct OutputContract {
+  std::string name;  // UTF-8
+  TensorType type;
+  std::vector<int> shape;  // in the order in which the file stores it, with the batch of one
+  std::string layout;      // what the axes are: NCHW, NHWC, NC or other
+  float scale;             // value = scale * (stored - zero_point); 1 and 0 where the file stores the values themselves
+  int zero_point;
+  std::string meaning;  // scores: one number per class; values: anything else
+};
+
+// All that the model gives, in its own order. Ask the runtime for them by name: the order in the file is no contract.
+inline std::vector<OutputContract> Outputs() {
+  return {
+      {@OUTPUT_NAME_CPP@, TensorType::@OUTPUT_TYPE_CPP@, {@OUTPUT_SHAPE@}, "@OUTPUT_LAYOUT@", @OUTPUT_SCALE@, @OUTPUT_ZERO@, "@OUTPUT_MEANING@"},
+  };
+}
 
 }  // namespace edgekit
 

@@ -1,7 +1,6 @@
 package @PACKAGE@;
 
 import static org.junit.Assert.assertArrayEquals;
-import static org.junit.Assert.assertEquals;
 
 import android.content.Context;
 import android.content.res.AssetManager;
@@ -21,29 +20,31 @@ import org.junit.runner.RunWith;
 /** The bundle's golden images and vectors, on this device. */
 @RunWith(AndroidJUnit4.class)
 public final class GoldenTest {
-    /** @TOLERANCE_REASON@ */
-    private static final float TOLERANCE = @TOLERANCE@;
+    /** How far each of {@link Contract#OUTPUTS} may be off. */
+    private static final float[] TOLERANCES = {
+        @TOLERANCE@, // @TOLERANCE_REASON@
+    };
 
     private AssetManager golden;
-    private Classifier classifier;
+    private Model model;
 
     @Before
     public void load() throws IOException {
         golden = InstrumentationRegistry.getInstrumentation().getContext().getAssets();
         Context context = InstrumentationRegistry.getInstrumentation().getTargetContext();
-        classifier = new Classifier(context);
+        model = new Model(context);
     }
 
     @After
     public void close() {
-        classifier.close();
+        model.close();
     }
 
     @Test
     public void everyImageBecomesItsTensor() throws IOException {
         for (String name : names("images.txt")) {
             try (InputStream stream = golden.open("golden/" + name + ".png")) {
-                ByteBuffer tensor = classifier.preprocess(Classifier.decode(stream));
+                ByteBuffer tensor = model.preprocess(Model.decode(stream));
                 byte[] bytes = new byte[tensor.remaining()];
                 tensor.get(bytes);
                 assertArrayEquals(name, read(name + ".input"), bytes);
@@ -52,20 +53,26 @@ public final class GoldenTest {
     }
 
     @Test
-    public void everyTensorGivesItsScores() throws IOException {
+    public void everyTensorGivesItsOutputs() throws IOException {
         for (String name : names("tensors.txt")) {
             byte[] bytes = read(name + ".input");
             ByteBuffer input = ByteBuffer.allocateDirect(bytes.length).order(ByteOrder.nativeOrder());
             input.put(bytes);
             input.rewind();
-            ByteBuffer stored = ByteBuffer.wrap(read(name + ".outputs"));
-            FloatBuffer wanted = stored.order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
-            float[] scores = classifier.scores(input);
-            assertEquals(name, wanted.remaining(), scores.length);
-            for (int i = 0; i < scores.length; i++) {
-                assertEquals(name + ", class " + i, wanted.get(i), scores[i], TOLERANCE);
+            Outputs outputs = model.run(input);
+            for (int i = 0; i < TOLERANCES.length; i++) {
+                String output = Contract.OUTPUTS.get(i).name;
+                float[] wanted = floats(read(name + ".outputs." + i));
+                assertArrayEquals(name + ", output " + output, wanted, outputs.get(output), TOLERANCES[i]);
             }
         }
+    }
+
+    private static float[] floats(byte[] stored) {
+        FloatBuffer buffer = ByteBuffer.wrap(stored).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
+        float[] values = new float[buffer.remaining()];
+        buffer.get(values);
+        return values;
     }
 
     private String[] names(String list) throws IOException {

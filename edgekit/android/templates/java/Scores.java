@@ -1,38 +1,21 @@
 package @PACKAGE@;
 
-import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
-/** From the model's output tensor to classes. It needs nothing of Android, so it runs on any JVM. */
+/** From the model's outputs to classes. It needs nothing of Android, so it runs on any JVM. */
 public final class Scores {
     private Scores() {}
 
-    /** Real values of a stored output tensor, from its position to its limit. */
-    public static float[] dequantize(ByteBuffer stored) {
-        float[] scores = new float[stored.remaining() / Contract.OUTPUT_TYPE.bytes];
-        for (int i = 0; i < scores.length; i++) {
-            scores[i] = next(stored);
+    /** The output that holds one score per class. */
+    public static float[] of(Outputs outputs) {
+        for (OutputContract output : Contract.OUTPUTS) {
+            if (output.meaning.equals("scores")) {
+                return outputs.get(output.name);
+            }
         }
-        return scores;
-    }
-
-    private static float next(ByteBuffer stored) {
-        switch (Contract.OUTPUT_TYPE) {
-            case FLOAT32:
-                return stored.getFloat();
-            case INT8:
-                return real(stored.get());
-            case UINT8:
-                return real(stored.get() & 0xFF);
-            default:
-                return real(stored.getShort());
-        }
-    }
-
-    private static float real(int stored) {
-        return Contract.OUTPUT_SCALE * (stored - Contract.OUTPUT_ZERO_POINT);
+        throw new IllegalStateException("the model has no classes");
     }
 
     /** The count highest scores, highest first; of equal ones the lower index. */

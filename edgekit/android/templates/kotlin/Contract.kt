@@ -11,8 +11,7 @@ object Contract {
     /** The oldest runtime that loads the file. */
     const val MIN_RUNTIME = "@MIN_RUNTIME@"
 
-    const val INPUT_NAME = "@INPUT_NAME@"
-    const val OUTPUT_NAME = "@OUTPUT_NAME@"
+    const val INPUT_NAME = @INPUT_NAME@
     val INPUT_SHAPE = longArrayOf(@INPUT_SHAPE@)
 
     val INPUT = InputContract(
@@ -30,8 +29,8 @@ object Contract {
         zeroPoint = @INPUT_ZERO@,
     )
 
-    /** score = OUTPUT_SCALE * (stored - OUTPUT_ZERO_POINT); unused for FLOAT32. */
-    val OUTPUT_TYPE = TensorType.@OUTPUT_TYPE@
-    const val OUTPUT_SCALE = @OUTPUT_SCALE@
-    const val OUTPUT_ZERO_POINT = @OUTPUT_ZERO@
+    /** All that the model gives, in its own order. */
+    val OUTPUTS: List<OutputContract> = listOf(
+        OutputContract(@OUTPUT_NAME@, TensorType.@OUTPUT_TYPE@, listOf(@OUTPUT_SHAPE@), "@OUTPUT_LAYOUT@", @OUTPUT_SCALE@, @OUTPUT_ZERO@, "@OUTPUT_MEANING@"),
+    )
 }

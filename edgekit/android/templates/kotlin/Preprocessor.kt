@@ -159,7 +159,7 @@ class Preprocessor(private val contract: InputContract) {
                 when (contract.type) {
                     TensorType.FLOAT32 -> buffer.putInt(bits)
                     TensorType.INT16 -> buffer.putShort(bits.toShort())
-                    TensorType.INT8, TensorType.UINT8 -> buffer.put(bits.toByte())
+                    else -> buffer.put(bits.toByte())
                 }
             }
         }
@@ -183,12 +183,15 @@ class Preprocessor(private val contract: InputContract) {
     }
 }
 
-/** How numbers are stored in a tensor. */
+/** How numbers are stored in a tensor; the limits are those of the types that images are quantized to. */
 enum class TensorType(val bytes: Int, val lowest: Double, val highest: Double) {
     FLOAT32(4, 0.0, 0.0),
     INT8(1, -128.0, 127.0),
     UINT8(1, 0.0, 255.0),
     INT16(2, -32768.0, 32767.0),
+    INT32(4, 0.0, 0.0),
+    INT64(8, 0.0, 0.0),
+    BOOL(1, 0.0, 0.0),
 }
 
 /**

@@ -3,8 +3,10 @@ package @PACKAGE@;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
-import java.util.Collections;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.tensorflow.lite.Delegate;
 import org.tensorflow.lite.Interpreter;
 
@@ -23,10 +25,15 @@ public final class ModelRunner implements AutoCloseable {
     }
 
     private final Interpreter interpreter;
-    private final ByteBuffer output;
+
+    /** By place in the file, as the interpreter wants them. */
+    private final Map<Integer, Object> stored = new HashMap<>();
+
+    /** The same by name: the order of a file's outputs is no contract. */
+    private final Map<String, ByteBuffer> named = new HashMap<>();
 
     public ModelRunner(byte[] model, Options options) {
-        ByteBuffer buffer = ByteBuffer.allocateDirect(model.length).order(ByteOrder.nativeOrder());
+        ByteBuffer buffer = buffer(model.length);
         buffer.put(model);
         buffer.rewind();
         Interpreter.Options settings = new Interpreter.Options();
@@ -36,20 +43,34 @@ public final class ModelRunner implements AutoCloseable {
             settings.addDelegate(delegate);
         }
         interpreter = new Interpreter(buffer, settings);
-        output = ByteBuffer.allocateDirect(interpreter.getOutputTensor(0).numBytes())
-                .order(ByteOrder.nativeOrder());
+        for (OutputContract output : Contract.OUTPUTS) {
+            int index = interpreter.getOutputIndex(output.name);
+            named.put(output.name, buffer(interpreter.getOutputTensor(index).numBytes()));
+            stored.put(index, named.get(output.name));
+        }
     }
 
-    /** The first output of one input tensor, dequantized. */
-    public float[] run(ByteBuffer input) {
-        output.clear();
-        interpreter.runForMultipleInputsOutputs(new Object[] {input}, Collections.singletonMap(0, output));
-        output.rewind();
-        return Scores.dequantize(output);
+    /** Every output for one input tensor, dequantized. */
+    public Outputs run(ByteBuffer input) {
+        for (ByteBuffer buffer : named.values()) {
+            buffer.clear();
+        }
+        interpreter.runForMultipleInputsOutputs(new Object[] {input}, stored);
+        Map<String, float[]> values = new LinkedHashMap<>();
+        for (OutputContract output : Contract.OUTPUTS) {
+            ByteBuffer buffer = named.get(output.name);
+            buffer.rewind();
+            values.put(output.name, output.dequantize(buffer));
+        }
+        return new Outputs(values);
     }
 
     @Override
     public void close() {
         interpreter.close();
+    }
+
+    private static ByteBuffer buffer(int bytes) {
+        return ByteBuffer.allocateDirect(bytes).order(ByteOrder.nativeOrder());
     }
 }

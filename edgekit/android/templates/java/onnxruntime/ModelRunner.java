@@ -8,6 +8,8 @@ import ai.onnxruntime.OrtSession;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
 
 /** Runs the .onnx file in ONNX Runtime. */
 public final class ModelRunner implements AutoCloseable {
@@ -40,14 +42,16 @@ public final class ModelRunner implements AutoCloseable {
         }
     }
 
-    /** The first output of one input tensor, dequantized. */
-    public float[] run(ByteBuffer input) {
+    /** Every output for one input tensor, dequantized. */
+    public Outputs run(ByteBuffer input) {
         try (OnnxTensor tensor = OnnxTensor.createTensor(environment, input, Contract.inputShape(), type());
-                OrtSession.Result result = session.run(
-                        Collections.singletonMap(Contract.INPUT_NAME, tensor),
-                        Collections.singleton(Contract.OUTPUT_NAME))) {
-            OnnxTensor output = (OnnxTensor) result.get(0);
-            return Scores.dequantize(output.getByteBuffer().order(ByteOrder.nativeOrder()));
+                OrtSession.Result result = session.run(Collections.singletonMap(Contract.INPUT_NAME, tensor))) {
+            Map<String, float[]> values = new LinkedHashMap<>();
+            for (OutputContract output : Contract.OUTPUTS) {
+                OnnxTensor given = (OnnxTensor) result.get(output.name).get();
+                values.put(output.name, output.dequantize(given.getByteBuffer().order(ByteOrder.nativeOrder())));
+            }
+            return new Outputs(values);
         } catch (OrtException error) {
             throw new IllegalStateException(error);
         }

@@ -14,28 +14,32 @@ class ModelRunner(model: ByteArray, options: Options = Options()) : AutoCloseabl
      */
     class Options(val threads: Int = 4, val xnnpack: Boolean = true, val delegates: List<Delegate> = emptyList())
 
-    private val interpreter: Interpreter
-    private val output: ByteBuffer
+    private val interpreter = interpreter(model, options)
 
-    init {
-        val buffer = ByteBuffer.allocateDirect(model.size).order(ByteOrder.nativeOrder())
+    // By name: the order of a file's outputs is no contract.
+    private val indices = Contract.OUTPUTS.associateWith { interpreter.getOutputIndex(it.name) }
+    private val stored = indices.values.associateWith { buffer(interpreter.getOutputTensor(it).numBytes()) }
+
+    /** Every output for one input tensor, dequantized. */
+    fun run(input: ByteBuffer): Outputs {
+        for (buffer in stored.values) buffer.clear()
+        interpreter.runForMultipleInputsOutputs(arrayOf(input), stored)
+        for (buffer in stored.values) buffer.rewind()
+        return Outputs(indices.entries.associate { (output, i) -> output.name to output.dequantize(stored.getValue(i)) })
+    }
+
+    override fun close() = interpreter.close()
+
+    private fun interpreter(model: ByteArray, options: Options): Interpreter {
+        val buffer = buffer(model.size)
         buffer.put(model)
         buffer.rewind()
         val settings = Interpreter.Options()
         settings.setNumThreads(options.threads)
         settings.setUseXNNPACK(options.xnnpack)
         for (delegate in options.delegates) settings.addDelegate(delegate)
-        interpreter = Interpreter(buffer, settings)
-        output = ByteBuffer.allocateDirect(interpreter.getOutputTensor(0).numBytes()).order(ByteOrder.nativeOrder())
+        return Interpreter(buffer, settings)
     }
 
-    /** The first output of one input tensor, dequantized. */
-    fun run(input: ByteBuffer): FloatArray {
-        output.clear()
-        interpreter.runForMultipleInputsOutputs(arrayOf(input), mapOf(0 to output))
-        output.rewind()
-        return Scores.dequantize(output)
-    }
-
-    override fun close() = interpreter.close()
+    private fun buffer(bytes: Int): ByteBuffer = ByteBuffer.allocateDirect(bytes).order(ByteOrder.nativeOrder())
 }

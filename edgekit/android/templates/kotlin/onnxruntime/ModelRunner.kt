@@ -21,14 +21,16 @@ class ModelRunner(model: ByteArray, options: Options = Options()) : AutoCloseabl
     private val environment = OrtEnvironment.getEnvironment().apply { setTelemetry(false) }
     private val session = environment.createSession(model, settings(options))
 
-    /** The first output of one input tensor, dequantized. */
-    fun run(input: ByteBuffer): FloatArray =
+    /** Every output for one input tensor, dequantized. */
+    fun run(input: ByteBuffer): Outputs =
         OnnxTensor.createTensor(environment, input, Contract.INPUT_SHAPE, type()).use { tensor ->
-            session.run(mapOf(Contract.INPUT_NAME to tensor), setOf(Contract.OUTPUT_NAME)).use { result ->
-                val output = result.get(0) as OnnxTensor
-                Scores.dequantize(output.byteBuffer.order(ByteOrder.nativeOrder()))
+            session.run(mapOf(Contract.INPUT_NAME to tensor)).use { result ->
+                Outputs(Contract.OUTPUTS.associate { it.name to it.dequantize(stored(result, it.name)) })
             }
         }
+
+    private fun stored(result: OrtSession.Result, name: String): ByteBuffer =
+        (result.get(name).get() as OnnxTensor).byteBuffer.order(ByteOrder.nativeOrder())
 
     override fun close() = session.close()
 
@@ -36,7 +38,7 @@ class ModelRunner(model: ByteArray, options: Options = Options()) : AutoCloseabl
         TensorType.FLOAT32 -> OnnxJavaType.FLOAT
         TensorType.INT8 -> OnnxJavaType.INT8
         TensorType.UINT8 -> OnnxJavaType.UINT8
-        TensorType.INT16 -> OnnxJavaType.INT16
+        else -> OnnxJavaType.INT16
     }
 
     private fun settings(options: Options): OrtSession.SessionOptions {

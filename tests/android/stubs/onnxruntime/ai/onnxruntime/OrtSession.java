@@ -3,7 +3,7 @@ package ai.onnxruntime;
 import edgekit.bridge.Bridge;
 import java.nio.ByteBuffer;
 import java.util.Map;
-import java.util.Set;
+import java.util.Optional;
 
 public class OrtSession implements AutoCloseable {
     public static class SessionOptions implements AutoCloseable {
@@ -18,14 +18,14 @@ public class OrtSession implements AutoCloseable {
     }
 
     public static class Result implements AutoCloseable {
-        private final OnnxTensor tensor;
+        private final Map<String, byte[]> stored;
 
-        Result(OnnxTensor tensor) {
-            this.tensor = tensor;
+        Result(Map<String, byte[]> stored) {
+            this.stored = stored;
         }
 
-        public OnnxValue get(int index) {
-            return tensor;
+        public Optional<OnnxValue> get(String key) {
+            return Optional.ofNullable(stored.get(key)).map(data -> new OnnxTensor(ByteBuffer.wrap(data)));
         }
 
         @Override
@@ -38,11 +38,11 @@ public class OrtSession implements AutoCloseable {
         bridge = new Bridge(model, ".onnx");
     }
 
-    public Result run(Map<String, ? extends OnnxTensorLike> inputs, Set<String> requestedOutputs) throws OrtException {
+    public Result run(Map<String, ? extends OnnxTensorLike> inputs) throws OrtException {
         ByteBuffer given = ((OnnxTensor) inputs.values().iterator().next()).getByteBuffer();
         byte[] input = new byte[given.remaining()];
         given.get(input);
-        return new Result(new OnnxTensor(ByteBuffer.wrap(bridge.run(input))));
+        return new Result(bridge.run(input));
     }
 
     @Override

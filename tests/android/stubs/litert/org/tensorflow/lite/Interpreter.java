@@ -3,6 +3,8 @@ package org.tensorflow.lite;
 import edgekit.bridge.Bridge;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 
 public final class Interpreter implements AutoCloseable {
@@ -33,14 +35,27 @@ public final class Interpreter implements AutoCloseable {
         bridge = new Bridge(model, ".tflite");
     }
 
+    public int getOutputIndex(String opName) {
+        int index = names().indexOf(opName);
+        if (index < 0) {
+            throw new IllegalArgumentException("'" + opName + "' is not a valid name for any output: " + names());
+        }
+        return index;
+    }
+
     public Tensor getOutputTensor(int outputIndex) {
-        return () -> bridge.outputBytes;
+        return () -> bridge.outputs.get(names().get(outputIndex));
+    }
+
+    private List<String> names() {
+        return new ArrayList<>(bridge.outputs.keySet());
     }
 
     public void runForMultipleInputsOutputs(Object[] inputs, Map<Integer, Object> outputs) {
         byte[] input = new byte[((ByteBuffer) inputs[0]).remaining()];
         ((ByteBuffer) inputs[0]).duplicate().get(input);
-        ((ByteBuffer) outputs.get(0)).put(bridge.run(input));
+        List<byte[]> stored = new ArrayList<>(bridge.run(input).values());
+        outputs.forEach((index, buffer) -> ((ByteBuffer) buffer).put(stored.get(index)));
     }
 
     @Override
