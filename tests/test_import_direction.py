@@ -15,7 +15,8 @@ ALLOWED = {
     "progress": set(),
     "registry": {"errors"},
     "target": {"registry"},
-    "recipe": {"errors", "registry"},
+    "options": {"errors"},
+    "recipe": {"errors", "options", "registry"},
     "artifact": {"registry", "target"},
     # what is worked on
     "models": {"registry"},
@@ -24,9 +25,9 @@ ALLOWED = {
     "profile": set(),
     # the stages
     "trace": {"errors", "graph"},
-    "source": {"environment", "errors", "graph", "images", "recipe", "registry", "target", "trace"},
+    "source": {"environment", "errors", "graph", "images", "options", "recipe", "registry", "target", "trace"},
     "passes": {"errors", "graph"},
-    "quant": {"errors", "graph", "images", "registry", "target"},
+    "quant": {"errors", "graph", "images", "recipe", "registry", "target"},
     "inputs": {"errors", "images", "quant", "recipe", "registry", "source", "target"},
     "targets": {"artifact", "errors", "graph", "passes", "quant", "registry", "target"},
     "bundle": {"artifact", "errors", "graph", "images", "registry", "target"},
@@ -57,7 +58,8 @@ ALLOWED = {
     "testing": {"__init__", "bench", "bundle", "devices", "errors", "verify"},
     "cli": {
         *("android", "artifact", "bench", "bundle", "devices", "environment", "errors", "images", "passes", "pipeline"),
-        *("profile", "progress", "recipe", "registry", "report", "source", "target", "trace", "train", "verify"),
+        *("options", "profile", "progress", "recipe", "registry", "report", "source", "target", "trace", "train"),
+        "verify",
     },
     "__main__": {"cli"},
 }
