@@ -25,10 +25,12 @@ ALLOWED = {
     "profile": set(),
     # the stages
     "trace": {"errors", "graph"},
-    "source": {"environment", "errors", "graph", "images", "options", "recipe", "registry", "target", "trace"},
+    "source": {
+        *("environment", "errors", "graph", "images", "options", "progress", "recipe", "registry", "target", "trace"),
+    },
     "passes": {"errors", "graph"},
-    "quant": {"errors", "graph", "images", "recipe", "registry", "target"},
-    "inputs": {"errors", "images", "quant", "recipe", "registry", "source", "target"},
+    "quant": {"errors", "graph", "images", "progress", "recipe", "registry", "target"},
+    "inputs": {"errors", "images", "progress", "quant", "recipe", "registry", "source", "target"},
     "targets": {"artifact", "errors", "graph", "passes", "quant", "registry", "target"},
     "bundle": {"artifact", "errors", "graph", "images", "registry", "target"},
     "devices": {"environment", "errors", "registry"},
@@ -42,10 +44,10 @@ ALLOWED = {
         *("artifact", "errors", "images", "inputs", "ladder", "progress", "quant", "recipe", "registry", "source"),
         *("target", "verify"),
     },
-    "bench": {"bundle", "devices", "environment", "errors", "graph", "target", "verify"},
+    "bench": {"bundle", "devices", "environment", "errors", "graph", "progress", "target", "verify"},
     "report": {
         *("artifact", "bench", "environment", "errors", "graph", "ladder", "passes", "quant", "recipe", "registry"),
-        *("run", "target"),
+        *("progress", "run", "target"),
     },
     "android": {"bundle", "errors", "graph", "images", "registry", "target"},
     "train": {"bundle", "errors", "images", "quant", "registry"},
@@ -54,12 +56,13 @@ ALLOWED = {
         *("artifact", "bundle", "devices", "errors", "graph", "images", "inputs", "ladder", "passes", "progress"),
         *("quant", "recipe", "registry", "report", "run", "source", "target", "trace", "verify"),
     },
-    "__init__": {"pipeline", "recipe", "run"},
+    "public": {"bench", "bundle", "devices", "errors", "options", "pipeline", "recipe", "report", "source", "verify"},
+    "__init__": set(),
     "testing": {"__init__", "bench", "bundle", "devices", "errors", "verify"},
     "cli": {
         *("android", "artifact", "bench", "bundle", "devices", "environment", "errors", "images", "passes", "pipeline"),
-        *("options", "profile", "progress", "recipe", "registry", "report", "source", "target", "trace", "train"),
-        "verify",
+        *("options", "profile", "progress", "public", "recipe", "registry", "report", "source", "target", "trace"),
+        *("train", "verify"),
     },
     "__main__": {"cli"},
 }
@@ -174,6 +177,7 @@ else:
     "statement",
     [
         "import edgekit",
+        "from edgekit import EdgekitError, bench, evaluate, export, register_model, verify",
         "from edgekit.cli import main; main(['--help'])",
         "from edgekit.cli import main; main(['export', '--help'])",
         "from edgekit.cli import main; main(['explain', 'EK301'])",

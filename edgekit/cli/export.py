@@ -7,7 +7,7 @@ import typer
 
 from edgekit.cli import app
 from edgekit.cli.options import JsonFlag, QuietFlag, with_options
-from edgekit.cli.output import only_json_on_stdout, print_json, show_error, show_progress
+from edgekit.cli.output import only_json_on_stdout, print_json, show_error
 from edgekit.errors import error_document
 from edgekit.recipe import Recipe, make_recipe, merge, read_recipe
 
@@ -43,8 +43,9 @@ def run_export(choices: dict[str, Any], recipe_file: Path | None, quiet: bool, a
         targets.get(name)  # a mistyped target is told before torch is loaded
     with only_json_on_stdout(as_json):
         from edgekit import pipeline
+        from edgekit.report.progress import shown
 
-        with show_progress(quiet) as progress:
+        with shown(not quiet) as progress:
             run = pipeline.export(recipe, progress)
     errors = run.errors()
     worst = max(errors, key=lambda error: error.exit_code, default=None)

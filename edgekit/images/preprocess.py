@@ -79,11 +79,25 @@ def normalize(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], preproces
     values = np.ascontiguousarray(pixels, dtype=np.float32)
     if takes_raw_pixels(preprocess):
         return values  # dividing and multiplying by 255 would not give back every integer exactly
-    mean, std = (np.array(v, np.float32).reshape(-1, 1, 1) for v in (preprocess.mean, preprocess.std))
     values /= np.float32(255)
-    values -= mean
-    values /= std
+    values -= per_channel(preprocess.mean)
+    values /= per_channel(preprocess.std)
     return values
+
+
+def denormalize(images: FloatArray, preprocess: Preprocess) -> FloatArray:
+    """f32[..., C, H, W], normalised -> pixels in 0..1, or beyond where no pixel gives the value."""
+    return images * per_channel(preprocess.std) + per_channel(preprocess.mean)
+
+
+def renormalize(pixels: FloatArray, preprocess: Preprocess) -> FloatArray:
+    """Pixels in 0..1, f32[..., C, H, W] -> normalised."""
+    return (pixels - per_channel(preprocess.mean)) / per_channel(preprocess.std)
+
+
+def per_channel(values: tuple[float, ...]) -> FloatArray:
+    """f32[C, 1, 1], to be broadcast over an image's pixels."""
+    return np.array(values, np.float32).reshape(-1, 1, 1)
 
 
 def takes_raw_pixels(preprocess: Preprocess) -> bool:

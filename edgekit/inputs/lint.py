@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.images.folder import ImageFolder
+from edgekit.images.preprocess import denormalize, per_channel, renormalize
 from edgekit.inputs.choose import Inputs
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
@@ -62,8 +63,7 @@ class Look:
     def _remember(self, image: FloatArray) -> None:
         if len(self.first) < PROBED:
             self.first.append(image)
-        deviation = np.array(self.feed.std, np.float32).reshape(-1, 1, 1)
-        grey = np.mean(image * deviation, axis=0)  # pixels in 0..1 but for an offset
+        grey = np.mean(image * per_channel(self.feed.std), axis=0)  # pixels in 0..1 but for an offset
         self.spread.append(float(grey.std()))
         flat = grey - grey.mean()
         power = float(np.square(flat).sum())
@@ -152,7 +152,7 @@ def misread(look: Look, source: Source) -> list[str]:
         return []
     images = np.stack(look.first)
     if look.feed != preprocess:
-        images = renormalised(images, look.feed, preprocess)
+        images = renormalize(denormalize(images, look.feed), preprocess)
     own = distance(module, images)
     found = {name: distance(module, given) for name, given in readings(images, preprocess).items()}
     best = min(found, key=lambda name: found[name])
@@ -166,27 +166,15 @@ def misread(look: Look, source: Source) -> list[str]:
 
 def readings(images: FloatArray, preprocess: Preprocess) -> dict[str, FloatArray]:
     """The same pixels, read otherwise."""
-    mean, std = (np.array(v, np.float32).reshape(-1, 1, 1) for v in (preprocess.mean, preprocess.std))
-    pixels = images * std + mean
+    pixels = denormalize(images, preprocess)
     other = "BGR" if preprocess.channel_order == "RGB" else "RGB"
-    imagenet = Preprocess()
     return {
-        f"{other} instead of {preprocess.channel_order}": (pixels[:, ::-1] - mean) / std,
+        f"{other} instead of {preprocess.channel_order}": renormalize(pixels[:, ::-1], preprocess),
         "pixels in 0..1 without mean and deviation": pixels,
         "pixels in 0..255 without mean and deviation": 255 * pixels,
         "pixels in -1..1": 2 * pixels - 1,
-        "normalised with ImageNet's mean and deviation": renormalised(images, preprocess, imagenet),
+        "normalised with ImageNet's mean and deviation": renormalize(pixels, Preprocess()),
     }
-
-
-def renormalised(images: FloatArray, before: Preprocess, after: Preprocess) -> FloatArray:
-    """f32[n, C, H, W] normalised with other numbers."""
-
-    def along(numbers: tuple[float, ...]) -> FloatArray:
-        return np.array(numbers, np.float32).reshape(-1, 1, 1)
-
-    pixels = images * along(before.std) + along(before.mean)
-    return np.asarray((pixels - along(after.mean)) / along(after.std), np.float32)
 
 
 def has_statistics(module: "nn.Module") -> bool:

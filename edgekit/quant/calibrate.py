@@ -21,6 +21,7 @@ from onnxruntime import InferenceSession
 from edgekit.errors import EdgekitError, Table
 from edgekit.graph.module_path import module_of
 from edgekit.graph.session import open_graph
+from edgekit.progress import Step
 from edgekit.quant.observers import ChannelObserver, HistogramObserver, MeanObserver, Range
 from edgekit.quant.plan import make_plan, values_of
 
@@ -34,13 +35,11 @@ CHUNK = 16
 # which four lay in memory at once before there was a limit.
 MAPS_AHEAD = 1 << 30
 
-Progress = Callable[[int], None]
-
 
 def calibrate(
     model: ir.Model,
     batches: Iterable[FloatArray],
-    progress: Progress | None = None,
+    progress: Step | None = None,
     keep_float: Collection[str] = (),
 ) -> dict[str, Range]:
     """Observe an integer-ready float graph.
@@ -49,7 +48,7 @@ def calibrate(
         model: canonical graph of batch size 1, as `prepare_integer` returns it; it is not changed.
         batches: f32[n, C, H, W] each, preprocessed. Memory does not depend on how many there are, and the result
             depends neither on their order nor on how they are batched.
-        progress: called with the number of images that were observed.
+        progress: told how many images were observed.
         keep_float: names of nodes that may stay in float32: the integer nodes behind them need ranges of their own.
 
     Returns:
@@ -79,7 +78,7 @@ def calibrate(
             observer.observe(feature_map)
         images += 1
         if progress is not None:
-            progress(images)
+            progress(images, None)
     if not images:
         raise EdgekitError("EK401", what="no calibration images", where="--calibration", fix="give a folder of images")
     ranges = {name: observer.result() for name, observer in observers.items()}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgekit.graph.outputs import relative_noise
 from edgekit.graph.runner import GraphRunner
+from edgekit.progress import Step
 from edgekit.quant.absorb_bias import absorb_bias
 from edgekit.quant.adaround import Moments, observe_moments, round_layers
 from edgekit.quant.assign import assign
@@ -32,7 +33,6 @@ from edgekit.target import QuantScheme
 
 FloatArray = NDArray[np.float32]
 Batches = Callable[[], Iterable[FloatArray]]
-Progress = Callable[[int], None]
 
 # Bytes that one feature map may take for all images of a walk: at most a few maps are alive, twice each.
 WALK_BYTES = 128 * 2**20
@@ -96,7 +96,7 @@ class Quantizer:
     Args:
         model: integer-ready float graph, as `prepare_integer` returns it; it is not changed.
         batches: called once per pass over the calibration images that does not find them kept; yields f32[n, C, H, W].
-        progress: called with the number of images observed, in each pass.
+        progress: told how many images were observed, in each pass.
         rounding_s: CPU seconds that AdaRound may take.
         output_headroom: what the observed range of an output is multiplied by.
         keep_float: names of nodes that stay in float32 with every method.
@@ -104,7 +104,7 @@ class Quantizer:
 
     model: ir.Model
     batches: Batches
-    progress: Progress | None = None
+    progress: Step | None = None
     rounding_s: float = 600.0
     output_headroom: float = 1.0
     keep_float: tuple[str, ...] = ()
@@ -173,9 +173,7 @@ class Quantizer:
             self._plain = Calibrated(self.model, self._observe(self.model, self.images(), self.progress))
         return self._plain
 
-    def _observe(
-        self, model: ir.Model, images: Iterable[FloatArray], progress: Progress | None = None
-    ) -> dict[str, Range]:
+    def _observe(self, model: ir.Model, images: Iterable[FloatArray], progress: Step | None = None) -> dict[str, Range]:
         """The ranges of a graph, those of its outputs with headroom."""
         ranges = calibrate(model, images, progress, self.keep_float)
         if self.output_headroom != 1.0:

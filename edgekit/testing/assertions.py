@@ -128,9 +128,7 @@ def _measure(bundle: "Bundle | Path", on: UnderTest, metric: "Metric", fields: M
     from edgekit.bench.subject import subject_of
 
     bench = Bench(on.device, Protocol(**fields))
-    if metric == "latency":
-        bench.examine()
-    (record,) = bench.run([subject_of(_read(bundle))], metric)
+    (record,) = bench.run([subject_of(_read(bundle))], bench.prepare(metric))
     document = record.document()
     if on.history is not None:
         append(on.history, [document])
