@@ -1,6 +1,8 @@
 """Recipes: what can be chosen, and what is said about what cannot."""
 
-from dataclasses import FrozenInstanceError, fields
+import re
+import tomllib
+from dataclasses import FrozenInstanceError, asdict, fields
 from pathlib import Path
 
 import pytest
@@ -264,6 +266,13 @@ def test_a_file_gives_what_options_would(tmp_path):
     assert made.model_args == {"width": 0.5}
     assert made.method == OwnMethod("adaround", "mse", keep_float=("head.*", "features.0"))
     assert made.kept_float == ("stem", "head.*", "features.0")
+
+
+def test_the_recipe_in_the_readme_turns_every_knob(repository):
+    (text,) = re.findall(r"```toml\n(.*?)```", (repository / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    made = recipe(**tomllib.loads(text))
+    assert made.keep_float == ("features.0",)
+    assert {name for name, value in asdict(made.method).items() if value is None} == set()
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path):
