@@ -72,6 +72,12 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    def lines(self) -> list[str]:
+        """In aligned columns. Nothing is wrapped or cut: a module path must stay copyable."""
+        rows = [self.columns, *self.rows]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(self.columns))]
+        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
 
 class EdgekitError(Exception):
     """A failure that the user can act on.
@@ -89,6 +95,8 @@ class EdgekitError(Exception):
             raise KeyError(f"error code {code} is not in the catalogue")
         super().__init__(f"{code} {what} [{where}] fix: {fix}")
         self.code, self.what, self.where, self.fix, self.table = code, what, where, fix, table
+        if table is not None:
+            self.add_note("\n".join(f"  {line}" for line in table.lines()))  # a traceback and a notebook show it
 
     def __reduce__(self) -> tuple[Callable[[], "EdgekitError"], tuple[()]]:
         """Exceptions are pickled by their positional arguments; these are keywords."""
