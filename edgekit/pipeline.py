@@ -25,7 +25,7 @@ from edgekit.ladder.named import check_method, refuse_quantized
 from edgekit.passes import SIMPLIFY, prepare_integer, prepend_normalization, simplify
 from edgekit.progress import Progress, Silent
 from edgekit.quant.diagnosis import diagnose
-from edgekit.quant.keep_float import matching_nodes
+from edgekit.quant.keep_float import check_patterns, matching_nodes
 from edgekit.quant.quantizer import Quantizer
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
@@ -154,6 +154,7 @@ def float_stages(
         traced = float_graph(source, feed)
     with clock.stage("simplify"):
         canonical = traced if source.quantized else simplify(traced)
+        check_patterns(canonical, recipe.kept_float)
     passes = () if source.quantized else tuple(step.__name__ for step in SIMPLIFY)
     return original, Floats(source, feed, traced, canonical, passes, preparation.name if preparation else "")
 
