@@ -29,7 +29,7 @@ CATALOGUE: dict[str, str] = {
     "EK104": "The model has no weights by default, so the weights must be named: a model is never silently untrained.",
     "EK105": "A download failed: no network, or the file's hash is not the published one.",
     "EK106": "A recipe or an option holds a value that cannot be used.",
-    "EK107": "A Python file or library that should provide the model could not be used.",
+    "EK107": "A Python file, library or module in memory that should provide the model could not be used.",
     "EK108": "An images folder holds no usable image, or a corrupt one.",
     "EK109": "The labels do not fit the images or the model.",
     "EK110": "A bundle is incomplete or was changed after it was written.",

@@ -186,6 +186,28 @@ def test_a_module_that_cannot_be_copied_is_told_what_to_do(net):
     assert (error.where, "lock" in error.what) == ("TinyNet", True)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:torch.quantize_per_tensor:UserWarning")
+def test_a_module_that_pytorch_quantized_is_refused_before_anything_fails(net):
+    quantized = torch.ao.quantization.quantize_dynamic(net.eval(), {nn.Linear})
+    assert "head" in refused("EK204", quantized).what
+
+
+def test_extra_state_is_part_of_the_weights_identity(net):
+    class Noted(TinyNet):
+        note = "a"
+
+        def get_extra_state(self):
+            return self.note
+
+        def set_extra_state(self, state):
+            self.note = state
+
+    noted = Noted()
+    before = source(noted).weights_sha256
+    noted.note = "b"
+    assert source(noted).weights_sha256 != before
+
+
 def test_a_module_that_cannot_run_names_its_class(net):
     assert refused("EK203", net, input_size=2).where == "TinyNet"
 
