@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from zoo_table import zoo_markdown
 
 from edgekit.errors import CATALOGUE, EXIT_CODES
 from edgekit.registry import models
@@ -20,8 +21,9 @@ from edgekit.report.markdown import (
     supported_ops_markdown,
     targets_markdown,
 )
-from edgekit.report.zoo import load_measured, zoo_markdown
+from edgekit.report.zoo import load_measured
 from edgekit.target import targets
+from edgekit.targets.tflite.lowerings import ABOUT
 from edgekit.targets.tflite.rules import lowerings
 
 SOURCES = ("edgekit", "models", "targets")
@@ -57,7 +59,7 @@ def test_the_document_of_errors_is_the_catalogue(repository, update_golden):
 
 
 def test_the_document_of_operators_is_the_registry_of_lowerings(repository, update_golden):
-    compare_document(repository / "docs" / "supported-ops.md", supported_ops_markdown(lowerings), update_golden)
+    compare_document(repository / "docs" / "supported-ops.md", supported_ops_markdown(ABOUT, lowerings), update_golden)
 
 
 def test_the_document_of_the_zoo_is_the_record(repository, update_golden):

@@ -12,6 +12,7 @@ from edgekit.android.marks import contract_marks, described, output_marks
 from edgekit.android.template import Marks, render
 from edgekit.bundle.files import CONTRACT, LABELS, Bundle, replacing
 from edgekit.errors import EdgekitError, did_you_mean
+from edgekit.target import targets
 
 Language = Literal["kotlin", "java"]
 PACKAGE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
@@ -127,7 +128,7 @@ def module_marks(module: Module, library: dict[str, Any], package: str) -> dict[
         "MODEL_NAME": " ".join(bundle.manifest["model"].split()),
         "TARGET": bundle.target,
         "LIBRARY": library["coordinate"],
-        "RUNTIME": "TensorFlow Lite" if library["runtime"] == "litert" else "ONNX Runtime",
+        "RUNTIME": targets.get(bundle.target).runtime.title,
         "MIN_SDK": str(library["min_sdk"]),
         "COMPILE_SDK": str(COMPILE_SDK),
         "ABIS": ", ".join(f'"{abi}"' for abi in library["abis"]),
@@ -145,9 +146,9 @@ def chosen_library(bundle: Bundle, name: str | None) -> dict[str, Any]:
     if not known:
         raise EdgekitError(
             "EK302",
-            what="the bundle's manifest names no Android library",
+            what=f"no Android library runs files of {bundle.target}",
             where=str(bundle.path),
-            fix="export it again with this version of edgekit",
+            fix="choose another target; they are listed by: edgekit targets",
         )
     names = [library["name"] for library in known]
     if name is not None and name not in names:

@@ -24,7 +24,7 @@ from edgekit.quant.quantizer import Quantized, Quantizer
 from edgekit.quant.sensitivity import Sensitivity, nodes_of, rank
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
-from edgekit.target import EmitOptions, FloatArray, Outputs, Target
+from edgekit.target import EmitOptions, FloatArray, Outputs, Target, names_with
 from edgekit.verify.parity import compare, top1
 
 BATCH = 16
@@ -223,7 +223,7 @@ def run_file(data: bytes, target: Target, judge: Judge) -> tuple[Outputs, float]
     """Outputs of a file on the judge's images, and the median milliseconds of an image."""
     outputs, spent_s = [], []
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
-        file = Path(folder) / f"model.{target.format}"
+        file = Path(folder) / target.model_file
         file.write_bytes(data)
         runner = target.run(file)
         for image in (image for batch in judge.batches() for image in batch):
@@ -236,11 +236,12 @@ def run_file(data: bytes, target: Target, judge: Judge) -> tuple[Outputs, float]
 def missed(receipt: Receipt) -> EdgekitError:
     """EK505 with every rung that was tried."""
     rows = tuple(receipt_row(line) for line in receipt.tried)
+    wider = names_with("int16")
     return EdgekitError(
         "EK505",
         what=f"no rung of {receipt.target} gives {receipt.demand}; nothing was written",
         where=receipt.images,
-        fix="ask for less, calibrate on other or more images (--calibration, --samples), or take tflite-int16x8",
+        fix=f"ask for less, calibrate on other or more images (--calibration, --samples), or take {wider}",
         table=Table(RECEIPT_COLUMNS, rows),
     )
 

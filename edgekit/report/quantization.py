@@ -7,7 +7,7 @@ from edgekit.ladder.climb import Receipt
 from edgekit.ladder.data_free import DataFree
 from edgekit.quant.diagnosis import Diagnosis, LayerError
 from edgekit.run import Integers, Run
-from edgekit.target import targets
+from edgekit.target import names_with, targets
 
 
 def receipt_document(receipt: Receipt) -> dict[str, Any]:
@@ -28,8 +28,9 @@ def data_free_document(compared: DataFree) -> dict[str, Any]:
     return {**steady(compared.receipt), "widths": [round(width, 4) for width in compared.widths]}
 
 
-BEST = "operators in float32 (--min-sqnr, --min-agreement) or int16 activations (tflite-int16x8)"
-"""What helps where the best rung was taken already."""
+def after_best() -> str:
+    """What helps where the best rung was taken already."""
+    return f"operators in float32 (--min-sqnr, --min-agreement) or int16 activations ({names_with('int16')})"
 
 
 def diagnosis_document(diagnosis: Diagnosis, quality: str) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def diagnosis_document(diagnosis: Diagnosis, quality: str) -> dict[str, Any]:
     return {
         "images": diagnosis.images,
         "culprit": row(culprit) if culprit else None,
-        "advice": BEST if quality == "best" else diagnosis.advice,
+        "advice": after_best() if quality == "best" else diagnosis.advice,
         "layers": [row(layer) for layer in diagnosis.layers],
     }
 
