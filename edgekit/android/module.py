@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from edgekit.android.golden_files import image_files, module_files
 from edgekit.android.marks import contract_marks, described, output_marks
-from edgekit.android.template import Marks, render
+from edgekit.android.template import Marks, has_templates, render
 from edgekit.bundle.files import CONTRACT, LABELS, Bundle, replacing
 from edgekit.errors import EdgekitError, did_you_mean
 from edgekit.target import targets
@@ -80,6 +80,7 @@ def module_contents(module: Module) -> Iterator[tuple[str, bytes]]:
     library = chosen_library(bundle, module.library)
     package = module.package or f"edgekit.{module.name}"
     check_package(package)
+    check_classes(module.language, library["runtime"])
     marks = {**contract_marks(bundle, module.name), **module_marks(module, library, package)}
     outputs = output_marks(bundle)
     for path, template in templates(module, library["runtime"], f"{module.language}/{package.replace('.', '/')}"):
@@ -164,6 +165,17 @@ def chosen_library(bundle: Bundle, name: str | None) -> dict[str, Any]:
             fix=f"leave --library out: {known[0]['coordinate']}",
         )
     return library
+
+
+def check_classes(language: Language, runtime: str) -> None:
+    """EK302 where the app's classes cannot call a library."""
+    if not has_templates(f"{language}/{runtime}"):
+        raise EdgekitError(
+            "EK302",
+            what=f"no {language.capitalize()} class of edgekit calls {runtime}",
+            where="--library",
+            fix="choose another target, or write the class: the contract says what it is fed",
+        )
 
 
 def version(text: str) -> tuple[int, ...]:
