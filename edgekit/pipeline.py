@@ -21,9 +21,11 @@ from edgekit.inputs.choose import Inputs, as_fed, calibration_inputs, parity_inp
 from edgekit.inputs.lint import Look, lint
 from edgekit.ladder.climb import BATCH, Judge, Ladder, demand_of, without
 from edgekit.ladder.data_free import compare_with_real
+from edgekit.ladder.named import check_method, refuse_quantized
 from edgekit.passes import SIMPLIFY, prepare_integer, prepend_normalization, simplify
 from edgekit.progress import Progress, Silent
 from edgekit.quant.diagnosis import diagnose
+from edgekit.quant.keep_float import matching_nodes
 from edgekit.quant.quantizer import Quantizer
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
@@ -39,6 +41,7 @@ from edgekit.verify.evaluate import Selection, labelled_images
 from edgekit.verify.hops import Checked, end_to_end, measure_hops
 
 if TYPE_CHECKING:
+    from edgekit.source.in_memory import InMemory
     from edgekit.source.prepare import Preparation
 
 T = TypeVar("T")
@@ -53,13 +56,19 @@ DIAGNOSED_IMAGES = 2
 GOLDEN_IMAGES = 4  # kept in the bundle for `edgekit verify` and the app's own test: 2.4 MB at 224 pixels
 
 
-def export(recipe: Recipe, progress: Progress | None = None, preparation: "Preparation | None" = None) -> Run:
+def export(
+    recipe: Recipe,
+    progress: Progress | None = None,
+    preparation: "Preparation | None" = None,
+    given: "InMemory | None" = None,
+) -> Run:
     """Take a model to every target of the recipe, compare each hop, write a bundle for each target whose gates held.
 
     A target that fails its gate or is refused is a result like any other: see `Run.results`, `Run.raise_for_failures`.
 
     Args:
         preparation: changes the module before it is traced.
+        given: the module itself; the recipe then has its name.
 
     Raises:
         EdgekitError: what no target can be exported with: the model, the recipe, the images.
@@ -67,7 +76,7 @@ def export(recipe: Recipe, progress: Progress | None = None, preparation: "Prepa
     clock = Clock(progress or Silent())
     chosen = [targets.get(name) for name in dict.fromkeys(recipe.targets)]
     check_choices(recipe, chosen)
-    original, floats = float_stages(recipe, clock, preparation)
+    original, floats = float_stages(recipe, clock, preparation, given)
     calibrated = attempt(calibrate, recipe, floats, clock) if asks_for_integers(floats, chosen) else None
     with clock.stage("compare graphs"):
         images = choose_images(recipe, floats, calibrated)
@@ -109,6 +118,7 @@ def check_choices(recipe: Recipe, chosen: list[Target]) -> None:
             where="--io",
             fix="export these targets on their own and leave --io out",
         )
+    check_method(recipe, chosen)
     check_writable(recipe.out)
 
 
@@ -125,11 +135,15 @@ def fed_to_graph(recipe: Recipe, preprocess: Preprocess) -> Preprocess:
     return replace(preprocess, mean=(0.0,) * channels, std=(1 / 255,) * channels)
 
 
-def float_stages(recipe: Recipe, clock: Clock, preparation: "Preparation | None") -> tuple[Source, Floats]:
+def float_stages(
+    recipe: Recipe, clock: Clock, preparation: "Preparation | None", given: "InMemory | None" = None
+) -> tuple[Source, Floats]:
     """The source as it was resolved, and the float graphs of it, prepared where that was asked for."""
     with clock.stage("resolve"):
-        original = source = resolve(recipe, clock.progress.amount)
+        original = source = resolve(recipe, clock.progress.amount, given)
         check_demand(recipe, source)
+        if source.quantized:
+            refuse_quantized(recipe)
         feed = fed_to_graph(recipe, source.preprocess)
     if preparation is not None:
         from edgekit.source.prepare import prepare
@@ -192,13 +206,16 @@ class Calibrated:
 def calibrate(recipe: Recipe, floats: Floats, clock: Clock) -> Calibrated:
     """Read the images once, look at them, and observe the float graph."""
     with clock.stage("calibrate"):
+        prepared = prepare_integer(floats.canonical)
+        keep_float = matching_nodes(prepared, recipe.kept_float)
         inputs = calibration_inputs(recipe, floats.source, floats.feed, clock.progress.step)
         look = Look(floats.feed)
         quantizer = Quantizer(
-            prepare_integer(floats.canonical),
+            prepared,
             lambda: look.watch(inputs.batches()),
-            lambda images: clock.progress.step(images, inputs.count),
+            lambda images, _: clock.progress.step(images, inputs.count),
             output_headroom=inputs.output_headroom,
+            keep_float=keep_float,
         )
         quantizer.plain()
     return Calibrated(inputs, quantizer, lint(look, inputs, recipe, floats.source))

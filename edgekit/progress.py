@@ -1,6 +1,10 @@
 """How far something is: the one way to say it, from a download's bytes to the stages of an export."""
 
+from collections.abc import Callable
 from typing import Protocol
+
+Step = Callable[[int, int | None], None]
+"""Told how much of something is done, and of how much; None where that is not known before the end."""
 
 
 class Progress(Protocol):
@@ -12,7 +16,7 @@ class Progress(Protocol):
         """How far a download inside the stage is, in bytes."""
         ...
 
-    def step(self, done: int, total: int) -> None:
+    def step(self, done: int, total: int | None) -> None:
         """How far a stage is that works in steps."""
         ...
 
@@ -31,6 +35,6 @@ class Silent:
 
     def amount(self, done: int, total: int | None) -> None: ...
 
-    def step(self, done: int, total: int) -> None: ...
+    def step(self, done: int, total: int | None) -> None: ...
 
     def finish(self, stage: str) -> None: ...

@@ -1,24 +1,24 @@
-"""The recipe: every choice of an export, from the command line or a TOML file."""
+"""The recipe: every choice of an export, from the command line, a TOML file or Python."""
 
 import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PositiveInt,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
-
 from edgekit.errors import EdgekitError
+from edgekit.options import Option, Problem, Unfit, Values, fill, refusal
 from edgekit.registry import Preprocess
 
-Size = tuple[PositiveInt, PositiveInt]
+Size = tuple[int, int]
+Quality = Literal["fast", "balanced", "best"]
+Criterion = Literal["min-max", "percentile", "mse", "entropy"]
+Rounding = Literal["nearest", "adaptive"]
+Bias = Literal["none", "analytic", "empirical"]
+
+MOST_SEED = 2**63 - 1
+EITHER = ("method", "quality")
+"""Two ways to say how integers are made."""
 
 
 def parse_size(text: object) -> object:
@@ -28,9 +28,14 @@ def parse_size(text: object) -> object:
     if not isinstance(text, str):
         return text
     height, cross, width = text.lower().partition("x")
-    if not height.isdigit() or (cross and not width.isdigit()):
+    if not height.isdecimal() or (cross and not width.isdecimal()):
         raise ValueError(f"{text!r} is not a size; write it as 224 or 224x224 (height x width, pixels)")
     return (int(height), int(width or height))
+
+
+def check_size(size: Size) -> None:
+    if min(size) < 1:
+        raise ValueError(f"{'x'.join(map(str, size))} is not a size; height and width are 1 pixel or more")
 
 
 def path_as_text(given: object) -> object:
@@ -38,87 +43,199 @@ def path_as_text(given: object) -> object:
     return str(given) if isinstance(given, Path) else given
 
 
+def one_or_more(given: object) -> object:
+    """A single text is a list of one."""
+    return (given,) if isinstance(given, str) else given
+
+
+def check_targets(targets: tuple[str, ...]) -> None:
+    if not targets:
+        raise ValueError("name at least one; see: edgekit targets")
+
+
 def without_labels(given: object) -> object:
     """A table [preprocess] that names no label set has none: ImageNet's names would be a guess."""
-    return {"labels": None, **given} if isinstance(given, dict) else given
+    return {"labels": None, **given} if isinstance(given, Mapping) else given
 
 
-class Recipe(BaseModel):
+def check_preprocess(preprocess: Preprocess) -> None:
+    if len(preprocess.mean) != len(preprocess.std) or not preprocess.mean:
+        raise ValueError(f"{len(preprocess.mean)} means and {len(preprocess.std)} deviations; give one per channel")
+    if min(preprocess.std) <= 0:
+        raise ValueError("a deviation (std) must be above 0")
+    if min(preprocess.resize, *preprocess.crop) < 1:
+        raise ValueError("resize and crop must be 1 pixel or more")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnMethod:
+    """A recipe's table [method]: a rung of the ladder with other knobs, which are those of `quant.method.Method`.
+
+    Args:
+        base: name of the rung; None: what Method says by itself.
+        keep_float: like the recipe's own.
+    """
+
+    base: str | None = None
+    criterion: Criterion | None = None
+    equalize: bool | None = None
+    expand: bool | None = None
+    rounding: Rounding | None = None
+    bias: Bias | None = None
+    keep_float: Annotated[tuple[str, ...], Values(read=one_or_more)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
     """Everything that decides what an export produces. The same recipe gives the same bytes.
 
     Args:
         model: zoo name, `timm:NAME`, `torchvision:NAME`, `file.py:callable`, `model.onnx` or `model.pt2`.
         weights: "bundled", "imagenet", "random" or a checkpoint file; None: bundled where the model has it.
         input_size: (height, width) in pixels; None: what the weights were made for.
-        preprocess: how images become inputs, where the model's file does not say (recipe table [preprocess]).
         model_args: keyword arguments of the zoo builder, for example {"alpha": 0.5}.
         calibration: folder or zip of images, or "distill" for images made from the model's BatchNorm statistics.
         samples: how many calibration images, spread evenly over the sorted files.
-        quality: which rung of quantization: "fast", "balanced" or "best".
+        quality: which rung of quantization; None where `method` says it.
+        method: a rung by name, or a method of one's own (recipe table [method]).
+        keep_float: PyTorch module paths, as shell patterns, whose operators stay in float32.
         max_drop, min_sqnr, min_agreement: climb the rungs until at most so many points of accuracy are lost (on the
             labelled images of `eval`), the SQNR of the outputs is at least so many dB, or so many percent of the images
-            keep their class.
+            keep their class. A method that is named is the only rung.
         eval: folder or zip of labelled images to measure rungs on; those that calibration used are left out.
-        fold_normalization: take raw 0..255 pixels; mean and std become part of the graph.
         io: dtype of a quantized file's input and output.
+        fold_normalization: take raw 0..255 pixels; mean and std become part of the graph.
+        preprocess: how images become inputs, where the model's file does not say (recipe table [preprocess]).
+
+    Raises:
+        EdgekitError: EK106 for values that cannot be used, each named by its field.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model: Annotated[
+        str,
+        Option("zoo name, timm:NAME, torchvision:NAME, file.py:callable, model.onnx or model.pt2", is_argument=True),
+    ]
+    targets: Annotated[
+        tuple[str, ...],
+        Option("repeatable; see: edgekit targets", "T", ("--target", "-t")),
+        Values(read=one_or_more, check=check_targets),
+    ]
+    weights: Annotated[
+        str | None,
+        Option("bundled, imagenet, random, or a .pth/.pt/.safetensors file", "W"),
+        Values(read=path_as_text),
+    ] = None
+    num_classes: Annotated[int | None, Option("rows of the classifier", "N"), Values(low=1)] = None
+    input_size: Annotated[
+        Size | None,
+        Option("pixels, for example 224 or 160x128", "HxW"),
+        Values(read=parse_size, check=check_size),
+    ] = None
+    model_args: Annotated[
+        dict[str, int | float | bool | str],
+        Option("argument of the zoo builder; repeatable", "KEY=VALUE", ("--model-arg",)),
+    ] = field(default_factory=dict)
+    calibration: Annotated[
+        str | None,
+        Option("folder or zip of images, or images made from BatchNorm statistics", "DIR|distill"),
+        Values(read=path_as_text),
+    ] = None
+    samples: Annotated[int, Option("calibration images", "N"), Values(low=1)] = 100
+    quality: Annotated[Quality | None, Option("fast, balanced or best: how int8 is made  [default: balanced]", "Q")] = (
+        None
+    )
+    method: Annotated[
+        str | OwnMethod | None,
+        Option("the rung of this name instead, for example adaround; see README", "NAME"),
+    ] = None
+    keep_float: Annotated[
+        tuple[str, ...],
+        Option("modules that stay in float32, for example 'head.*'; repeatable", "PATTERN"),
+        Values(read=one_or_more),
+    ] = ()
+    max_drop: Annotated[
+        float | None,
+        Option("climb until no more accuracy is lost; with --eval", "POINTS", limits="x>=0"),
+        Values(low=0),
+    ] = None
+    min_sqnr: Annotated[float | None, Option("climb until the outputs' SQNR is so high", "DB")] = None
+    min_agreement: Annotated[
+        float | None, Option("climb until so many images keep their class", "PERCENT"), Values(0, 100)
+    ] = None
+    eval: Annotated[
+        str | None, Option("labelled images to measure on; see: edgekit eval", "DIR"), Values(read=path_as_text)
+    ] = None
+    labels: Annotated[Path | None, Option("class names, one a line", "FILE")] = None
+    io: Annotated[
+        Literal["int8", "uint8", "float32"] | None,
+        Option("int8, uint8 or float32 input and output of integer files", "DTYPE"),
+    ] = None
+    fold_normalization: Annotated[bool, Option("take raw 0..255 pixels; mean and std go into the graph")] = False
+    device: Annotated[str, Option("where the files are run", "D")] = "local"
+    seed: Annotated[int, Option("of everything random", "N", limits="x>=0"), Values(0, MOST_SEED)] = 0
+    out: Annotated[Path, Option("where bundles go", "DIR")] = Path("build")
+    preprocess: Annotated[Preprocess | None, Values(read=without_labels, check=check_preprocess)] = None
 
-    model: str
-    targets: tuple[str, ...] = Field(min_length=1)
-    weights: Annotated[str | None, BeforeValidator(path_as_text)] = None
-    num_classes: int | None = Field(default=None, ge=1)
-    input_size: Annotated[Size | None, BeforeValidator(parse_size)] = None
-    preprocess: Annotated[Preprocess | None, BeforeValidator(without_labels)] = None
-    model_args: dict[str, int | float | bool | str] = Field(default_factory=dict)
-    calibration: Annotated[str | None, BeforeValidator(path_as_text)] = None
-    samples: int = Field(default=100, ge=1)
-    labels: Path | None = None
-    quality: Literal["fast", "balanced", "best"] = "balanced"
-    eval: Annotated[str | None, BeforeValidator(path_as_text)] = None
-    max_drop: float | None = Field(default=None, ge=0)
-    min_sqnr: float | None = None
-    min_agreement: float | None = Field(default=None, ge=0, le=100)
-    io: Literal["int8", "uint8", "float32"] | None = None
-    fold_normalization: bool = False
-    device: str = "local"
-    out: Path = Path("build")
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    def __post_init__(self) -> None:
+        """Read every value as its field's type, and refuse those that do not go together."""
+        given = {key.name: value for key in fields(self) if (value := getattr(self, key.name)) is not None}
+        try:
+            values = fill(Recipe, given)
+        except Unfit as unfit:
+            raise refusal(unfit.problems) from None
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        check_together(self)
+        if self.quality is None and self.method is None:
+            object.__setattr__(self, "quality", "balanced")
 
-    @field_validator("max_drop")
-    @classmethod
-    def _check_max_drop(cls, max_drop: float | None, info: ValidationInfo) -> float | None:
-        if max_drop is not None and info.data.get("eval") is None:
-            raise ValueError("it is measured on labelled images: name them with --eval DIR")
-        return max_drop
+    @property
+    def kept_float(self) -> tuple[str, ...]:
+        """All patterns of modules that stay in float32."""
+        return (*self.keep_float, *(self.method.keep_float if isinstance(self.method, OwnMethod) else ()))
 
-    @field_validator("preprocess")
-    @classmethod
-    def _check_preprocess(cls, preprocess: Preprocess | None) -> Preprocess | None:
-        if preprocess is None:
-            return None
-        if len(preprocess.mean) != len(preprocess.std) or not preprocess.mean:
-            raise ValueError(f"{len(preprocess.mean)} means and {len(preprocess.std)} deviations; give one per channel")
-        if min(preprocess.std) <= 0:
-            raise ValueError("a deviation (std) must be above 0")
-        if min(preprocess.resize, *preprocess.crop) < 1:
-            raise ValueError("resize and crop must be 1 pixel or more")
-        return preprocess
+    def document(self) -> dict[str, Any]:
+        """The recipe as JSON has it: what `make_recipe` takes."""
+        return {key: _plain(value) for key, value in asdict(self).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def check_together(recipe: Recipe) -> None:
+    """EK106 for values that are sound on their own, but not together."""
+    problems = []
+    if recipe.max_drop is not None and recipe.eval is None:
+        problems.append(Problem("max_drop", "max_drop is measured on labelled images", "name them with --eval DIR"))
+    if recipe.method is not None and recipe.quality is not None:
+        what = "method and quality both say how integers are made"
+        problems.append(Problem(", ".join(EITHER), what, "give the one or the other"))
+    if problems:
+        raise refusal(problems)
 
 
 def make_recipe(**choices: Any) -> Recipe:
-    """A Recipe from options, or EK106 naming each option that cannot be used."""
+    """A Recipe from options; one that is None was not given.
+
+    Raises:
+        EdgekitError: EK106 naming every option that there is not, that is missing or that cannot be used.
+    """
     try:
-        return Recipe.model_validate({key: value for key, value in choices.items() if value is not None})
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
-        raise EdgekitError(
-            "EK106",
-            what=problems[0],
-            where=", ".join(sorted({str(e["loc"][0]) for e in error.errors()})),
-            fix="see: edgekit export --help",
-        ) from error
+        values = fill(Recipe, {key: value for key, value in choices.items() if value is not None})
+    except Unfit as unfit:
+        raise refusal(unfit.problems) from None
+    return Recipe(**values)
+
+
+def merge(keys: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe file's keys, overridden by options; --method replaces the file's quality, and --quality its method."""
+    overridden = EITHER if any(name in options for name in EITHER) else ()
+    return {**{key: value for key, value in keys.items() if key not in overridden}, **options}
 
 
 def read_recipe(path: Path) -> dict[str, Any]:

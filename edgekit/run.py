@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
 
@@ -158,6 +160,16 @@ class Run:
     results: tuple[Result, ...] = ()
     costs: tuple[StageCost, ...] = field(default=(), repr=False)
 
+    def __repr__(self) -> str:
+        """A line for each target."""
+        text: str = _notebook().run_text(self)
+        return text
+
+    def _repr_html_(self) -> str:
+        """The tables of the terminal, for a notebook."""
+        html: str = _notebook().run_html(self)
+        return html
+
     @property
     def source(self) -> Source:
         return self.floats.source
@@ -205,6 +217,11 @@ class Run:
             if error is not worst:
                 worst.add_note(f"also: {error}")
         raise worst
+
+
+def _notebook() -> Any:
+    """What shows a run. It stands above this module, which it reads, so it is looked up when somebody asks."""
+    return import_module("edgekit.report.notebook")
 
 
 def gates_failed(run: Run) -> EdgekitError | None:

@@ -313,7 +313,7 @@ def runtimes() -> tuple[Runtime, ...]:
     return tuple(dict.fromkeys(target.runtime for target in targets))
 
 
-def names_with(activation: Activation) -> str:
+def names_with(*activations: Activation) -> str:
     """The targets that store activations so, for a sentence: "a, b or c"."""
-    *others, last = (target.name for target in targets if target.scheme.activation == activation)
+    *others, last = (target.name for target in targets if target.scheme.activation in activations)
     return f"{', '.join(others)} or {last}" if others else last

@@ -23,16 +23,15 @@ from edgekit.devices.device import Device, DeviceInfo
 from edgekit.devices.result import RunnerResult
 from edgekit.devices.run_model import RunRequest, run_model
 from edgekit.errors import EdgekitError
+from edgekit.progress import Step
 
 PREFLIGHT_TIMEOUT_S = 30.0
 CONTROL_RUNS, CONTROL_TIME_S = 50, 0.1
 MOST_ROUNDS = 3
 """A noisy bench goes on for up to so many times its rounds."""
 
-Advance = Callable[[int, int], None]
 
-
-def ignore(done: int, total: int) -> None:
+def ignore(done: int, total: int | None) -> None:
     """Nobody listens."""
 
 
@@ -70,7 +69,14 @@ class Bench:
             self.findings = examine(done.stdout.decode("utf-8", "replace"), self.info, self.protocol.threads)
         return self.findings
 
-    def run(self, subjects: Sequence[Subject], metric: Metric, advance: Advance = ignore) -> Iterator[Record]:
+    def prepare(self, metric: Metric | None) -> Metric:
+        """The metric, the usual one where none is asked for; where that is a time, the device is looked at first."""
+        chosen = metric or self.usual_metric
+        if chosen == "latency":
+            self.examine()
+        return chosen
+
+    def run(self, subjects: Sequence[Subject], metric: Metric, advance: Step = ignore) -> Iterator[Record]:
         """A record per file. Where the device fails, what was measured until then is recorded first.
 
         Raises:
@@ -103,7 +109,7 @@ class Bench:
             extra={"qemu": instructions.qemu_version()},
         )
 
-    def _run_tool(self, binary: Path, subjects: Sequence[Subject], advance: Advance) -> Iterator[Record]:
+    def _run_tool(self, binary: Path, subjects: Sequence[Subject], advance: Step) -> Iterator[Record]:
         """The tool's rounds of one file after the other."""
         for subject in subjects:
             results = []
@@ -123,7 +129,7 @@ class Bench:
                 rounds=[{**asdict(result), "p50_ms": result.typical_ms} for result in results],
             )
 
-    def _time(self, subjects: Sequence[Subject], advance: Advance) -> Iterator[Record]:
+    def _time(self, subjects: Sequence[Subject], advance: Step) -> Iterator[Record]:
         rounds: list[list[RunnerResult]] = [[] for _ in subjects]
         control: list[float] = []
         failure = None

@@ -1,8 +1,11 @@
 """How a latency is measured: the defaults of TFLite's benchmark_model, several processes, and MLPerf's rules."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from edgekit.bench import mlperf
+from edgekit.errors import EdgekitError
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +55,23 @@ def sustained(protocol: Protocol, minutes: float) -> Protocol:
     window_s = min(SUSTAINED_WINDOW_S, total_s)
     rounds = max(1, round(total_s / window_s))
     return replace(protocol, runs=rounds, min_time_s=total_s, rounds=rounds, cooldown_s=0.0, sustained_s=total_s)
+
+
+def make_protocol(choices: Mapping[str, Any], *, is_mlperf: bool, minutes: float | None) -> Protocol:
+    """The protocol that was asked for.
+
+    Args:
+        choices: fields of it; None leaves one as the usual protocol, or MLPerf's, has it.
+        is_mlperf: start from MLPerf's.
+        minutes: measure so long without a pause instead.
+
+    Raises:
+        EdgekitError: EK106 for the last two together.
+    """
+    if is_mlperf and minutes is not None:
+        raise EdgekitError(
+            "EK106", what="--mlperf and --sustained exclude each other", where="--sustained", fix="choose one"
+        )
+    chosen = {key: value for key, value in choices.items() if value is not None}
+    start = replace(MLPERF if is_mlperf else Protocol(), **chosen)
+    return start if minutes is None else sustained(start, minutes)

@@ -9,7 +9,7 @@ from edgekit.errors import EdgekitError
 
 
 def read_diagnosis(folder: Path) -> dict[str, Any]:
-    """The diagnosis document, with the quality it was exported with.
+    """The diagnosis document, with the quality and the method it was exported with.
 
     Raises:
         EdgekitError: EK102 without a manifest there, EK110 for one that cannot be read, EK204 for a file whose numbers
@@ -33,4 +33,4 @@ def read_diagnosis(folder: Path) -> dict[str, Any]:
             where=str(folder),
             fix="diagnose the bundle of an int8 or int16x8 target of a float model",
         )
-    return {"quality": quantization["quality"], **quantization["diagnosis"]}
+    return {"quality": quantization["quality"], "method": quantization["method"], **quantization["diagnosis"]}

@@ -174,8 +174,9 @@ def contract_document(contract: Contract) -> dict[str, Any]:
     return document
 
 
-def read_bundle(path: Path) -> Bundle:
+def read_bundle(path: str | Path) -> Bundle:
     """Read a bundle, or EK102 / EK110 when it is missing, incomplete or changed since it was written."""
+    path = Path(path)
     if not path.is_dir():
         raise EdgekitError("EK102", what="no bundle there", where=str(path), fix="name the folder that export printed")
     try:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from edgekit.cli import app
-from edgekit.cli.export import JsonFlag
+from edgekit.cli.options import JsonFlag
 from edgekit.cli.output import only_json_on_stdout, print_json
 
 

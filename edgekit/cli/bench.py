@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgekit.cli import app
-from edgekit.cli.export import JsonFlag, QuietFlag
-from edgekit.cli.output import only_json_on_stdout, print_json, stage
+from edgekit.cli.options import JsonFlag, QuietFlag
+from edgekit.cli.output import only_json_on_stdout, print_json
 from edgekit.errors import EdgekitError, Table, error_document
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ def bench_command(
 
     In GitHub Actions the verdicts are annotations and a job summary as well.
     """
+    from edgekit.bench.protocol import make_protocol
+
     choices = Choices(
         bundles,
         device,
@@ -90,8 +92,16 @@ def bench_command(
         use_mlperf,
         None if max_regression is None else parse_percent(max_regression, "--max-regression"),
     )
-    given = {"runs": runs, "min_time_s": min_time, "rounds": rounds, "cooldown_s": cooldown}
-    protocol = make_protocol(given, warmup, threads, parse_mask(cpu_mask), use_mlperf, sustained)
+    given = {
+        "runs": runs,
+        "min_time_s": min_time,
+        "rounds": rounds,
+        "warmup": warmup,
+        "threads": threads,
+        "cpu_mask": parse_mask(cpu_mask),
+        "cooldown_s": cooldown,
+    }
+    protocol = make_protocol(given, is_mlperf=use_mlperf, minutes=sustained)
     with only_json_on_stdout(as_json):
         outcomes, failure = measure_and_keep(choices, protocol, baseline, history, quiet)
         tell_ci(outcomes, failure, junit)
@@ -135,21 +145,6 @@ class Choices:
     max_regression: float | None
 
 
-def make_protocol(
-    given: dict[str, Any], warmup: int, threads: int, mask: int, is_mlperf: bool, minutes: float | None
-) -> "Protocol":
-    """The protocol from the options; what was not given stays as the protocol has it."""
-    from edgekit.bench.protocol import MLPERF, Protocol, sustained
-
-    if is_mlperf and minutes is not None:
-        raise EdgekitError(
-            "EK106", what="--mlperf and --sustained exclude each other", where="--sustained", fix="choose one"
-        )
-    chosen = {key: value for key, value in given.items() if value is not None}
-    start = replace(MLPERF if is_mlperf else Protocol(), warmup=warmup, threads=threads, cpu_mask=mask, **chosen)
-    return start if minutes is None else sustained(start, minutes)
-
-
 def measure(
     choices: Choices, protocol: "Protocol", baseline: "list[dict[str, Any]] | None", quiet: bool
 ) -> "Iterator[Outcome]":
@@ -160,15 +155,18 @@ def measure(
     from edgekit.bundle.files import read_bundle
     from edgekit.devices.run_model import open_device
     from edgekit.report.bench import Outcome
+    from edgekit.report.progress import shown
 
     subjects = [subject_of(read_bundle(path)) for path in choices.bundles]
-    with open_device(choices.device, exclusive=True) as device, stage(f"bench on {choices.device}", quiet) as progress:
+    with (
+        open_device(choices.device, exclusive=True) as device,
+        shown(not quiet, f"bench on {choices.device}") as progress,
+    ):
         bench = Bench(device, protocol, choices.is_mlperf, choices.tool, choices.timeout_s)
-        metric = choices.metric or bench.usual_metric
-        if metric == "latency":
-            for finding in bench.examine():
-                if not finding.ok and not quiet:
-                    typer.echo(f"{finding.what}: {finding.said}; {finding.fix}", err=True)
+        metric = bench.prepare(choices.metric)
+        for finding in bench.findings:
+            if not finding.ok and not quiet:
+                typer.echo(f"{finding.what}: {finding.said}; {finding.fix}", err=True)
         limit = MAX_REGRESSION[metric] if choices.max_regression is None else choices.max_regression
         for record in bench.run(subjects, metric, progress.step):
             document = record.document()

@@ -7,23 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgekit.cli import app
-from edgekit.cli.export import (
-    ClassesOption,
-    JsonFlag,
-    ModelArgs,
-    QuietFlag,
-    SizeOption,
-    WeightsOption,
-    parse_model_args,
-)
-from edgekit.cli.output import only_json_on_stdout, print_json, show_progress, stage
+from edgekit.cli.options import JsonFlag, QuietFlag, with_options
+from edgekit.cli.output import only_json_on_stdout, print_json
 from edgekit.errors import EdgekitError, error_document
 
 if TYPE_CHECKING:
     from edgekit.bundle.files import Bundle
     from edgekit.progress import Progress
-    from edgekit.verify.device import Outcome
-    from edgekit.verify.golden import GoldenResult
+    from edgekit.verify.bundle import Verified
     from edgekit.verify.layerwise import Layerwise
 
 
@@ -51,49 +42,51 @@ def verify_command(
 
     Exit code 1 when the outputs differ, 3 when a device fails.
     """
+    if layerwise and not device:
+        raise EdgekitError(
+            "EK106", what="--layerwise needs a device", where="--layerwise", fix="add --device, see: edgekit devices"
+        )
     with only_json_on_stdout(as_json):
         from edgekit.bundle.files import read_bundle
-        from edgekit.verify.device import check_devices
-        from edgekit.verify.golden import check_golden, raise_mismatch
+        from edgekit.report.progress import shown
+        from edgekit.verify.bundle import verify_bundle
 
         read = read_bundle(bundle)
-        result = check_golden(read)
-        raise_mismatch(result, str(bundle))
-        with show_progress(quiet) as progress:
-            outcomes = check_devices(read, device or [], timeout, progress)
-            searches = search_layers(read, outcomes, timeout, progress) if layerwise else []
-    failure = first_failure(outcomes, str(bundle))
+        with shown(not quiet) as progress:
+            verified = verify_bundle(read, device or [], timeout, progress)
+            searches = search_layers(read, verified, timeout, progress) if layerwise else []
+    failure = verified.failure
     if as_json:
-        print_json({**verify_document(bundle, result, outcomes, failure), **layerwise_document(searches)})
+        print_json({**verify_document(verified), **layerwise_document(searches)})
         if failure:
             raise typer.Exit(failure.exit_code)
         return
-    from edgekit.report.terminal import HOP_FIGURES, hop_cells, hop_columns, print_table
-
-    rows = [row for _, row in outcomes if not isinstance(row, EdgekitError)]
-    hops = [*result.hops, *(row.hop for row in rows)]
-    several = len(read.outputs) > 1
-    print_table(hop_columns(several), [hop_cells(hop, result.target, several) for hop in hops], right=HOP_FIGURES)
-    print(f"{bundle}: {result.images} golden vectors, {'bit-exact' if result.bit_exact else 'within the gate'}")
-    for row in rows:
-        print(f"{row.device}: {row.summary}")
+    show_verified(read, verified)
     show_layers(searches)
     if failure:
         raise failure
 
 
-def search_layers(
-    bundle: "Bundle", outcomes: "list[Outcome]", timeout_s: int, progress: "Progress"
-) -> "list[Layerwise]":
+def show_verified(read: "Bundle", verified: "Verified") -> None:
+    """The hops here and on devices, and what ran there."""
+    from edgekit.report.terminal import HOP_FIGURES, hop_cells, hop_columns, print_table
+
+    result = verified.golden
+    hops = [*result.hops, *(row.hop for row in verified.rows)]
+    several = len(read.outputs) > 1
+    print_table(hop_columns(several), [hop_cells(hop, result.target, several) for hop in hops], right=HOP_FIGURES)
+    held = "bit-exact" if result.bit_exact else "within the gate"
+    print(f"{verified.bundle}: {result.images} golden vectors, {held}")
+    for row in verified.rows:
+        print(f"{row.device}: {row.summary}")
+
+
+def search_layers(bundle: "Bundle", verified: "Verified", timeout_s: int, progress: "Progress") -> "list[Layerwise]":
     """The first operator that differs on every device that could be reached."""
     from edgekit.verify.layerwise import search
 
-    if not outcomes:
-        raise EdgekitError(
-            "EK106", what="--layerwise needs a device", where="--layerwise", fix="add --device, see: edgekit devices"
-        )
     found = []
-    for name, outcome in outcomes:
+    for name, outcome in verified.devices:
         if not isinstance(outcome, EdgekitError):
             progress.start(f"operators on {name}")
             found.append(search(bundle, name, timeout_s, progress.step))
@@ -129,23 +122,7 @@ def show_layers(searches: "list[Layerwise]") -> None:
         print(f"{search.device}: the first operator that differs is {first.operator}, which gives {first.tensor}")
 
 
-def first_failure(outcomes: "list[Outcome]", where: str) -> EdgekitError | None:
-    """A device that failed, before outputs that differ: without the one, the other may not be known."""
-    from edgekit.verify.device import raise_differences
-
-    try:
-        for _, outcome in outcomes:
-            if isinstance(outcome, EdgekitError):
-                raise outcome
-        raise_differences([outcome for _, outcome in outcomes if not isinstance(outcome, EdgekitError)], where)
-    except EdgekitError as error:
-        return error
-    return None
-
-
-def verify_document(
-    bundle: Path, result: "GoldenResult", outcomes: "list[Outcome]", failure: EdgekitError | None
-) -> dict[str, Any]:
+def verify_document(verified: "Verified") -> dict[str, Any]:
     """What `edgekit verify --json` prints: one record per device."""
     from edgekit.artifact import hop_document
 
@@ -153,18 +130,19 @@ def verify_document(
         {"device": name, "error": error_document(found)}
         if isinstance(found, EdgekitError)
         else {**found.document(), "error": None}
-        for name, found in outcomes
+        for name, found in verified.devices
     ]
     return {
-        "bundle": str(bundle),
-        "bit_exact": result.bit_exact,
-        "hops": [hop_document(hop) for hop in result.hops],
+        "bundle": verified.bundle,
+        "bit_exact": verified.golden.bit_exact,
+        "hops": [hop_document(hop) for hop in verified.golden.hops],
         "devices": devices,
-        "error": error_document(failure) if failure else None,
+        "error": error_document(verified.failure) if verified.failure else None,
     }
 
 
 @app.command("eval")
+@with_options("weights", "num_classes", "input_size", "model_args")
 def eval_command(
     subject: Annotated[
         str, typer.Argument(metavar="BUNDLE|MODEL", help="a bundle's folder, or a model as export takes it")
@@ -177,35 +155,24 @@ def eval_command(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="N images, spread evenly")] = None,
     subset: Annotated[Subset | None, typer.Option(help="every second image of the sorted names")] = None,
-    weights: WeightsOption = None,
-    num_classes: ClassesOption = None,
-    input_size: SizeOption = None,
-    model_arg: ModelArgs = None,
+    *,
+    choices: dict[str, Any],
     quiet: QuietFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Top-1 and top-5 accuracy on labelled images, with a 95 % interval."""
     with only_json_on_stdout(as_json):
-        from edgekit.verify.evaluate import Selection, evaluate_bundle, evaluate_model
+        from edgekit.public import evaluate
 
-        selection = Selection(data, labels, limit, subset.value if subset else None)
-        if Path(subject).is_dir():
-            with stage("evaluate", quiet) as progress:
-                accuracy = evaluate_bundle(Path(subject), selection, progress.step)
-        else:
-            from edgekit.recipe import make_recipe
-
-            recipe = make_recipe(
-                model=subject,
-                targets=("none",),
-                weights=weights,
-                num_classes=num_classes,
-                input_size=input_size,
-                model_args=parse_model_args(model_arg),
-                labels=labels,
-            )
-            with stage("evaluate", quiet) as progress:
-                accuracy = evaluate_model(recipe, selection, progress.step)
+        accuracy = evaluate(
+            subject,
+            data,
+            labels=labels,
+            limit=limit,
+            subset=subset.value if subset else None,
+            progress=not quiet,
+            **choices,
+        )
     if as_json:
         print_json({"subject": subject, "data": str(data), **accuracy.document(), "error": None})
         return

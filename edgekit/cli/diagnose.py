@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from edgekit.cli import app
-from edgekit.cli.export import JsonFlag
+from edgekit.cli.options import JsonFlag
 from edgekit.cli.output import print_json
 
 
@@ -33,7 +33,9 @@ def diagnose_command(
     layers, worst = document["layers"], document["culprit"]
     shown = layers if every else sorted(layers, key=lambda layer: layer["alone_db"])[:10]
     print_table(LAYER_COLUMNS, [layer_cells(layer) for layer in shown], right=LAYER_COLUMNS[2:])
-    print(f"{len(layers)} layers, {document['images']} inputs; quality {document['quality']}")
+    quality, method = document["quality"], document["method"]["name"]
+    how = f"quality {quality}" if quality else f"method {method}"
+    print(f"{len(layers)} layers, {document['images']} inputs; {how}")
     if worst is not None:
         print(f"weakest on its own: {worst['operator']} {worst['module']}, {worst['alone_db']:.1f} dB")
     print(f"what would help: {document['advice']}")

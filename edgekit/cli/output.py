@@ -4,14 +4,11 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from edgekit.errors import EdgekitError, Table, error_document
-
-if TYPE_CHECKING:
-    from edgekit.progress import Progress
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -23,25 +20,6 @@ def only_json_on_stdout(as_json: bool) -> Iterator[None]:
     """With --json, whatever a library prints goes to stderr, so that stdout holds one document."""
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         yield
-
-
-@contextlib.contextmanager
-def show_progress(quiet: bool) -> Iterator["Progress"]:
-    """Progress on stderr, or none."""
-    from edgekit.progress import Silent
-    from edgekit.report.progress import TerminalProgress
-
-    with Silent() if quiet else TerminalProgress() as progress:
-        yield progress
-
-
-@contextlib.contextmanager
-def stage(name: str, quiet: bool) -> Iterator["Progress"]:
-    """Progress of a command that is one stage."""
-    with show_progress(quiet) as progress:
-        progress.start(name)
-        yield progress
-        progress.finish(name)
 
 
 def show_error(error: EdgekitError, as_json: bool) -> None:

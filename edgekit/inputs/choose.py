@@ -10,13 +10,13 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.images.folder import ImageFolder
 from edgekit.images.preprocess import denormalize, normalize, renormalize
+from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source import Source
 from edgekit.target import FloatArray
 
 BATCH = 16  # images decoded at a time: bounds memory, not results
-Progress = Callable[[int, int], None]
 # No BatchNorm layer lies behind the outputs, so distilled images say nothing of how far they go: MobileNetV2's end at
 # 12.0, those of photographs at 29.8, and three quarters of the classes were lost to saturation. Agreement on 250
 # photographs for a factor of 1, 1.5, 2, 3: 23 %, 84 %, 95 %, 97 %.
@@ -49,7 +49,7 @@ class Inputs:
         return np.concatenate(list(self.batches()))
 
 
-def calibration_inputs(recipe: Recipe, source: Source, feed: Preprocess, progress: Progress | None = None) -> Inputs:
+def calibration_inputs(recipe: Recipe, source: Source, feed: Preprocess, progress: Step | None = None) -> Inputs:
     """The images that decide the ranges: a named folder, the ones shipped with bundled weights, or distilled ones.
 
     Args:
@@ -104,7 +104,7 @@ def _shipped(source: Source, feed: Preprocess, samples: int) -> Inputs | None:
     return _from_array(normalize(ordered.transpose(0, 3, 1, 2), feed), "distilled images shipped with the weights")
 
 
-def _distilled(recipe: Recipe, source: Source, feed: Preprocess, progress: Progress | None) -> Inputs:
+def _distilled(recipe: Recipe, source: Source, feed: Preprocess, progress: Step | None) -> Inputs:
     if source.module is None:
         raise EdgekitError(
             "EK402",

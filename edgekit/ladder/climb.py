@@ -18,7 +18,8 @@ from edgekit.errors import EdgekitError, Table
 from edgekit.graph.outputs import concatenate
 from edgekit.graph.runner import GraphRunner
 from edgekit.images.folder import ImageFolder
-from edgekit.quant.method import QUALITY, RUNGS, Method, keeping
+from edgekit.ladder.named import Rung, named_rung, rung_of_quality
+from edgekit.quant.method import RUNGS, Method, keeping
 from edgekit.quant.parameters import ActivationType
 from edgekit.quant.quantizer import Quantized, Quantizer
 from edgekit.quant.sensitivity import Sensitivity, nodes_of, rank
@@ -92,12 +93,17 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Every rung that was tried; the last one was taken."""
+    """Every rung that was tried; the last one was taken.
+
+    Args:
+        keep_float: patterns of the modules that were in float32 on each of them, because the recipe says so.
+    """
 
     target: str
     demand: str
     images: str
     tried: tuple[Tried, ...]
+    keep_float: tuple[str, ...] = ()
 
 
 def demand_of(recipe: Recipe) -> str:
@@ -133,26 +139,26 @@ class Ladder:
     tried: list[Tried] = field(default_factory=list)
 
     def climb(self) -> tuple[Quantized, Receipt | None]:
-        """The first rung that gives what was asked for, or the rung of the chosen quality.
+        """The first rung that gives what was asked for, or the rung that was named or is of the chosen quality.
 
         Raises:
             EdgekitError: EK505 when no rung does, with all that were tried.
         """
         demand = demand_of(self.recipe)
         if not demand or self.judge is None:
-            rung = QUALITY[self._dtype][self.recipe.quality]
+            rung = named_rung(self.recipe, self._dtype) or rung_of_quality(self.recipe, self._dtype)
             started_s = time.process_time()
-            found = self.quantizer.quantize(RUNGS[self._dtype][rung], self.target.scheme)
+            found = self.quantizer.quantize(rung.method, self.target.scheme)
             if self.judge is None:
                 return found, None
-            self.measure(rung, found, started_s)
+            self.measure(rung.name, found, started_s)
             return found, self.receipt("none")
-        for rung, method, kept in self._rungs():
+        for rung in self._rungs():
             started_s = time.process_time()
-            found = self.quantizer.quantize(method, self.target.scheme)
-            if self.measure(rung, found, started_s, kept):
+            found = self.quantizer.quantize(rung.method, self.target.scheme)
+            if self.measure(rung.name, found, started_s, rung.kept):
                 return found, self.receipt(demand)
-        raise missed(self.receipt(demand))
+        raise missed(self.receipt(demand), self.recipe.method is not None)
 
     @property
     def _dtype(self) -> ActivationType:
@@ -163,16 +169,21 @@ class Ladder:
     def receipt(self, demand: str) -> Receipt:
         """All that was measured so far."""
         assert self.judge is not None
-        return Receipt(self.target.name, demand, self.judge.description, tuple(self.tried))
+        asked = self.recipe.kept_float
+        return Receipt(self.target.name, demand, self.judge.description, tuple(self.tried), asked)
 
-    def _rungs(self) -> Iterator[tuple[str, Method, tuple[Sensitivity, ...]]]:
-        """The rungs, then the last one with more and more operators in float32."""
-        for rung, method in RUNGS[self._dtype].items():
-            yield rung, method, ()
+    def _rungs(self) -> Iterator[Rung]:
+        """The one that was named; else all, then the last one with more and more operators in float32."""
+        named = named_rung(self.recipe, self._dtype)
+        if named is not None:
+            yield named
+            return
+        for name, method in RUNGS[self._dtype].items():
+            yield Rung(name, method)
         ranked = self._ranked(method)
         for count in KEPT:
             kept = tuple(ranked[:count])
-            yield f"mixed {len(kept)}", keeping(method, nodes_of(kept)), kept
+            yield Rung(f"mixed {len(kept)}", keeping(method, nodes_of(kept)), kept)
             if count >= len(ranked):
                 return
 
@@ -233,15 +244,24 @@ def run_file(data: bytes, target: Target, judge: Judge) -> tuple[Outputs, float]
     return concatenate(outputs), 1000 * float(np.median(spent_s))
 
 
-def missed(receipt: Receipt) -> EdgekitError:
-    """EK505 with every rung that was tried."""
+def missed(receipt: Receipt, named: bool = False) -> EdgekitError:
+    """EK505 with every rung that was tried.
+
+    Args:
+        named: whether the recipe named the one that was.
+    """
     rows = tuple(receipt_row(line) for line in receipt.tried)
-    wider = names_with("int16")
+    tried = (
+        f"the method {receipt.tried[-1].rung} of {receipt.target} does not give"
+        if named
+        else (f"no rung of {receipt.target} gives")
+    )
+    instead = "leave --method out, so that others are tried" if named else f"take {names_with('int16')}"
     return EdgekitError(
         "EK505",
-        what=f"no rung of {receipt.target} gives {receipt.demand}; nothing was written",
+        what=f"{tried} {receipt.demand}; nothing was written",
         where=receipt.images,
-        fix=f"ask for less, calibrate on other or more images (--calibration, --samples), or take {wider}",
+        fix=f"ask for less, calibrate on other or more images (--calibration, --samples), or {instead}",
         table=Table(RECEIPT_COLUMNS, rows),
     )
 

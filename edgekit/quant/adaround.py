@@ -16,13 +16,14 @@ mean error, which centring leaves out, is bias correction's.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgekit.progress import Step
 from edgekit.quant.calibrate import observing_session, stream_maps
 from edgekit.quant.layers import ConstantLayer, constant_layers
 from edgekit.quant.plan import Plan
@@ -30,7 +31,6 @@ from edgekit.quant.weights import LARGEST_STORED, QuantizedWeight, weight_scale
 
 FloatArray = NDArray[np.float32]
 Doubles = NDArray[np.float64]
-Progress = Callable[[int, int], None]
 
 SWEEPS = 4
 # Columns that are searched before the others hear of it: one matrix product instead of that many rank-one updates.
@@ -92,14 +92,14 @@ def round_layers(
     moments: dict[str, Moments],
     input_scales: dict[str, float],
     budget_s: float = float("inf"),
-    progress: Progress | None = None,
+    progress: Step | None = None,
 ) -> dict[str, QuantizedWeight]:
     """Layer name -> weights rounded together; a layer is missing when the time was over before it, or without moments.
 
     Args:
         input_scales: layer name -> scale of its stored operand.
         budget_s: CPU seconds of this process; layers are searched in graph order until they are spent.
-        progress: called with (layers done, layers in all).
+        progress: told (layers done, layers in all).
     """
     start, rounded = time.process_time(), {}
     chosen = [layer for layer in layers if layer.name in moments]

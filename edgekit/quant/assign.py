@@ -4,12 +4,13 @@ import numpy as np
 import onnx_ir as ir
 
 from edgekit.errors import EdgekitError
-from edgekit.quant.clipping import Criterion, clip_range
+from edgekit.quant.clipping import clip_range
 from edgekit.quant.observers import Range
 from edgekit.quant.operators import activation_bounds, constant_of
 from edgekit.quant.parameters import FIXED, ActivationType, QParams, choose_int8, choose_int16
 from edgekit.quant.plan import Plan, values_of
 from edgekit.quant.ties import avoid_ties
+from edgekit.recipe import Criterion
 
 # Of int16 ranges, over what calibration saw: other images go further, and two or three bits of sixteen are to spare.
 # A vector (a pooled value, a gate, the logits) has few elements, so its largest on 100 images says less than a map's.

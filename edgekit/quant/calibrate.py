@@ -9,7 +9,7 @@ histogram takes a fixed subset of each feature map, because counting all of them
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from math import gcd, prod
 
@@ -21,6 +21,7 @@ from onnxruntime import InferenceSession
 from edgekit.errors import EdgekitError, Table
 from edgekit.graph.module_path import module_of
 from edgekit.graph.session import open_graph
+from edgekit.progress import Step
 from edgekit.quant.observers import ChannelObserver, HistogramObserver, MeanObserver, Range
 from edgekit.quant.plan import make_plan, values_of
 
@@ -34,17 +35,21 @@ CHUNK = 16
 # which four lay in memory at once before there was a limit.
 MAPS_AHEAD = 1 << 30
 
-Progress = Callable[[int], None]
 
-
-def calibrate(model: ir.Model, batches: Iterable[FloatArray], progress: Progress | None = None) -> dict[str, Range]:
+def calibrate(
+    model: ir.Model,
+    batches: Iterable[FloatArray],
+    progress: Step | None = None,
+    keep_float: Collection[str] = (),
+) -> dict[str, Range]:
     """Observe an integer-ready float graph.
 
     Args:
         model: canonical graph of batch size 1, as `prepare_integer` returns it; it is not changed.
         batches: f32[n, C, H, W] each, preprocessed. Memory does not depend on how many there are, and the result
             depends neither on their order nor on how they are batched.
-        progress: called with the number of images that were observed.
+        progress: told how many images were observed.
+        keep_float: names of nodes that may stay in float32: the integer nodes behind them need ranges of their own.
 
     Returns:
         Value name -> Range, for every value that needs one (values stored with another's parameters do not).
@@ -54,7 +59,8 @@ def calibrate(model: ir.Model, batches: Iterable[FloatArray], progress: Progress
     """
     check_constants(model)
     plan, values = make_plan(model), values_of(model)
-    ranged = [name for name in plan.observed if values[name].const_value is None]
+    needed = [*plan.observed, *(make_plan(model, keep_float).observed if keep_float else ())]
+    ranged = [name for name in dict.fromkeys(needed) if values[name].const_value is None]
     observers = {
         name: ValueObserver(name in ranged, plan.averaged.get(name))
         for name in dict.fromkeys([*ranged, *plan.averaged])
@@ -72,7 +78,7 @@ def calibrate(model: ir.Model, batches: Iterable[FloatArray], progress: Progress
             observer.observe(feature_map)
         images += 1
         if progress is not None:
-            progress(images)
+            progress(images, None)
     if not images:
         raise EdgekitError("EK401", what="no calibration images", where="--calibration", fix="give a folder of images")
     ranges = {name: observer.result() for name, observer in observers.items()}

@@ -21,15 +21,15 @@ the images and need one calibration between them:
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.quant.observers import BINS, Histogram, Range
+from edgekit.recipe import Criterion
 
 Grid = NDArray[np.float64]
-Criterion = Literal["min-max", "percentile", "mse", "entropy"]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
 # Share of the elements that "percentile" cuts at each end.

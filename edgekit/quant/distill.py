@@ -13,7 +13,7 @@ it the layers with the largest activations decide alone.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from edgekit.errors import EdgekitError
 from edgekit.images.preprocess import denormalize, normalize
+from edgekit.progress import Step
 from edgekit.registry import Preprocess
 from edgekit.target import FloatArray
 
@@ -32,8 +33,6 @@ STEPS = 60
 LEARNING_RATE = 0.1  # in units of the normalised image
 COARSE, FINE = 8, 0.3  # the starting noise: one value per 8x8 pixels, as smooth as photographs, and fine noise over it
 
-Progress = Callable[[int, int], None]
-
 
 def distill(
     module: nn.Module,
@@ -41,7 +40,7 @@ def distill(
     preprocess: Preprocess,
     count: int,
     seed: int,
-    progress: Progress | None = None,
+    progress: Step | None = None,
 ) -> FloatArray:
     """Optimise images from noise until the statistics of every BatchNorm layer match.
 

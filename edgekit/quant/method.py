@@ -1,14 +1,9 @@
 """How a graph is quantized: the choices that cost accuracy or time, and the rungs of the ladder they make."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
-from edgekit.quant.clipping import Criterion
 from edgekit.quant.parameters import ActivationType
-
-Bias = Literal["none", "analytic", "empirical"]
-Rounding = Literal["nearest", "adaptive"]
-Quality = Literal["fast", "balanced", "best"]
+from edgekit.recipe import Bias, Criterion, Quality, Rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +28,12 @@ class Method:
     bias: Bias = "analytic"
     keep_float: tuple[str, ...] = ()
 
+
+KNOBS: dict[ActivationType, tuple[str, ...]] = {
+    "int8": ("criterion", "equalize", "expand", "rounding", "bias"),
+    "int16": ("expand", "rounding", "bias"),
+}
+"""By activations, the fields of a Method that change something."""
 
 RUNGS: dict[ActivationType, dict[str, Method]] = {
     "int8": {
@@ -65,5 +66,5 @@ def last_rung(dtype: ActivationType) -> Method:
 
 
 def keeping(method: Method, nodes: tuple[str, ...]) -> Method:
-    """The method with further nodes in float32."""
+    """The method with these nodes in float32."""
     return replace(method, keep_float=nodes)

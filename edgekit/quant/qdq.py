@@ -8,6 +8,8 @@
 The names follow onnxruntime's own quantizer: x_QuantizeLinear, x_scale, x_zero_point, x_quantized.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
@@ -25,7 +27,9 @@ from edgekit.quant.weights import quantize_bias
 from edgekit.target import QuantScheme
 
 
-def quantize(model: ir.Model, ranges: dict[str, Range], scheme: QuantScheme) -> ir.Model:
+def quantize(
+    model: ir.Model, ranges: dict[str, Range], scheme: QuantScheme, keep_float: Collection[str] = ()
+) -> ir.Model:
     """The QDQ form of an integer-ready float graph.
 
     Args:
@@ -33,6 +37,7 @@ def quantize(model: ir.Model, ranges: dict[str, Range], scheme: QuantScheme) -> 
         ranges: what `calibrate` returned for it.
         scheme: int8 or int16 activations with int8 weights. A scheme with float activations changes nothing here: the
             target's writer converts the weights.
+        keep_float: names of nodes that stay in float32.
 
     Returns:
         A new model; float input and output, quantized between.
@@ -45,7 +50,7 @@ def quantize(model: ir.Model, ranges: dict[str, Range], scheme: QuantScheme) -> 
         return copy
     if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in copy.graph):
         raise EdgekitError("EK204", what="the graph is quantized already", where="quantize", fix="give a float model")
-    plan = make_plan(copy)
+    plan = make_plan(copy, keep_float)
     params = assign(copy, plan, ranges, scheme.activation)
     layers = store_layers(constant_layers(copy, plan), params, ranges)
     return write_pairs(copy, plan, params, layers, scheme.activation)

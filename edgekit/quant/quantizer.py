@@ -11,28 +11,28 @@ from numpy.typing import NDArray
 
 from edgekit.graph.outputs import relative_noise
 from edgekit.graph.runner import GraphRunner
+from edgekit.progress import Step
 from edgekit.quant.absorb_bias import absorb_bias
 from edgekit.quant.adaround import Moments, observe_moments, round_layers
 from edgekit.quant.assign import assign
 from edgekit.quant.bias_correction import mean_error
 from edgekit.quant.calibrate import calibrate
-from edgekit.quant.clipping import Criterion
 from edgekit.quant.equalize import equalize
 from edgekit.quant.expand import expand, tighten
 from edgekit.quant.hard_swish import shift_by_addition, shift_by_layer
 from edgekit.quant.layers import StoredLayer, constant_layers, store_layers
-from edgekit.quant.method import Method
+from edgekit.quant.method import Method, keeping
 from edgekit.quant.observers import Range
 from edgekit.quant.parameters import ActivationType, QParams
 from edgekit.quant.plan import Plan, make_plan, name_of
 from edgekit.quant.qdq import quantize, write_pairs
 from edgekit.quant.walk import Walker
 from edgekit.quant.weights import QuantizedWeight
+from edgekit.recipe import Criterion
 from edgekit.target import QuantScheme
 
 FloatArray = NDArray[np.float32]
 Batches = Callable[[], Iterable[FloatArray]]
-Progress = Callable[[int], None]
 
 # Bytes that one feature map may take for all images of a walk: at most a few maps are alive, twice each.
 WALK_BYTES = 128 * 2**20
@@ -54,13 +54,13 @@ class Calibrated:
 
     Args:
         moments: of its layers' operands; None until a method needs them.
-        rounded: weights that AdaRound found, per type of the activations.
+        rounded: weights that AdaRound found, per type of the activations and criterion of their ranges.
     """
 
     model: ir.Model
     ranges: dict[str, Range]
     moments: dict[str, Moments] | None = None
-    rounded: dict[ActivationType, dict[str, QuantizedWeight]] = field(default_factory=dict)
+    rounded: dict[tuple[ActivationType, Criterion], dict[str, QuantizedWeight]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,9 @@ class Quantized:
         return Walker(self.model, self.plan, self.params, self.layers, self.dtype)
 
 
-def cheap(base: Calibrated) -> ir.Model:
+def cheap(base: Calibrated, keep_float: tuple[str, ...]) -> ir.Model:
     """The int8 graph of nearest rounding."""
-    return quantize(base.model, base.ranges, QuantScheme("int8", "int8"))
+    return quantize(base.model, base.ranges, QuantScheme("int8", "int8"), keep_float)
 
 
 @dataclass(slots=True)
@@ -96,16 +96,18 @@ class Quantizer:
     Args:
         model: integer-ready float graph, as `prepare_integer` returns it; it is not changed.
         batches: called once per pass over the calibration images that does not find them kept; yields f32[n, C, H, W].
-        progress: called with the number of images observed, in each pass.
+        progress: told how many images were observed, in each pass.
         rounding_s: CPU seconds that AdaRound may take.
         output_headroom: what the observed range of an output is multiplied by.
+        keep_float: names of nodes that stay in float32 with every method.
     """
 
     model: ir.Model
     batches: Batches
-    progress: Progress | None = None
+    progress: Step | None = None
     rounding_s: float = 600.0
     output_headroom: float = 1.0
+    keep_float: tuple[str, ...] = ()
     _plain: Calibrated | None = field(default=None, repr=False)
     _equalized: Calibrated | None = field(default=None, repr=False)
     _expanded: Calibrated | None = field(default=None, repr=False)
@@ -119,6 +121,7 @@ class Quantizer:
             EdgekitError: EK401 for no images, or a NaN or infinite value.
         """
         assert scheme.activation != "float32"
+        method = keeping(method, tuple(dict.fromkeys((*self.keep_float, *method.keep_float))))
         base = self._base(method, scheme.activation)
         plan = make_plan(base.model, method.keep_float)
         params = assign(base.model, plan, base.ranges, scheme.activation, method.criterion)
@@ -135,14 +138,14 @@ class Quantizer:
 
     def _rounded(self, base: Calibrated, dtype: ActivationType, criterion: Criterion) -> dict[str, QuantizedWeight]:
         """AdaRound of every layer, also of those that one method keeps in float: the next one may not."""
-        if dtype not in base.rounded:
-            plan = make_plan(base.model)
+        if (dtype, criterion) not in base.rounded:
+            plan = make_plan(base.model, self.keep_float)
             base.moments = base.moments or observe_moments(base.model, plan, self.images())
             params = assign(base.model, plan, base.ranges, dtype, criterion)
             layers = constant_layers(base.model, plan)
             scales = {layer.name: params[layer.operand].scale for layer in layers}
-            base.rounded[dtype] = round_layers(layers, base.moments, scales, self.rounding_s)
-        return base.rounded[dtype]
+            base.rounded[dtype, criterion] = round_layers(layers, base.moments, scales, self.rounding_s)
+        return base.rounded[dtype, criterion]
 
     def images(self) -> Iterable[FloatArray]:
         """The calibration images, f32[n, C, H, W] each; decoded once where they fit into KEPT_BYTES."""
@@ -170,13 +173,11 @@ class Quantizer:
             self._plain = Calibrated(self.model, self._observe(self.model, self.images(), self.progress))
         return self._plain
 
-    def _observe(
-        self, model: ir.Model, images: Iterable[FloatArray], progress: Progress | None = None
-    ) -> dict[str, Range]:
+    def _observe(self, model: ir.Model, images: Iterable[FloatArray], progress: Step | None = None) -> dict[str, Range]:
         """The ranges of a graph, those of its outputs with headroom."""
-        ranges = calibrate(model, images, progress)
+        ranges = calibrate(model, images, progress, self.keep_float)
         if self.output_headroom != 1.0:
-            plan = make_plan(model)
+            plan = make_plan(model, self.keep_float)
             groups = {plan.group.get(name_of(value), "") for value in model.graph.outputs}
             for name in (name for group in groups for name in plan.sources.get(group, ()) if name in ranges):
                 low, high = ranges[name].min, ranges[name].max
@@ -199,7 +200,7 @@ class Quantizer:
         """The graph with every layer's weights in two parts, calibrated again."""
         if self._expanded is None:
             model = self.model.clone()
-            additions = expand(model, constant_layers(model, make_plan(model)))
+            additions = expand(model, constant_layers(model, make_plan(model, self.keep_float)))
             ranges = self._observe(model, self.images(), self.progress)
             tighten(additions, ranges)
             self._expanded = Calibrated(model, ranges)
@@ -215,7 +216,9 @@ class Quantizer:
             if equalized is not plain:
                 images = self.compared_images()[::2]
                 expected = GraphRunner(self.model)(images)
-                lost = [relative_noise(expected, GraphRunner(cheap(b))(images)) for b in (plain, equalized)]
+                lost = [
+                    relative_noise(expected, GraphRunner(cheap(b, self.keep_float))(images)) for b in (plain, equalized)
+                ]
                 equalized = equalized if lost[1] < lost[0] else plain
             self._chosen = equalized
         return self._chosen

@@ -20,6 +20,7 @@ import onnx_ir as ir
 
 from edgekit.graph.module_path import module_of
 from edgekit.graph.outputs import relative_noise
+from edgekit.progress import Step
 from edgekit.quant.layers import ConstantLayer, constant_layers
 from edgekit.quant.method import Method, keeping
 from edgekit.quant.operators import data_inputs
@@ -28,7 +29,6 @@ from edgekit.quant.quantizer import Quantizer
 from edgekit.target import Outputs, QuantScheme
 
 Runner = Callable[[ir.Model], Outputs]
-Progress = Callable[[int, int], None]
 
 # (7.3 ms - 3.4 ms) / 300 M MACs, and a conversion at 4 elements per nanosecond.
 US_PER_MAC = 13e-6
@@ -73,7 +73,7 @@ def rank(
     scheme: QuantScheme,
     run: Runner,
     reference: Outputs,
-    progress: Progress | None = None,
+    progress: Step | None = None,
 ) -> list[Sensitivity]:
     """The values whose quantization hurts, most gained per microsecond first.
 

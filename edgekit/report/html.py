@@ -1,15 +1,14 @@
 """report.html: one self-contained page with the proof of one model file."""
 
 import json
-import math
 from html import escape
 from typing import Any
 
-from edgekit.artifact import Artifact, Hop, OutputParity
+from edgekit.artifact import Artifact, Hop
 from edgekit.report import markup
 from edgekit.report.ladder import quantization_section
 from edgekit.report.style import CSS
-from edgekit.report.terminal import share
+from edgekit.report.terminal import share, sqnr
 from edgekit.run import Run
 from edgekit.target import TensorInfo
 
@@ -44,7 +43,7 @@ def _head(run: Run, artifact: Artifact) -> str:
     verdict = f"gate failed at {failure.reference} → {failure.name}" if failure else "every gate passed"
     figures = [
         (f"{len(artifact.emitted.data) / 1e6:.2f} MB", "model file"),
-        (_sqnr(last.worst), f"SQNR, {last.reference} → file{_of(last)}"),
+        (sqnr(last.worst), f"SQNR, {last.reference} → file{_of(last)}"),
         (_tensor(artifact.emitted.inputs[0]), "input"),
     ]
     if last.agreement is not None:
@@ -67,7 +66,7 @@ def _parity(artifact: Artifact) -> str:
             output.output,
             f"{output.max_abs:.3g}",
             f"{output.cosine:.6f}",
-            _sqnr(output),
+            sqnr(output),
             share(output.agreement),
             output.gate or "none",
             "pass" if output.passed else "FAIL",
@@ -75,7 +74,7 @@ def _parity(artifact: Artifact) -> str:
         for hop in parity.hops
         for output in hop.outputs
     ]
-    drawn = [(f"{_hop(h)}{_of(h)}", min(h.worst.sqnr_db, EQUAL_DB), _sqnr(h.worst), h.passed) for h in parity.hops]
+    drawn = [(f"{_hop(h)}{_of(h)}", min(h.worst.sqnr_db, EQUAL_DB), sqnr(h.worst), h.passed) for h in parity.hops]
     return markup.section(
         "Parity of every hop",
         markup.paragraph(
@@ -148,7 +147,7 @@ def _provenance(manifest: dict[str, Any]) -> str:
     )
     weights = manifest["weights"]
     versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items() if version)
-    recipe = {key: value for key, value in manifest["recipe"].items() if value not in (None, {}, False)}
+    recipe = {key: value for key, value in manifest["recipe"].items() if value not in (None, {}, [], False)}
     return markup.section(
         "Where it comes from",
         markup.facts(
@@ -181,10 +180,6 @@ def _hop(hop: Hop) -> str:
 def _of(hop: Hop) -> str:
     """Which output the figures of a hop are of, where it has several."""
     return f", {hop.worst.output}" if len(hop.outputs) > 1 else ""
-
-
-def _sqnr(output: OutputParity) -> str:
-    return "equal" if output.sqnr_db == math.inf else f"{output.sqnr_db:.1f} dB"
 
 
 def _tensor(tensor: TensorInfo) -> str:

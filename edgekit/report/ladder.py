@@ -41,6 +41,8 @@ def quantization_section(run: Run, target: str) -> str:
         return ""
     receipt = integers.receipt
     parts = [markup.paragraph(f"Warning: {warning}.") for warning in run.images.warnings]
+    if run.recipe.kept_float:
+        parts.append(markup.paragraph(f"In float32, as asked for: {', '.join(run.recipe.kept_float)}."))
     if receipt is not None:
         demand = f" Asked for: {receipt.demand}." if receipt.demand != "none" else ""
         parts.append(markup.paragraph(f"Rungs on {receipt.images}, measured on the file of {receipt.target}.{demand}"))
@@ -57,7 +59,7 @@ def quantization_section(run: Run, target: str) -> str:
     diagnosis = document["diagnosis"]
     if diagnosis is not None and diagnosis["layers"]:
         parts += diagnosis_parts(diagnosis)
-    return markup.section(f"Quantization: {document['quality']}", *parts)
+    return markup.section(f"Quantization: {document['quality'] or document['method']['name']}", *parts)
 
 
 def data_free_parts(compared: DataFree) -> list[str]:

@@ -54,7 +54,8 @@ def passes(run: Run, integers: bool) -> list[str]:
 
 def recipe_document(recipe: Recipe) -> dict[str, Any]:
     """The recipe without what only this machine knows: files by name (their hashes stand elsewhere), and no `out`."""
-    document = recipe.model_dump(mode="json", exclude={"out"})
+    document = recipe.document()
+    del document["out"]
     for key in ("model", "weights", "calibration", "labels", "eval"):
         if document[key] is not None:
             document[key] = file_name(document[key])

@@ -1,7 +1,15 @@
-"""The few pieces of HTML that the report is made of. Every text passes through `escape`."""
+"""The few pieces of HTML that the report is made of. Every text is escaped that is not HTML already."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+
+def escaped(text: str) -> str:
+    return text if isinstance(text, Html) else escape(text)
 
 
 def section(title: str, *parts: str) -> str:
@@ -12,8 +20,8 @@ def paragraph(text: str) -> str:
     return f"<p class=dim>{escape(text)}</p>"
 
 
-def badge(passed: bool, text: str) -> str:
-    return f"<span class='badge {'pass' if passed else 'fail'}'>{escape(text)}</span>"
+def badge(passed: bool, text: str) -> Html:
+    return Html(f"<span class='badge {'pass' if passed else 'fail'}'>{escape(text)}</span>")
 
 
 def cards(figures: Iterable[tuple[str, str]]) -> str:
@@ -29,7 +37,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Seq
     style = [" class=num" if column in numeric else "" for column in columns]
     head = "".join(f"<th{s}>{escape(c)}</th>" for s, c in zip(style, columns, strict=True))
     body = "".join(
-        "<tr>" + "".join(f"<td{s}>{escape(cell)}</td>" for s, cell in zip(style, row, strict=True)) + "</tr>"
+        "<tr>" + "".join(f"<td{s}>{escaped(cell)}</td>" for s, cell in zip(style, row, strict=True)) + "</tr>"
         for row in rows
     )
     return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

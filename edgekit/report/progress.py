@@ -2,9 +2,13 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 from rich.status import Status
+
+from edgekit.progress import Progress, Silent
 
 
 class TerminalProgress:
@@ -35,12 +39,29 @@ class TerminalProgress:
         of_total = f" of {total / 1e6:.1f}" if total else ""
         self._status.update(f"{self._stage}: {done / 1e6:.1f}{of_total} MB")
 
-    def step(self, done: int, total: int) -> None:
+    def step(self, done: int, total: int | None) -> None:
         """Show how many steps of the stage are done."""
-        self._status.update(f"{self._stage}: step {done} of {total}")
+        of_total = f" of {total}" if total else ""
+        self._status.update(f"{self._stage}: step {done}{of_total}")
 
     def finish(self, stage: str) -> None:
         if sys.exc_info()[0] is not None:
             return  # the stage failed: the error says so
         seconds = time.perf_counter() - self._started_s
         self._console.print(f"[green]done[/green] {stage} [dim]{seconds:.1f} s[/dim]")
+
+
+@contextmanager
+def shown(progress: bool | Progress, stage: str | None = None) -> Iterator[Progress]:
+    """Who hears how far something is: the terminal or notebook for True, nobody for False, or who was given.
+
+    Args:
+        stage: name of the one stage that the block is; None where it announces its own.
+    """
+    listener = (TerminalProgress() if progress else Silent()) if isinstance(progress, bool) else progress
+    with listener if isinstance(listener, TerminalProgress | Silent) else nullcontext():
+        if stage is not None:
+            listener.start(stage)
+        yield listener
+        if stage is not None:
+            listener.finish(stage)

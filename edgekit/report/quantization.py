@@ -1,11 +1,14 @@
 """What the manifest and `--json` say about a quantization: receipt, images, warnings, layers."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from edgekit.ladder.climb import Receipt
 from edgekit.ladder.data_free import DataFree
+from edgekit.ladder.named import named_rung, rung_of_quality
 from edgekit.quant.diagnosis import Diagnosis, LayerError
+from edgekit.quant.method import KNOBS, last_rung
+from edgekit.recipe import Recipe
 from edgekit.run import Integers, Run
 from edgekit.target import names_with, targets
 
@@ -33,8 +36,24 @@ def after_best() -> str:
     return f"operators in float32 (--min-sqnr, --min-agreement) or int16 activations ({names_with('int16')})"
 
 
-def diagnosis_document(diagnosis: Diagnosis, quality: str) -> dict[str, Any]:
-    """A diagnosis as JSON; figures are rounded to what they are worth."""
+def method_document(integers: Integers, recipe: Recipe) -> dict[str, Any]:
+    """What was really done: the rung's name, the knobs that change something, and the nodes in float32."""
+    decided, receipt = integers.decided, integers.receipt
+    assert decided is not None
+    rung = named_rung(recipe, decided.dtype) or rung_of_quality(recipe, decided.dtype)
+    return {
+        "name": receipt.tried[-1].rung if receipt else rung.name,
+        **{knob: getattr(decided.method, knob) for knob in KNOBS[decided.dtype]},
+        "keep_float": list(decided.method.keep_float),
+    }
+
+
+def diagnosis_document(diagnosis: Diagnosis, best: bool) -> dict[str, Any]:
+    """A diagnosis as JSON; figures are rounded to what they are worth.
+
+    Args:
+        best: whether no rung is better than the one that was taken.
+    """
 
     def row(layer: LayerError) -> dict[str, Any]:
         return {key: round(v, 4) if isinstance(v, float) else v for key, v in asdict(layer).items()}
@@ -43,7 +62,7 @@ def diagnosis_document(diagnosis: Diagnosis, quality: str) -> dict[str, Any]:
     return {
         "images": diagnosis.images,
         "culprit": row(culprit) if culprit else None,
-        "advice": after_best() if quality == "best" else diagnosis.advice,
+        "advice": after_best() if best else diagnosis.advice,
         "layers": [row(layer) for layer in diagnosis.layers],
     }
 
@@ -53,14 +72,16 @@ def quantization_document(run: Run, target: str) -> dict[str, Any] | None:
     integers = integers_of(run, target)
     if integers is None or integers.decided is None:
         return None
-    judged = integers.judged
+    judged, method = integers.judged, method_document(integers, run.recipe)
+    best = replace(integers.decided.method, keep_float=()) == last_rung(integers.decided.dtype)
     return {
         "quality": run.recipe.quality,
+        "method": method,
         "receipt": steady(integers.receipt) if integers.receipt else None,
         "data_free": data_free_document(integers.data_free) if integers.data_free else None,
         "evaluation": {"sha256": judged.sha256(), "names": list(judged.names)} if judged else None,
         "warnings": list(run.images.warnings),
-        "diagnosis": diagnosis_document(integers.diagnosis, run.recipe.quality) if integers.diagnosis else None,
+        "diagnosis": diagnosis_document(integers.diagnosis, best) if integers.diagnosis else None,
     }
 
 

@@ -1,11 +1,16 @@
-"""The report's style sheet: one column, readable on a phone, light and dark."""
+"""The report's style sheet: one column, readable on a phone; and the colours, light and dark."""
 
-CSS = """
-:root { color-scheme: light dark; --ink: #17202a; --dim: #5d6b7a; --line: #dfe5ec; --paper: #ffffff; --wash: #f5f7fa;
-  --blue: #2563eb; --good: #15803d; --good-wash: #dcfce7; --bad: #b91c1c; --bad-wash: #fee2e2; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6ebf1; --dim: #94a3b3; --line: #2c3744; --paper: #11181f;
-  --wash: #19222c; --blue: #7aa7ff; --good: #6ee7a0; --good-wash: #12351f; --bad: #fca5a5; --bad-wash: #451a1a; } }
-* { box-sizing: border-box; }
+LIGHT = """--ink: #17202a; --dim: #5d6b7a; --line: #dfe5ec; --paper: #ffffff; --wash: #f5f7fa;
+  --blue: #2563eb; --good: #15803d; --good-wash: #dcfce7; --bad: #b91c1c; --bad-wash: #fee2e2;"""
+DARK = """--ink: #e6ebf1; --dim: #94a3b3; --line: #2c3744; --paper: #11181f;
+  --wash: #19222c; --blue: #7aa7ff; --good: #6ee7a0; --good-wash: #12351f; --bad: #fca5a5; --bad-wash: #451a1a;"""
+
+CSS = (
+    f"""
+:root {{ color-scheme: light dark; {LIGHT} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {DARK} }} }}
+"""
+    + """* { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 main { max-width: 960px; margin: 0 auto; padding: 28px 18px 60px; }
@@ -39,3 +44,4 @@ ol { padding-left: 1.4em; margin: 8px 0; } li { margin: 5px 0; }
 .plot .dot { fill: var(--blue); } .plot .worst { fill: var(--bad); }
 footer { margin-top: 44px; color: var(--dim); font-size: .85rem; }
 """
+)

@@ -1,13 +1,13 @@
 """The table that ends an export, and other tables of the command line."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edgekit.artifact import Artifact, Hop
+from edgekit.artifact import Artifact, Hop, OutputParity
 from edgekit.ladder.climb import RECEIPT_COLUMNS, Receipt, receipt_row
 from edgekit.run import Result, Run
 from edgekit.target import TensorInfo
@@ -59,15 +59,20 @@ def print_hops(console: Console, hops: Mapping[str, Sequence[Hop]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in hop_columns(several):
         table.add_column(column, justify="right" if column in HOP_FIGURES else "left")
+    for name, hop in told_once(hops):
+        table.add_row(*hop_cells(hop, name, several))
+    console.print(table)
+
+
+def told_once(hops: Mapping[str, Sequence[Hop]]) -> Iterator[tuple[str, Hop]]:
+    """Target and hop, in order, without the hops that an earlier target had already."""
     seen: set[tuple[str, Hop]] = set()
     for name, found in hops.items():
-        table.add_section()
         for hop in found:
             key = (name if hop.name == "end to end" else "", hop)
             if key not in seen:
                 seen.add(key)
-                table.add_row(*hop_cells(hop, name, several))
-    console.print(table)
+                yield name, hop
 
 
 def _print_receipt(console: Console, receipt: Receipt) -> None:
@@ -79,6 +84,7 @@ def _print_receipt(console: Console, receipt: Receipt) -> None:
         table.add_row(*receipt_row(line))
     console.print(table)
     asked = f"; asked for: {receipt.demand}" if receipt.demand != "none" else ""
+    asked += f"; in float32: {escape(', '.join(receipt.keep_float))}" if receipt.keep_float else ""
     console.print(f"[dim]rungs of {receipt.target} on {receipt.images}{asked}[/dim]", soft_wrap=True)
     for kept in receipt.tried[-1].kept:
         gain, module = f"{100 * kept.gain:.1f} % of the noise", escape(kept.module)
@@ -95,20 +101,34 @@ def hop_columns(several: bool) -> tuple[str, ...]:
 
 
 def hop_cells(hop: Hop, target: str, several: bool) -> tuple[str, ...]:
-    """One hop as text cells; the last one is the verdict."""
+    """One hop as cells of a terminal's table."""
+    *cells, verdict = hop_text(hop, target, several)
+    return (*map(escape, cells), VERDICTS[verdict])
+
+
+VERDICTS = {"pass": "[green]pass[/green]", "FAIL": "[red bold]FAIL[/red bold]", "": ""}
+
+
+def hop_text(hop: Hop, target: str, several: bool) -> tuple[str, ...]:
+    """One hop as plain text, a cell for each of `hop_columns`; the last one is the verdict."""
     name = f"{hop.reference} -> {hop.name}" if hop.name != "end to end" else f"{hop.reference} -> {target} (end to end)"
-    verdict = "[green]pass[/green]" if hop.passed else "[red bold]FAIL[/red bold]"
+    verdict = "pass" if hop.passed else "FAIL"
     worst = hop.worst
     return (
         name,
-        *((escape(worst.output),) if several else ()),
+        *((worst.output,) if several else ()),
         f"{worst.max_abs:.2g}",
         f"{worst.cosine:.6f}",
-        "equal" if worst.sqnr_db == math.inf else f"{worst.sqnr_db:.1f} dB",
+        sqnr(worst),
         share(hop.agreement),
-        escape(worst.gate),
+        worst.gate,
         verdict if worst.gate else "",
     )
+
+
+def sqnr(output: OutputParity) -> str:
+    """An output's SQNR; infinite where it is bit for bit equal."""
+    return "equal" if output.sqnr_db == math.inf else f"{output.sqnr_db:.1f} dB"
 
 
 def share(agreement: float | None) -> str:
@@ -129,17 +149,16 @@ def _result_lines(result: Result) -> list[str]:
 
 
 def _file_lines(name: str, artifact: Artifact) -> list[str]:
-    size = _size(len(artifact.emitted.data))
     io = f"{described(artifact.emitted.inputs)} in, {described(artifact.emitted.outputs)} out"
-    lines = [f"{name}  {size}, {io}{_delegated(artifact)}"]
+    lines = [f"{name}  {size(len(artifact.emitted.data))}, {io}{_delegated(artifact)}"]
     if artifact.delegation:
         lines += [
             f"  not delegated: {n.operator} {n.module}: {n.reason}; {n.fix}" for n in artifact.delegation.undelegated
         ]
-    return [*lines, *(f"  {file}  {_size(len(data))}" for file, data in artifact.emitted.beside.items())]
+    return [*lines, *(f"  {file}  {size(len(data))}" for file, data in artifact.emitted.beside.items())]
 
 
-def _size(size_bytes: int) -> str:
+def size(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 10_000 else f"{size_bytes} bytes"
 
 

@@ -2,6 +2,7 @@
 
     zoo name              zoo.py               registered builder + bundled, official, random or file weights
     file.py:callable      python_file.py       the user's own nn.Module
+    an nn.Module          in_memory.py         what the calling program holds
     timm:NAME             libraries.py         (torchvision:NAME as well)
     model.onnx            onnx_file.py         a graph; float or QDQ
     model.pt2             exported_program.py  a saved torch.export program
@@ -11,7 +12,6 @@ This package itself does not import torch: images, preprocessing and labels are 
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import EdgekitError
 from edgekit.images.labels import label_names, read_labels
+from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source.outputs import OutputSpec
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from torch import nn
 
-Progress = Callable[[int, int | None], None]
-"""Called during a download with (bytes so far, bytes in total or None)."""
+    from edgekit.source.in_memory import InMemory
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar", ".safetensors")
 
@@ -72,8 +72,8 @@ class Source:
         return self.scores.classes if self.scores else None
 
 
-def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
-    """The model that a recipe names, checked.
+def resolve(recipe: Recipe, progress: Step | None = None, given: "InMemory | None" = None) -> Source:
+    """The model that a recipe names, or the module that is given beside it, checked.
 
     Errors:
         EK101 unknown name; EK102 unreadable file; EK103 weights that do not fit; EK104 no weights chosen;
@@ -82,9 +82,9 @@ def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
     """
     from edgekit.source.reference import one_thread  # torch is loaded when a model is, not when it is named
 
-    resolver = import_module(f"edgekit.source.{source_kind(recipe.model)}")
+    resolver = import_module(f"edgekit.source.{source_kind(recipe.model) if given is None else 'in_memory'}")
     with one_thread():
-        source: Source = resolver.resolve(recipe, progress)
+        source: Source = resolver.resolve(recipe, progress if given is None else given)
     return replace(source, labels=_labels(recipe, source))
 
 

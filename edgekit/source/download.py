@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 from edgekit.environment import cache_dir
 from edgekit.errors import EdgekitError
-from edgekit.source import Progress
+from edgekit.progress import Step
 from edgekit.source.checkpoint import file_sha256
 
 CHUNK_BYTES = 1 << 18
 TIMEOUT_S = 30
 
 
-def download(url: str, sha256: str, progress: Progress | None = None) -> Path:
+def download(url: str, sha256: str, progress: Step | None = None) -> Path:
     """The file behind `url`, from the cache where it is there already.
 
     Args:
@@ -59,7 +59,7 @@ def download(url: str, sha256: str, progress: Progress | None = None) -> Path:
     return target
 
 
-def _receive(url: str, target: Path, progress: Progress | None) -> Generator[bytes, None, None]:
+def _receive(url: str, target: Path, progress: Step | None) -> Generator[bytes, None, None]:
     """The bytes behind `url`, chunk by chunk; EK105 where they do not all come."""
     received = 0
     try:

@@ -14,8 +14,9 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
 from edgekit.errors import EdgekitError
+from edgekit.progress import Step
 from edgekit.recipe import Recipe
-from edgekit.source import Progress, Source, bundle_name
+from edgekit.source import Source, bundle_name
 from edgekit.source.checkpoint import file_sha256
 from edgekit.source.choices import Shape, chosen_size, preprocess_for, refuse_weight_options
 from edgekit.source.input_size import run_on_zeros
@@ -25,7 +26,7 @@ INSIDE = "inside the .pt2"
 UNREADABLE = (RuntimeError, ValueError, KeyError, TypeError, AssertionError, OSError, zipfile.BadZipFile)
 
 
-def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
+def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     """Read the program; its input size and weights are what they are.
 
     Errors:

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from edgekit.errors import EdgekitError, did_you_mean
+from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
-from edgekit.source import Progress, Source, bundle_name
+from edgekit.source import Source, bundle_name
 from edgekit.source.checkpoint import file_sha256, read_state_dict
 from edgekit.source.choices import chosen_preprocess, input_shape
 from edgekit.source.download import download
@@ -24,7 +25,7 @@ IMAGENET, RANDOM = "imagenet", "random"
 IMAGENET_CLASSES = 1000
 
 
-def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
+def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     """Build a library's model with the weights that the recipe names, and try its input size."""
     library, _, name = recipe.model.partition(":")
     package = _import(library)
@@ -84,7 +85,7 @@ def _weights_choice(recipe: Recipe) -> str:
     return name
 
 
-def _timm(timm: ModuleType, name: str, recipe: Recipe, progress: Progress | None) -> tuple[nn.Module, Preprocess, str]:
+def _timm(timm: ModuleType, name: str, recipe: Recipe, progress: Step | None) -> tuple[nn.Module, Preprocess, str]:
     pretrained = recipe.weights == IMAGENET
     classes = {} if recipe.num_classes is None else {"num_classes": recipe.num_classes}
     try:
@@ -128,7 +129,7 @@ def timm_preprocess(config: dict[str, Any], where: str) -> Preprocess:
 
 
 def _torchvision(
-    torchvision: ModuleType, name: str, recipe: Recipe, progress: Progress | None
+    torchvision: ModuleType, name: str, recipe: Recipe, progress: Step | None
 ) -> tuple[nn.Module, Preprocess, str]:
     weights = torchvision.models.get_model_weights(name).DEFAULT
     preset = weights.transforms()

@@ -12,8 +12,9 @@ from onnx_ir.passes import common
 from edgekit.errors import EdgekitError
 from edgekit.graph.session import REFUSALS, open_graph
 from edgekit.graph.shapes import infer_shapes
+from edgekit.progress import Step
 from edgekit.recipe import Recipe
-from edgekit.source import Progress, Source, bundle_name
+from edgekit.source import Source, bundle_name
 from edgekit.source.choices import Shape, chosen_size, preprocess_for, refuse_weight_options
 from edgekit.source.onnx_input import make_input_static
 from edgekit.source.onnx_precision import to_float32
@@ -29,7 +30,7 @@ INTEGER_OPERATORS = frozenset(("QLinearConv", "QLinearMatMul", "ConvInteger", "M
 RUN_REFUSALS: tuple[type[Exception], ...] = (EdgekitError, *REFUSALS)
 
 
-def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
+def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     """Read the file, fix its input to one static float32 image, and run it once on zeros."""
     path = Path(recipe.model)
     refuse_weight_options(recipe, "an ONNX file")

@@ -20,21 +20,19 @@ import torch
 from torch import nn
 
 from edgekit.errors import EdgekitError, did_you_mean
+from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
-from edgekit.source import Progress, Source, bundle_name
-from edgekit.source.checkpoint import file_sha256, read_state_dict
+from edgekit.source import Source, bundle_name
 from edgekit.source.choices import chosen_preprocess, input_shape
 from edgekit.source.input_size import run_on_zeros
-from edgekit.source.weights import load_weights, tensors_sha256
-
-AS_BUILT = "as built"
+from edgekit.source.weights import load_chosen
 
 _neighbours: set[str] = set()
 """Names of the modules that the last file imported from its own folder."""
 
 
-def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
+def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     """Run the file, call the callable with the recipe's seed, and try the input size."""
     path, name = _split(recipe.model)
     with _importing_from(path.parent), torch.random.fork_rng(devices=[]):
@@ -42,7 +40,7 @@ def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
         file = _run_file(path)
         module = _build(path, name, _attribute(file, path, name), recipe)
         module = module.eval().float().cpu()
-        weights, sha256 = _load(recipe, module)
+        weights, sha256 = load_chosen(module, recipe.weights, "a model from a Python file")
         preprocess = chosen_preprocess(recipe, _declared_preprocess(file, path))
         shape = input_shape(preprocess)
         outputs = run_on_zeros(module, shape, recipe.model)
@@ -160,22 +158,6 @@ def _arguments(path: Path, name: str, found: Any, recipe: Recipe) -> dict[str, A
             else "give its parameters defaults, or put them into the recipe's model_args",
         ) from error
     return arguments
-
-
-def _load(recipe: Recipe, module: nn.Module) -> tuple[str, str]:
-    """Put a checkpoint into the module where one is named; returns (name of the weights, their SHA-256)."""
-    if recipe.weights is None:
-        return AS_BUILT, tensors_sha256(module)
-    path = Path(recipe.weights)
-    if not path.suffix and not path.exists():
-        raise EdgekitError(
-            "EK104",
-            what=f"a model from a Python file has no weights called {recipe.weights!r}",
-            where="--weights",
-            fix="name a checkpoint file, or leave --weights out to keep what the function loads",
-        )
-    load_weights(module, read_state_dict(path), str(path))
-    return path.name, file_sha256(path)
 
 
 def _declared_preprocess(file: ModuleType, path: Path) -> Preprocess:

@@ -1,11 +1,13 @@
 """Putting a checkpoint's tensors into a module: by name, or by position between layouts known to be equal."""
 
 import hashlib
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from edgekit.errors import EdgekitError, Table
+from edgekit.source.checkpoint import file_sha256, read_state_dict
 from edgekit.source.layouts import (
     TIMM_EPSILON,
     State,
@@ -17,6 +19,9 @@ from edgekit.source.layouts import (
     same_tensor,
 )
 from edgekit.source.swin_layout import rename_swin
+
+AS_BUILT = "as built"
+"""Name of weights that a model's own code made or loaded."""
 
 MAX_ROWS = 8
 """Rows of each kind in an error's table; a checkpoint of another model would fill screens."""
@@ -65,6 +70,33 @@ def load_weights(module: nn.Module, state: State, where: str) -> None:
         for layer in module.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.eps = epsilon
+
+
+def load_chosen(module: nn.Module, chosen: str | None, holder: str) -> tuple[str, str]:
+    """Put a checkpoint into a module that its own code built, where one is named.
+
+    Args:
+        chosen: the recipe's weights.
+        holder: what the module is, for messages: "a model from a Python file".
+
+    Returns:
+        The weights' name, and their SHA-256.
+
+    Errors:
+        EK104 a name that is no file; EK103 tensors that do not fit.
+    """
+    if chosen is None:
+        return AS_BUILT, tensors_sha256(module)
+    path = Path(chosen)
+    if not path.suffix and not path.exists():
+        raise EdgekitError(
+            "EK104",
+            what=f"{holder} has no weights called {chosen!r}",
+            where="--weights",
+            fix="name a checkpoint file, or leave --weights out to keep the weights that it is built with",
+        )
+    load_weights(module, read_state_dict(path), str(path))
+    return path.name, file_sha256(path)
 
 
 def tensors_sha256(module: nn.Module) -> str:

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from edgekit.errors import EdgekitError, did_you_mean
+from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import ModelSpec, Preprocess, Weights, models
-from edgekit.source import Progress, Source, bundle_name
+from edgekit.source import Source, bundle_name
 from edgekit.source.checkpoint import file_sha256, read_state_dict
 from edgekit.source.choices import chosen_preprocess, input_shape
 from edgekit.source.download import download
@@ -24,7 +25,7 @@ MARGIN_FROM_PIXELS = 128
 """Photographs are resized to 8/7 of the crop; images the size of CIFAR's are used whole."""
 
 
-def resolve(recipe: Recipe, progress: Progress | None = None) -> Source:
+def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     """Build a zoo model, give it the weights that the recipe names, and try its input size."""
     spec = models.get(recipe.model)
     choice = choose_weights(spec, recipe.weights)
@@ -61,7 +62,7 @@ def choose_weights(spec: ModelSpec, name: str | None) -> Weights | str:
     raise EdgekitError("EK104", what=what, where="--weights", fix=did_you_mean(name, choices, fix) if name else fix)
 
 
-def fetch(weights: Weights, progress: Progress | None) -> Path:
+def fetch(weights: Weights, progress: Step | None) -> Path:
     """The file of published weights: downloaded, or beside the models. EK103 where a bundled file was changed."""
     if "://" in weights.location:
         return download(weights.location, weights.sha256, progress)

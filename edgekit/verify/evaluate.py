@@ -4,15 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.bundle.files import read_bundle
+from edgekit.bundle.files import Bundle
 from edgekit.errors import EdgekitError
 from edgekit.graph.runner import GraphRunner
 from edgekit.images.folder import ImageFolder
 from edgekit.images.labels import Labels, read_labels
+from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source import Source, resolve
@@ -21,7 +23,9 @@ from edgekit.source.reference import module_outputs
 from edgekit.target import FloatArray, Outputs, TensorInfo, targets
 from edgekit.verify.accuracy import Accuracy, accuracy, rank_of_label
 
-Progress = Callable[[int, int], None]
+if TYPE_CHECKING:
+    from edgekit.source.in_memory import InMemory
+
 BATCH = 16  # images decoded at a time
 
 
@@ -38,20 +42,32 @@ class Selection:
     data: Path
     labels: Path | None = None
     limit: int | None = None
-    subset: str | None = None
+    subset: Literal["odd", "even"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.subset not in (None, "odd", "even"):
+            fix = "'odd' or 'even'"
+            raise EdgekitError("EK106", what=f"{self.subset!r} is no half of the images", where="subset", fix=fix)
+        if self.limit is not None and self.limit < 1:
+            raise EdgekitError("EK106", what=f"{self.limit} images are none", where="limit", fix="1 or more")
 
 
-def evaluate_bundle(path: Path, selection: Selection, progress: Progress | None = None) -> Accuracy:
+def evaluate_bundle(bundle: Bundle, selection: Selection, progress: Step | None = None) -> Accuracy:
     """Run the bundle's file on the host, fed as its contract says."""
-    bundle = read_bundle(path)
     runner = targets.get(bundle.target).run(bundle.model_file)
-    scores = scores_of(bundle.scores, str(path))
+    scores = scores_of(bundle.scores, str(bundle.path))
     return evaluate(lambda images: runner(images)[scores], bundle.preprocess, bundle.labels, selection, progress)
 
 
-def evaluate_model(recipe: Recipe, selection: Selection, progress: Progress | None = None) -> Accuracy:
-    """Run the float model: the PyTorch module, or the ONNX graph as it is."""
-    source = resolve(recipe)
+def evaluate_model(
+    recipe: Recipe, selection: Selection, progress: Step | None = None, given: "InMemory | None" = None
+) -> Accuracy:
+    """Run the float model: the PyTorch module, or the ONNX graph as it is.
+
+    Args:
+        given: the module itself; the recipe then has its name.
+    """
+    source = resolve(recipe, given=given)
     scores = scores_of(source.scores, recipe.model)
     run = float_outputs(source)
     return evaluate(lambda images: run(images)[scores], source.preprocess, source.labels, selection, progress)
@@ -83,7 +99,7 @@ def evaluate(
     preprocess: Preprocess,
     class_names: tuple[str, ...],
     selection: Selection,
-    progress: Progress | None = None,
+    progress: Step | None = None,
 ) -> Accuracy:
     """Accuracy of `run`, f32[n, C, H, W] -> scores, f32[n, classes]; `progress` hears (images done, images in all)."""
     folder, labels = labelled_images(selection, class_names)

@@ -2,7 +2,6 @@
 
 import math
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from edgekit.devices.faults import untrusted
 from edgekit.devices.run_model import RunRequest, open_device, run_model
 from edgekit.errors import EdgekitError
 from edgekit.graph.stored import to_stored
+from edgekit.progress import Step
 from edgekit.target import Cut, Layers, targets
 from edgekit.verify.device import FLOAT_GATE
 from edgekit.verify.first_difference import first_difference
@@ -87,7 +87,7 @@ class Layerwise:
         }
 
 
-def search(bundle: Bundle, device_name: str, timeout_s: int, advance: Callable[[int, int], None]) -> Layerwise:
+def search(bundle: Bundle, device_name: str, timeout_s: int, advance: Step) -> Layerwise:
     """Find the first operator of a bundle's file that differs, on any of its golden images.
 
     Args:

@@ -104,5 +104,5 @@ def test_a_bundle_is_evaluated_from_its_contract_alone(bundle, tmp_path):
     for name, colour in (("blue", (0, 0, 255)), ("red", (255, 0, 0))):
         (tmp_path / "data" / name).mkdir(parents=True)
         image.new("RGB", (9, 7), colour).save(tmp_path / "data" / name / "0.png")
-    found = evaluate_bundle(bundle().path, Selection(tmp_path / "data"))
+    found = evaluate_bundle(bundle(), Selection(tmp_path / "data"))
     assert (found.images, found.top1.percent) == (2, 100.0)

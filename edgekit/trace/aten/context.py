@@ -1,12 +1,15 @@
 """What every rule is written with: the registry, the context, the refusal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import onnx_ir as ir
 
 Rule = Callable[..., Any]
-RULES: dict[str, Rule] = {}
+_RULES: dict[str, Rule] = {}
+RULES: Mapping[str, Rule] = MappingProxyType(_RULES)
+"""ATen operator -> its rule."""
 TAKES_INDICES = {"index_select", "index"}
 """Operators whose constants may be integers: all others compute with float32 and nothing else."""
 UNCOVERED = "an operator is used in a way that its rule does not cover"
@@ -28,10 +31,18 @@ class Context(Protocol):
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Register the decorated function for these operators (in-place forms included)."""
+    """Register the decorated function for these operators (in-place forms included).
+
+    Raises:
+        ValueError: an operator has a rule already; it names the modules of both.
+    """
 
     def decorate(function: Rule) -> Rule:
-        RULES.update(dict.fromkeys(names, function))
+        for name in names:
+            if name in _RULES:
+                owners = f"{_RULES[name].__module__} and by {function.__module__}"
+                raise ValueError(f"the rule of aten operator {name!r} is registered by {owners}")
+            _RULES[name] = function
         return function
 
     return decorate

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from edgekit.trace.aten.context import RULES, Context, Rule, is_value, require, rule
+from edgekit.trace.aten.context import Context, Rule, is_value, require, rule
 
 SIMPLE = {
     "relu": "Relu",
@@ -19,7 +19,7 @@ SIMPLE = {
     "sqrt": "Sqrt",
 }
 for _name, _op in SIMPLE.items():
-    RULES[_name] = lambda c, out, x, op=_op: c.op(op, x)
+    rule(_name)(lambda c, out, x, op=_op: c.op(op, x))
 
 
 @rule("hardsigmoid")
@@ -139,7 +139,7 @@ def _of_two(op: str) -> Rule:
 
 
 for _name, _op in {"mul": "Mul", "div": "Div", "pow": "Pow"}.items():
-    RULES[_name] = _of_two(_op)
+    rule(_name)(_of_two(_op))
 
 
 def _reduction(op: str) -> Rule:
@@ -153,8 +153,8 @@ def _reduction(op: str) -> Rule:
     return lower
 
 
-RULES["mean"] = _reduction("ReduceMean")
-RULES["sum"] = _reduction("ReduceSum")
+rule("mean")(_reduction("ReduceMean"))
+rule("sum")(_reduction("ReduceSum"))
 
 
 @rule("linalg_vector_norm")
