@@ -119,7 +119,7 @@ def test_a_signature_may_name_the_outputs_in_another_order(order, request_for):
     _, outputs = run_here(replace(request, sha256=hashlib.sha256(request.model.read_bytes()).hexdigest()))
     for name, (_, values) in HEADS.items():
         np.testing.assert_allclose(
-            np.frombuffer(outputs[name], np.float32), as_stored(values, "tflite").ravel(), atol=1e-6
+            np.frombuffer(outputs[name], np.float32), as_stored(values, request.runtime).ravel(), atol=1e-6
         )
 
 
