@@ -34,7 +34,7 @@ from edgekit.report.manifest import make_manifest
 from edgekit.run import Clock, Floats, Images, Integers, Result, Run
 from edgekit.source import Source, resolve
 from edgekit.source.reference import module_outputs
-from edgekit.target import EmitOptions, Emitted, Outputs, QuantScheme, Target, targets
+from edgekit.target import EmitOptions, Emitted, Outputs, QuantScheme, Target, names_with, targets
 from edgekit.trace import trace
 from edgekit.verify.device import Subject, check_device
 from edgekit.verify.evaluate import Selection, labelled_images
@@ -338,7 +338,7 @@ def graph_for(run: Run, target: Target) -> ir.Model:
             "EK204",
             what=f"the model is quantized already, and {target.name} needs a float graph",
             where=run.recipe.model,
-            fix="export the float model, or choose --target tflite-int8 or ort-int8",
+            fix=f"export the float model, or choose --target {names_with('int8')}",
         )
     return run.floats.canonical
 
@@ -381,7 +381,7 @@ def contract_of(run: Run, emitted: Emitted) -> Contract:
 def verified(run: Run, target: Target, emitted: Emitted, clock: Clock) -> Artifact:
     """Run the file on the parity inputs and put it next to every stage before it."""
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
-        file = Path(folder) / f"model.{target.format}"
+        file = Path(folder) / target.model_file
         for name, data in {file.name: emitted.data, **emitted.beside}.items():
             (file.parent / name).write_bytes(data)
         runner = target.run(file)

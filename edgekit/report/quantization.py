@@ -8,10 +8,11 @@ from edgekit.ladder.data_free import DataFree
 from edgekit.ladder.named import named_rung, rung_of_quality
 from edgekit.quant.diagnosis import Diagnosis, LayerError
 from edgekit.quant.method import KNOBS, keeping, last_rung
+from edgekit.quant.parameters import ActivationType
 from edgekit.quant.quantizer import Quantized
 from edgekit.recipe import Recipe
 from edgekit.run import Integers, Run
-from edgekit.target import targets
+from edgekit.target import names_with, targets
 
 
 def receipt_document(receipt: Receipt) -> dict[str, Any]:
@@ -32,11 +33,10 @@ def data_free_document(compared: DataFree) -> dict[str, Any]:
     return {**steady(compared.receipt), "widths": [round(width, 4) for width in compared.widths]}
 
 
-BEST = {
-    "int8": "operators in float32 (--keep-float, --min-sqnr) or int16 activations (tflite-int16x8)",
-    "int16": "operators in float32 (--keep-float, --min-sqnr)",
-}
-"""By activations, what helps where the best rung was taken already."""
+def after_best(dtype: ActivationType) -> str:
+    """What helps where the best rung was taken already."""
+    wider = f" or int16 activations ({names_with('int16')})" if dtype == "int8" else ""
+    return f"operators in float32 (--keep-float, --min-sqnr){wider}"
 
 
 def method_document(integers: Integers, recipe: Recipe) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def diagnosis_document(diagnosis: Diagnosis, decided: Quantized) -> dict[str, An
     return {
         "images": diagnosis.images,
         "culprit": row(culprit) if culprit else None,
-        "advice": BEST[decided.dtype] if best else diagnosis.advice,
+        "advice": after_best(decided.dtype) if best else diagnosis.advice,
         "layers": [row(layer) for layer in diagnosis.layers],
     }
 
