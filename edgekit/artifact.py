@@ -21,8 +21,8 @@ class OutputParity:
         cosine: cosine similarity over all elements.
         sqnr_db: 10 log10(sum (reference - mean)^2 / sum error^2); inf when equal.
         agreement: share (0..1) of inputs with the same top-1 class; None where the output has no classes.
-        channels: that vary; `lost` of them have an error as large as their variation, and `unheld` vary by less than the
-            fixed step of the kernel that writes them.
+        channels: how many vary; `lost` of them have an error as large as their variation, and `unheld` vary by less
+            than the fixed step of the kernel that writes them.
         channel_db: the lowest SQNR of a channel; 150 where all are equal.
         gate: what was asked of it and what it gave, in words.
         passed: whether the gate held.

@@ -19,7 +19,7 @@ MOVES = (
 
 
 def fixed_steps(model: ir.Model) -> dict[str, float]:
-    """Output of a QDQ graph -> the largest fixed step of the kernels that write it; outputs without one are left out."""
+    """Output of a QDQ graph -> the largest fixed step of the kernels that write it; outputs without one are absent."""
     found = {}
     for output in model.graph.outputs:
         steps = [FIXED[key].scale for key in _writers(output) if key in FIXED]
@@ -29,7 +29,7 @@ def fixed_steps(model: ir.Model) -> dict[str, float]:
 
 
 def _writers(output: ir.Value) -> list[tuple[str, str]]:
-    """(operator, dtype that its result is stored in) of what writes an output, behind operators that only move values."""
+    """(operator, dtype that its result is stored in) of what writes an output, moved or joined afterwards or not."""
     pending: list[tuple[ir.Value, str]] = [(output, "")]
     found = []
     while pending:

@@ -1,7 +1,7 @@
-"""What an output says channel by channel: one that varies in float and is lost in the file fails, whatever the rest does.
+"""What an output says channel by channel: one that varies in float and is lost in the file fails, whatever the rest.
 
-One number over a whole output hides its small parts: in a decoded detector's [4 boxes + 80 scores, anchors] the boxes are
-thousands of times as large as the scores, and all scores may be zero at 42 dB.
+One number over a whole output hides its small parts: in a decoded detector's [4 boxes + 80 scores, anchors] the boxes
+are thousands of times as large as the scores, and all scores may be zero at 42 dB.
 """
 
 from dataclasses import dataclass
@@ -40,8 +40,8 @@ class Channels:
 def channel_axis(shape: tuple[int, ...]) -> int | None:
     """Which axis of [n, ...] holds channels; None for a single number.
 
-    Maps have them first, [n, C, H, W]; of [n, anchors, values] and [n, values, anchors] the shorter one holds the values;
-    with more axes it is the last.
+    Maps have them first, [n, C, H, W]; of [n, anchors, values] and [n, values, anchors] the shorter one holds the
+    values; with more axes it is the last.
     """
     if len(shape) < 2:
         return None
