@@ -25,7 +25,8 @@ from edgekit.ladder.named import check_method, refuse_quantized
 from edgekit.passes import SIMPLIFY, prepare_integer, prepend_normalization, simplify
 from edgekit.progress import Progress, Silent
 from edgekit.quant.diagnosis import diagnose
-from edgekit.quant.keep_float import matching_nodes
+from edgekit.quant.fixed_steps import fixed_steps
+from edgekit.quant.keep_float import check_patterns, matching_nodes
 from edgekit.quant.quantizer import Quantizer
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
@@ -154,6 +155,7 @@ def float_stages(
         traced = float_graph(source, feed)
     with clock.stage("simplify"):
         canonical = traced if source.quantized else simplify(traced)
+        check_patterns(canonical, recipe.kept_float)
     passes = () if source.quantized else tuple(step.__name__ for step in SIMPLIFY)
     return original, Floats(source, feed, traced, canonical, passes, preparation.name if preparation else "")
 
@@ -260,7 +262,7 @@ def integer_graph(
         raise calibrated
     if calibrated is None:
         check_activation(floats.canonical, scheme, recipe.model)
-        return Integers(scheme, floats.canonical)
+        return Integers(scheme, floats.canonical, steps=fixed_steps(floats.canonical))
     target = next(t for t in map(targets.get, recipe.targets) if t.scheme == scheme)
     with clock.stage(f"quantize {scheme.activation}"):
         judge = make_judge(recipe, floats, images, stages[-1].outputs)
@@ -275,6 +277,7 @@ def integer_graph(
             scheme,
             graph,
             simulated=GraphRunner(graph)(images.compared),
+            steps=fixed_steps(graph),
             decided=decided,
             receipt=receipt,
             judged=judge.folder if judge is not None else None,
@@ -408,7 +411,8 @@ def parity_of(run: Run, target: Target, outputs: Outputs, on_device: tuple[Hop, 
         stages.append(Checked("quantized", integers.simulated, target.tolerance))
     stages.append(Checked(target.name, outputs, target.tolerance))
     scores = run.source.scores.name if run.source.scores else None
-    hops = (*measure_hops(stages, scores), *on_device, *end_to_end(stages, scores))
+    steps = integers.steps if integers is not None else {}
+    hops = (*measure_hops(stages, scores, steps), *on_device, *end_to_end(stages, scores, steps))
     return ParityReport(hops, len(run.images.compared), run.images.parity.description)
 
 

@@ -25,6 +25,7 @@ from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source import Source
 from edgekit.target import FloatArray, Outputs, QuantScheme, Target
+from edgekit.verify.causes import what_helps
 from edgekit.verify.hops import Checked
 
 
@@ -110,6 +111,7 @@ class Integers:
     Args:
         graph: in QDQ form.
         simulated: what it gives on the parity inputs, computed in float; None where it is the source's own graph.
+        steps: output -> fixed step of the kernel that writes it, where it has one.
         decided: ranges and weights that were chosen; None for a graph that came quantized.
         receipt: the rungs that were tried, and `judged` the labelled images that they were measured on.
     """
@@ -117,6 +119,7 @@ class Integers:
     scheme: QuantScheme
     graph: ir.Model = field(repr=False)
     simulated: Outputs | None = field(default=None, repr=False)
+    steps: Mapping[str, float] = field(default_factory=dict)
     decided: Quantized | None = field(default=None, repr=False)
     receipt: Receipt | None = field(default=None, repr=False)
     judged: ImageFolder | None = field(default=None, repr=False)
@@ -226,15 +229,16 @@ def _notebook() -> Any:
 
 def gates_failed(run: Run) -> EdgekitError | None:
     """EK501 naming each target's first bad hop and where its numbers are."""
-    failed = {r.target.name: (r, r.artifact.parity.first_failure) for r in run.results if r.artifact is not None}
+    made = [(r, r.artifact.parity.first_failure) for r in run.results if r.artifact is not None]
+    failed = [(result, hop) for result, hop in made if hop is not None]
     rows = [
-        (name, f"{hop.reference} -> {hop.name}", hop.gate, str(result.folder and result.folder / "report.html"))
-        for name, (result, hop) in failed.items()
-        if hop is not None
+        (r.target.name, f"{hop.reference} -> {hop.name}", hop.gate, str(r.folder and r.folder / "report.html"))
+        for r, hop in failed
     ]
     if not rows:
         return None
     name, first, _, report = rows[0]
+    helps = what_helps(failed[0][1], failed[0][0].target)
     parity = run.artifacts[name].parity
     kept = any((run.recipe.out / run.source.name / target).exists() for target in run.failures)
     return EdgekitError(
@@ -242,7 +246,7 @@ def gates_failed(run: Run) -> EdgekitError | None:
         what=f"the hop {first} of {name} moved the outputs further than its gate allows; no bundle was written"
         + (", the one of an earlier export is still there" if kept else ""),
         where=f"{parity.inputs}, {parity.images} inputs",
-        fix=f"see {report}; for int8 try other or more images: --calibration DIR --samples 200",
+        fix=f"{helps}; see {report}",
         table=Table(("target", "first failed hop", "gate", "numbers"), tuple(rows)),
     )
 

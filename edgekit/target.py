@@ -51,11 +51,14 @@ class Tolerance:
         max_abs: largest error, as a fraction of the range of the reference outputs; None: not gated.
         min_sqnr_db: smallest signal-to-quantization-noise ratio of the logits in dB.
         min_agreement: smallest share of inputs (0..1) whose top-1 class stays the same.
+        max_lost: largest share (0..1) of an output's channels whose error may be as large as their variation; None: not
+            gated.
     """
 
     max_abs: float | None = None
     min_sqnr_db: float | None = None
     min_agreement: float | None = None
+    max_lost: float | None = 0.02
 
 
 @dataclass(frozen=True, slots=True)

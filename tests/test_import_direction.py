@@ -25,7 +25,9 @@ ALLOWED = {
     "profile": set(),
     # the stages
     "trace": {"errors", "graph"},
-    "source": {"environment", "errors", "graph", "images", "progress", "recipe", "registry", "target", "trace"},
+    "source": {
+        *("environment", "errors", "graph", "images", "options", "progress", "recipe", "registry", "target", "trace"),
+    },
     "passes": {"errors", "graph"},
     "quant": {"errors", "graph", "images", "progress", "recipe", "registry", "target"},
     "inputs": {"errors", "images", "progress", "quant", "recipe", "registry", "source", "target"},
