@@ -216,9 +216,9 @@ class Run:
         if not errors:
             return
         worst = max(errors, key=lambda error: error.exit_code)
-        for error in errors:
-            if error is not worst:
-                worst.add_note(f"also: {error}")
+        for note in (f"also: {error}" for error in errors if error is not worst):
+            if note not in getattr(worst, "__notes__", ()):  # a refusal is kept, and may be raised again
+                worst.add_note(note)
         raise worst
 
 
