@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes import common
 
 from edgekit.errors import EdgekitError
+from edgekit.graph.opset import convert_opset
 from edgekit.graph.session import REFUSALS, open_graph
 from edgekit.graph.shapes import infer_shapes
 from edgekit.progress import Step
@@ -135,7 +136,7 @@ def _at_opset(graph: ir.Model, where: str) -> ir.Model:
     if version == OPSET:
         return graph
     try:
-        return ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(graph), OPSET))
+        return convert_opset(graph, OPSET)
     except (RuntimeError, onnx.checker.ValidationError, onnx.version_converter.ConvertError) as error:
         raise EdgekitError(
             "EK204",
