@@ -94,7 +94,7 @@ class _GraphSession(ort.InferenceSession):  # type: ignore[misc]  # onnxruntime 
 def _options(threads: int, config: Mapping[str, str]) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # it prints what it raises
     for key, value in config.items():
         options.add_session_config_entry(key.replace("_", ".", 1), value)
     return options

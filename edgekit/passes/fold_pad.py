@@ -18,7 +18,6 @@ from edgekit.passes.rewrite import (
     string_attribute,
 )
 
-
 LOWEST = float(np.finfo(np.float32).min)
 """A MaxPool pads with minus infinity; this is as good, since no number is less."""
 

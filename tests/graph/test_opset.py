@@ -45,5 +45,7 @@ def test_a_resize_that_shrinks_reads_the_same_pixels(mode):
 
 
 def test_pixels_repeated_a_whole_number_of_times_are_written_as_ever():
-    [node] = [node for node in convert_opset(resize(9, "nearest", [1.0, 1.0, 2.0, 2.0]), 21).graph if node.op_type == "Resize"]
+    [node] = [
+        node for node in convert_opset(resize(9, "nearest", [1.0, 1.0, 2.0, 2.0]), 21).graph if node.op_type == "Resize"
+    ]
     assert set(node.attributes) == {"mode"}
