@@ -9,6 +9,8 @@ from onnx_ir.passes import common
 from edgekit.errors import EdgekitError
 from edgekit.graph.session import REFUSALS, open_graph
 
+NOT_RUN: tuple[type[Exception], ...] = (EdgekitError, *REFUSALS)
+
 
 def forget_shapes(model: ir.Model) -> dict[str, ir.Shape]:
     """Drop the shape of every result, in place: a file that was cut or resized by hand declares some that are wrong.
@@ -68,7 +70,7 @@ def _measure_foreign(model: ir.Model) -> bool:
     }
     try:
         results = open_graph(probe, model.graph.name or "graph").run(unknown, zeros)
-    except (EdgekitError, *REFUSALS):
+    except NOT_RUN:
         return False  # what does not run is refused where it is run for its own sake
     arrays = dict(zip(unknown, results, strict=True))
     for value in foreign:
