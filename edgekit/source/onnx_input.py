@@ -47,7 +47,11 @@ def _only_input(model: ir.Model, where: str) -> ir.Value:
     inputs = [value for value in model.graph.inputs if value.name not in model.graph.initializers]
     if len(inputs) != 1:
         names = ", ".join(str(value.name) for value in inputs) or "none"
-        raise _refused(f"the graph has {len(inputs)} inputs ({names})", where, "export a model that takes one image")
+        raise _refused(
+            f"the graph takes {len(inputs)} inputs ({names}), and a file of edgekit takes one image",
+            where,
+            "export it from a module that takes one image and makes the others: constants, or channels of it",
+        )
     image = inputs[0]
     if image.dtype != ir.DataType.FLOAT:
         raise _refused(
