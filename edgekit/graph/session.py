@@ -1,5 +1,6 @@
 """Opening an ONNX Runtime session: the same options and the same words of refusal for every graph and file."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -104,7 +105,17 @@ def refused(error: Exception, where: str) -> EdgekitError:
     """EK703 in one line."""
     return EdgekitError(
         "EK703",
-        what=f"ONNX Runtime refused it: {str(error).splitlines()[0]}",
+        what=f"ONNX Runtime refused it: {reason_of(error)}",
         where=where,
         fix="run the model in ONNX Runtime alone; if that works, report this with the model and: edgekit doctor",
     )
+
+
+def reason_of(error: Exception) -> str:
+    """What ONNX Runtime says, in one line: the node and its reason, without codes and places in its own source."""
+    said = " ".join(str(error).split())
+    said = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", said)
+    said = re.sub(
+        r"Non-zero status code returned while running (\S+) node\. Name:'(.*?)' Status Message: ", r"\2 (\1): ", said
+    )
+    return re.sub(r"/\S*onnxruntime\S*:\d+ (?:[^()]*\([^()]*\)(?: const)? )?", "", said)

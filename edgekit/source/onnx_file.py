@@ -11,7 +11,7 @@ from onnx_ir.passes import common
 
 from edgekit.errors import EdgekitError
 from edgekit.graph.opset import convert_opset
-from edgekit.graph.session import REFUSALS, open_graph
+from edgekit.graph.session import REFUSALS, open_graph, reason_of
 from edgekit.graph.shapes import believe_shapes, forget_shapes, infer_shapes
 from edgekit.progress import Step
 from edgekit.recipe import Recipe
@@ -122,7 +122,7 @@ def run_on_zeros(graph: ir.Model, shape: Shape, path: Path) -> tuple[OutputSpec,
         session = open_graph(graph, str(path))
         outputs = session.run(None, {session.get_inputs()[0].name: np.zeros(shape, np.float32)})
     except RUN_REFUSALS as error:
-        reason = error.what if isinstance(error, EdgekitError) else str(error).splitlines()[0]
+        reason = error.what if isinstance(error, EdgekitError) else reason_of(error)
         raise EdgekitError(
             "EK203",
             what=f"the graph does not run on an input of {'x'.join(map(str, shape))}: {reason}",

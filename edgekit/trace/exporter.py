@@ -50,6 +50,7 @@ def export_to_onnx(program: ExportedProgram, names: Sequence[str]) -> ir.Model:
     model = exported.model
     name_outputs(model.graph, names)
     _drop_made_up_biases(model.graph)
+    _crop_less(model.graph)
     _keep_module_paths(model)
     _own_initializers(model.graph)
     return model
@@ -107,6 +108,26 @@ def _is_zero(value: ir.Value | None) -> bool:
         return _is_zero(made.inputs[0])
     constant = ir.convenience.get_const_tensor(value) if value is not None else None
     return constant is not None and constant.size == 1 and not constant.numpy().any()
+
+
+def _crop_less(graph: ir.Graph) -> None:
+    """Write rows that a transposed convolution adds at the end as rows that it does not crop there, which is the same.
+
+    Only where ONNX Runtime refuses the first form: it takes no output_padding as large as the stride.
+    """
+    for node in graph:
+        if node.op_type != "ConvTranspose" or "output_padding" not in node.attributes:
+            continue
+        added = list(node.attributes.get_ints("output_padding", ()))
+        rank = len(added)
+        strides = list(node.attributes.get_ints("strides", [1] * rank))
+        pads = list(node.attributes.get_ints("pads", [0] * 2 * rank))
+        for axis in range(rank):
+            if strides[axis] <= added[axis] <= pads[rank + axis]:
+                pads[rank + axis] -= added[axis]
+                added[axis] = 0
+        node.attributes["pads"] = ir.AttrInt64s("pads", pads)
+        node.attributes["output_padding"] = ir.AttrInt64s("output_padding", added)
 
 
 def _module_path(metadata: dict[str, str]) -> str:

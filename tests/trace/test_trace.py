@@ -253,6 +253,13 @@ def test_a_convolution_in_three_dimensions_needs_no_bias():
     assert_parity(module, simplify(trace(module, SHAPE)))
 
 
+@pytest.mark.parametrize("padding", [1, 3])
+def test_a_transposed_convolution_may_add_as_many_rows_as_its_stride(padding):
+    torch.manual_seed(0)
+    module = nn.ConvTranspose2d(3, 2, 2, stride=1, padding=padding, dilation=2, output_padding=1).eval()
+    assert_parity(module, trace(module, SHAPE))
+
+
 def refusal(module, shape=SHAPE):
     with pytest.raises(EdgekitError) as refused:
         trace(module, shape)
