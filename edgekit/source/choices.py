@@ -23,24 +23,28 @@ def input_shape(preprocess: Preprocess) -> Shape:
     return (1, len(preprocess.mean), *preprocess.crop)
 
 
+def plain_pixels(channels: int, height: int, width: int) -> Preprocess:
+    """Pixels of 0..1 as they are: for a number of channels of which ImageNet says nothing."""
+    return Preprocess(mean=(0.0,) * channels, std=(1.0,) * channels, labels=None).at(height, width)
+
+
 def preprocess_for(recipe: Recipe, shape: Shape, where: str) -> Preprocess:
     """The preprocessing for a file that fixes its own input shape and says nothing else.
 
-    Without a recipe table [preprocess] it is ImageNet's normalisation for three channels and 0..1 for one.
+    Without a recipe table [preprocess] it is ImageNet's normalisation for three channels and 0..1 for any other number.
 
     Errors:
-        EK203 the model takes neither one nor three channels, or not as many as the recipe's mean has.
+        EK203 the model takes another number of channels than the recipe's mean has.
     """
     channels, height, width = shape[1:]
-    grey = Preprocess(mean=(0.0,), std=(1.0,), labels=None)
-    default = grey if channels == 1 else Preprocess(labels=None)
+    default = Preprocess(labels=None) if channels == 3 else plain_pixels(channels, height, width)
     preprocess = (recipe.preprocess or default).at(height, width)
     if len(preprocess.mean) != channels:
         raise EdgekitError(
             "EK203",
             what=f"the model takes {channels} channels, the preprocessing gives {len(preprocess.mean)}",
             where=where,
-            fix="images have one channel or three; give as many means in the recipe's table [preprocess]",
+            fix=f"give {channels} numbers as mean and std in the recipe's table [preprocess]",
         )
     return preprocess
 

@@ -1,6 +1,7 @@
 """Models of installed libraries: `timm:NAME` and `torchvision:NAME`, fed as the library's own configuration says."""
 
 import importlib
+import inspect
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from edgekit.source import Source, bundle_name
 from edgekit.source.checkpoint import file_sha256, read_state_dict
 from edgekit.source.choices import chosen_preprocess, input_shape
 from edgekit.source.download import download
-from edgekit.source.input_size import run_on_zeros
+from edgekit.source.input_size import fitting, run_on_zeros
 from edgekit.source.weights import load_weights, tensors_sha256
 
 IMAGENET, RANDOM = "imagenet", "random"
@@ -44,6 +45,8 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
         load_weights(module, read_state_dict(path), weights)
         weights, sha256 = path.name, file_sha256(path)
     preprocess = chosen_preprocess(recipe, declared)
+    if recipe.preprocess is None:
+        preprocess = fitting(module, preprocess)
     shape = input_shape(preprocess)
     outputs = run_on_zeros(module, shape, recipe.model)
     if [output.classes for output in outputs] != [IMAGENET_CLASSES] or weights == RANDOM:
@@ -155,7 +158,10 @@ def _build_torchvision(torchvision: ModuleType, name: str, recipe: Recipe) -> nn
     if name in ("googlenet", "inception_v3"):
         options.setdefault("init_weights", True)  # they warn that this default will change
     try:
-        module: nn.Module = torchvision.models.get_model_builder(name)(weights=None, **options)
+        builder = torchvision.models.get_model_builder(name)
+        if "weights_backbone" in inspect.signature(builder).parameters:
+            options.setdefault("weights_backbone", None)  # else it downloads what the model's own weights overwrite
+        module: nn.Module = builder(weights=None, **options)
     except (TypeError, ValueError) as error:
         raise _not_built(recipe, error) from error
     return module

@@ -25,7 +25,7 @@ from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source import Source, bundle_name
 from edgekit.source.choices import chosen_preprocess, input_shape
-from edgekit.source.input_size import run_on_zeros
+from edgekit.source.input_size import fitting, materialize, run_on_zeros
 from edgekit.source.weights import load_chosen
 
 _neighbours: set[str] = set()
@@ -40,9 +40,12 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
         file = _run_file(path)
         module = _build(path, name, _attribute(file, path, name), recipe)
         module = module.eval().float().cpu()
-        weights, sha256 = load_chosen(module, recipe.weights, "a model from a Python file")
         preprocess = chosen_preprocess(recipe, _declared_preprocess(file, path))
+        if recipe.preprocess is None and not hasattr(file, "PREPROCESS"):
+            preprocess = fitting(module, preprocess)
         shape = input_shape(preprocess)
+        materialize(module, shape, recipe.model)
+        weights, sha256 = load_chosen(module, recipe.weights, "a model from a Python file")
         outputs = run_on_zeros(module, shape, recipe.model)
     return Source(bundle_name(name), module, None, shape, preprocess, weights, sha256, outputs)
 

@@ -55,8 +55,15 @@ def test_a_file_that_says_nothing_is_fed_as_imagenet_or_0_to_1_for_grey():
     assert (grey.mean, grey.std, grey.crop) == ((0.0,), (1.0,), (28, 28))
 
 
-@pytest.mark.parametrize(("channels", "choices"), [(4, {}), (1, {"preprocess": {"mean": (0, 0, 0)}})])
-def test_channels_that_no_image_has_are_refused(channels, choices):
+@pytest.mark.parametrize("channels", [2, 4, 6])
+def test_another_number_of_channels_is_fed_pixels_as_they_are(channels):
+    found = preprocess_for(recipe(), (1, channels, 8, 8), "net.onnx")
+    assert (found.mean, found.std, found.labels) == ((0.0,) * channels, (1.0,) * channels, None)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_means_of_another_number_than_the_channels_are_refused(channels):
+    choices = {"preprocess": {"mean": (0, 0, 0)}}
     error = refused(lambda: preprocess_for(recipe(**choices), (1, channels, 8, 8), "net.onnx"), "EK203")
     assert f"takes {channels} channels, the preprocessing gives 3" in error.what
     assert error.where == "net.onnx"
