@@ -47,6 +47,8 @@ class Source:
         labels: class names by index; empty where they are not known.
         outputs: in the model's own order.
         quantized: the graph holds QuantizeLinear/DequantizeLinear pairs already.
+        assumed: nobody said how images become this model's input; `preprocess` is a guess.
+        notes: how the weights were found in their file, and what was left out, a sentence each.
     """
 
     name: str
@@ -59,6 +61,8 @@ class Source:
     outputs: tuple[OutputSpec, ...]
     labels: tuple[str, ...] = ()
     quantized: bool = False
+    assumed: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def scores(self) -> OutputSpec | None:

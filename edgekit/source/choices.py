@@ -1,8 +1,13 @@
 """What the recipe chooses about a model's input, and what it cannot choose for a finished file."""
 
+from typing import TYPE_CHECKING
+
 from edgekit.errors import EdgekitError
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Shape = tuple[int, int, int, int]
 
@@ -23,24 +28,44 @@ def input_shape(preprocess: Preprocess) -> Shape:
     return (1, len(preprocess.mean), *preprocess.crop)
 
 
+def undeclared(module: "nn.Module") -> Preprocess:
+    """What to feed a module that nobody says it of: ImageNet's normalisation for three channels, else 0..1.
+
+    How many channels it takes is read off its first layer.
+    """
+    return unsaid(next((c for layer in module.modules() if (c := _channels(layer))), 3))
+
+
+def unsaid(channels: int) -> Preprocess:
+    """The preprocessing that is assumed for so many channels."""
+    if channels == 3:
+        return Preprocess(labels=None)
+    return Preprocess(mean=(0.0,) * channels, std=(1.0,) * channels, labels=None)
+
+
+def _channels(layer: "nn.Module") -> int:
+    """Channels that a convolution of images takes; 0 for another layer."""
+    weight = getattr(layer, "weight", None)
+    given = getattr(layer, "in_channels", None)
+    return given if isinstance(given, int) and getattr(weight, "ndim", 0) == 4 else 0
+
+
 def preprocess_for(recipe: Recipe, shape: Shape, where: str) -> Preprocess:
     """The preprocessing for a file that fixes its own input shape and says nothing else.
 
-    Without a recipe table [preprocess] it is ImageNet's normalisation for three channels and 0..1 for one.
+    Without a recipe table [preprocess] it is ImageNet's normalisation for three channels and 0..1 for others.
 
     Errors:
-        EK203 the model takes neither one nor three channels, or not as many as the recipe's mean has.
+        EK203 the model does not take as many channels as the recipe's mean has.
     """
     channels, height, width = shape[1:]
-    grey = Preprocess(mean=(0.0,), std=(1.0,), labels=None)
-    default = grey if channels == 1 else Preprocess(labels=None)
-    preprocess = (recipe.preprocess or default).at(height, width)
+    preprocess = (recipe.preprocess or unsaid(channels)).at(height, width)
     if len(preprocess.mean) != channels:
         raise EdgekitError(
             "EK203",
             what=f"the model takes {channels} channels, the preprocessing gives {len(preprocess.mean)}",
             where=where,
-            fix="images have one channel or three; give as many means in the recipe's table [preprocess]",
+            fix="give one mean and one std per channel: --mean and --std, or the recipe's table [preprocess]",
         )
     return preprocess
 

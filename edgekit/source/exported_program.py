@@ -56,7 +56,10 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     module = Program(program)
     outputs = run_on_zeros(module, shape, str(path))
     preprocess = preprocess_for(recipe, shape, str(path))
-    return Source(bundle_name(path.stem), module, None, shape, preprocess, INSIDE, file_sha256(path), outputs)
+    assumed = recipe.preprocess is None
+    return Source(
+        bundle_name(path.stem), module, None, shape, preprocess, INSIDE, file_sha256(path), outputs, assumed=assumed
+    )
 
 
 class Program(nn.Module):

@@ -15,9 +15,8 @@ from torch.nn.parameter import is_lazy
 
 from edgekit.errors import EdgekitError
 from edgekit.recipe import Recipe
-from edgekit.registry import Preprocess
 from edgekit.source import Source, bundle_name
-from edgekit.source.choices import chosen_preprocess, input_shape
+from edgekit.source.choices import chosen_preprocess, input_shape, undeclared
 from edgekit.source.input_size import run_on_zeros
 from edgekit.source.weights import load_chosen
 
@@ -70,11 +69,22 @@ def resolve(recipe: Recipe, given: InMemory) -> Source:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         module = copied(given).eval().float().cpu()
-        weights, sha256 = load_chosen(module, recipe.weights, "a module in memory")
-        preprocess = chosen_preprocess(recipe, replace(Preprocess(), labels=None))
+        loaded = load_chosen(module, recipe.weights, "a module in memory")
+        preprocess = chosen_preprocess(recipe, undeclared(module))
         shape = input_shape(preprocess)
         outputs = run_on_zeros(module, shape, recipe.model)
-    return Source(given.name, module, None, shape, preprocess, weights, sha256, outputs)
+    return Source(
+        given.name,
+        module,
+        None,
+        shape,
+        preprocess,
+        loaded.weights,
+        loaded.sha256,
+        outputs,
+        notes=loaded.notes,
+        assumed=recipe.preprocess is None,
+    )
 
 
 def how_to_give(model: object) -> str:

@@ -49,7 +49,16 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     infer_shapes(graph, data_prop=True)
     outputs = run_on_zeros(graph, shape, path)
     return Source(
-        bundle_name(path.stem), None, graph, shape, preprocess, path.name, sha256, outputs, quantized=quantized
+        bundle_name(path.stem),
+        None,
+        graph,
+        shape,
+        preprocess,
+        path.name,
+        sha256,
+        outputs,
+        quantized=quantized,
+        assumed=recipe.preprocess is None,
     )
 
 
