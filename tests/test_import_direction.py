@@ -14,7 +14,7 @@ ALLOWED = {
     "environment": set(),
     "progress": set(),
     "registry": {"errors"},
-    "target": {"registry"},
+    "target": {"environment", "registry"},
     "options": {"errors"},
     "recipe": {"errors", "options", "registry"},
     "artifact": {"registry", "target"},
@@ -25,13 +25,15 @@ ALLOWED = {
     "profile": set(),
     # the stages
     "trace": {"errors", "graph"},
-    "source": {"environment", "errors", "graph", "images", "progress", "recipe", "registry", "target", "trace"},
+    "source": {
+        *("environment", "errors", "graph", "images", "options", "progress", "recipe", "registry", "target", "trace"),
+    },
     "passes": {"errors", "graph"},
     "quant": {"errors", "graph", "images", "progress", "recipe", "registry", "target"},
     "inputs": {"errors", "images", "progress", "quant", "recipe", "registry", "source", "target"},
     "targets": {"artifact", "errors", "graph", "passes", "quant", "registry", "target"},
     "bundle": {"artifact", "errors", "graph", "images", "registry", "target"},
-    "devices": {"environment", "errors", "registry"},
+    "devices": {"environment", "errors", "registry", "target"},
     "verify": {
         *("artifact", "bundle", "devices", "environment", "errors", "graph", "images", "progress", "recipe"),
         *("registry", "source", "target"),
