@@ -6,11 +6,13 @@
     timm:NAME             libraries.py         (torchvision:NAME as well)
     model.onnx            onnx_file.py         a graph; float or QDQ
     model.pt2             exported_program.py  a saved torch.export program
+    model.pt              torchscript.py       a TorchScript program; a checkpoint there is refused
 
 Everything that can be wrong with a model, its weights or its input size is found here, before anything is written.
 This package itself does not import torch: images, preprocessing and labels are needed where torch is not.
 """
 
+import os
 import re
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from edgekit.source.in_memory import InMemory
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar", ".safetensors")
+SCRIPT_SUFFIXES = (".torchscript", ".ptl", ".jit", ".ts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ def source_kind(model: str) -> str:
         return "exported_program"
     if re.search(r"\.py(:|$)", model):
         return "python_file"
+    if suffix in SCRIPT_SUFFIXES or (suffix in CHECKPOINT_SUFFIXES and os.path.isfile(model)):  # noqa: PTH113 - no error
+        return "torchscript"
     if suffix in CHECKPOINT_SUFFIXES:
         raise EdgekitError(
             "EK106",

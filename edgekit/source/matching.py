@@ -54,7 +54,9 @@ class Match:
 
 
 def without_counters(state: Mapping[str, Tensor]) -> State:
-    return {key: value for key, value in state.items() if key.rpartition(".")[2] != COUNTER}
+    """Tensors that inference reads; a module's extra state is none."""
+    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    return {key: value for key, value in tensors.items() if key.rpartition(".")[2] != COUNTER}
 
 
 def by_name(wanted: State, checkpoint: Checkpoint) -> list[Match]:
