@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from edgekit.source.in_memory import InMemory
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar", ".safetensors")
+PREPROCESS_OPTIONS = ("--mean", "--std", "--resize", "--crop", "--interpolation", "--bgr")
 SCRIPT_SUFFIXES = (".torchscript", ".ptl", ".jit", ".ts")
 
 
@@ -67,6 +68,13 @@ class Source:
     quantized: bool = False
     assumed: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def assumption(self) -> str:
+        """What was assumed of the images, in a sentence; empty where somebody said how they become the input."""
+        if not self.assumed:
+            return ""
+        return f"{fed(self.preprocess)}: nobody said so; {' '.join(PREPROCESS_OPTIONS)} say it"
 
     @property
     def scores(self) -> OutputSpec | None:
@@ -106,7 +114,7 @@ def source_kind(model: str) -> str:
         return "exported_program"
     if re.search(r"\.py(:|$)", model):
         return "python_file"
-    if suffix in SCRIPT_SUFFIXES or (suffix in CHECKPOINT_SUFFIXES and os.path.isfile(model)):  # noqa: PTH113 - no error
+    if suffix in SCRIPT_SUFFIXES or (suffix in CHECKPOINT_SUFFIXES and os.path.isfile(model)):
         return "torchscript"
     if suffix in CHECKPOINT_SUFFIXES:
         raise EdgekitError(
@@ -123,6 +131,14 @@ def source_kind(model: str) -> str:
             fix="start from the PyTorch model or an .onnx file",
         )
     return "zoo"
+
+
+def fed(preprocess: Preprocess) -> str:
+    """`resize 256, crop 224x224, RGB, mean 0.5 0.5 0.5, std ...`: the preprocessing in one line."""
+    mean, std = (" ".join(f"{value:.6g}" for value in values) for values in (preprocess.mean, preprocess.std))
+    order = {1: "grey", 3: preprocess.channel_order}.get(len(preprocess.mean), f"{len(preprocess.mean)} channels")
+    size = "x".join(map(str, preprocess.crop))
+    return f"resize {preprocess.resize} {preprocess.interpolation}, crop {size}, {order}, mean {mean}, std {std}"
 
 
 def bundle_name(text: str) -> str:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from edgekit.errors import EdgekitError
-from edgekit.recipe import Recipe
+from edgekit.recipe import OwnPreprocess, Recipe
 from edgekit.registry import Preprocess
 
 if TYPE_CHECKING:
@@ -14,8 +14,33 @@ Shape = tuple[int, int, int, int]
 
 def chosen_preprocess(recipe: Recipe, default: Preprocess) -> Preprocess:
     """What the recipe says, else what the weights say, at the recipe's input size."""
-    preprocess = recipe.preprocess or default
+    preprocess = said(recipe, default)
     return preprocess.at(*recipe.input_size) if recipe.input_size else preprocess
+
+
+def is_said(recipe: Recipe) -> bool:
+    """Whether the recipe says how pixels become the model's numbers."""
+    own = recipe.preprocess
+    return own is not None and own.mean is not None and own.std is not None
+
+
+def said(recipe: Recipe, default: Preprocess) -> Preprocess:
+    """What the recipe says of images, over what is so without it.
+
+    Errors:
+        EK106 as many means as the model takes no channels.
+    """
+    if not isinstance(recipe.preprocess, OwnPreprocess):
+        return recipe.preprocess or default
+    made = recipe.preprocess.over(default)
+    if len(made.mean) != len(made.std):
+        raise EdgekitError(
+            "EK106",
+            what=f"{len(made.mean)} means and {len(made.std)} deviations for a model of {len(default.mean)} channels",
+            where="preprocess",
+            fix="give --mean and --std together, one number per channel",
+        )
+    return made
 
 
 def chosen_size(recipe: Recipe) -> tuple[int, int] | None:
@@ -59,7 +84,7 @@ def preprocess_for(recipe: Recipe, shape: Shape, where: str) -> Preprocess:
         EK203 the model does not take as many channels as the recipe's mean has.
     """
     channels, height, width = shape[1:]
-    preprocess = (recipe.preprocess or unsaid(channels)).at(height, width)
+    preprocess = said(recipe, unsaid(channels)).at(height, width)
     if len(preprocess.mean) != channels:
         raise EdgekitError(
             "EK203",

@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from edgekit.errors import EdgekitError
 from edgekit.recipe import Recipe
 from edgekit.source import Source, bundle_name
-from edgekit.source.choices import chosen_preprocess, input_shape, undeclared
+from edgekit.source.choices import chosen_preprocess, input_shape, is_said, undeclared
 from edgekit.source.input_size import run_on_zeros
 from edgekit.source.weights import load_chosen
 
@@ -86,7 +86,7 @@ def resolve(recipe: Recipe, given: InMemory) -> Source:
         loaded.sha256,
         outputs,
         notes=loaded.notes,
-        assumed=recipe.preprocess is None,
+        assumed=not is_said(recipe),
     )
 
 

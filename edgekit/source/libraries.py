@@ -113,7 +113,17 @@ def _timm(timm: ModuleType, name: str, recipe: Recipe, progress: Step | None) ->
             fix="connect to the network, or name a file with --weights FILE",
         ) from error
     config = timm.data.resolve_model_data_config(module)
-    return module, recipe.preprocess or timm_preprocess(config, recipe.model), ""
+    return module, _timm_feed(config, recipe), ""
+
+
+def _timm_feed(config: dict[str, Any], recipe: Recipe) -> Preprocess:
+    """timm's preprocessing, where the recipe does not say all of it, or what timm cannot."""
+    own = recipe.preprocess
+    if isinstance(own, Preprocess):
+        return own
+    if own is not None and own.interpolation is not None:
+        config = {**config, "interpolation": own.interpolation, "crop_mode": "center"}
+    return timm_preprocess(config, recipe.model)
 
 
 def timm_preprocess(config: dict[str, Any], where: str) -> Preprocess:
@@ -128,7 +138,7 @@ def timm_preprocess(config: dict[str, Any], where: str) -> Preprocess:
             "EK106",
             what=f"the model's images need crop mode {mode!r} with {interpolation} resampling",
             where=where,
-            fix="say in the recipe's table [preprocess] what to use instead",
+            fix="say what to use instead: --interpolation bilinear or bicubic",
         )
     return Preprocess(
         resize=math.floor(min(height, width) / config["crop_pct"]),

@@ -15,7 +15,7 @@ from edgekit.graph.shapes import infer_shapes
 from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.source import Source, bundle_name
-from edgekit.source.choices import Shape, chosen_size, preprocess_for, refuse_weight_options
+from edgekit.source.choices import Shape, chosen_size, is_said, preprocess_for, refuse_weight_options
 from edgekit.source.onnx_input import make_input_static
 from edgekit.source.onnx_precision import to_float32
 from edgekit.source.outputs import OutputSpec, describe_outputs
@@ -58,7 +58,7 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
         sha256,
         outputs,
         quantized=quantized,
-        assumed=recipe.preprocess is None,
+        assumed=not is_said(recipe),
     )
 
 

@@ -24,7 +24,7 @@ from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source import Source, bundle_name
-from edgekit.source.choices import chosen_preprocess, input_shape, undeclared
+from edgekit.source.choices import chosen_preprocess, input_shape, is_said, undeclared
 from edgekit.source.input_size import run_on_zeros
 from edgekit.source.weights import load_chosen
 
@@ -55,7 +55,7 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
         loaded.sha256,
         outputs,
         notes=loaded.notes,
-        assumed=declared is None and recipe.preprocess is None,
+        assumed=declared is None and not is_said(recipe),
     )
 
 

@@ -15,13 +15,16 @@ from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.source import Source, bundle_name
 from edgekit.source.checkpoint import BROKEN, check_file, file_sha256, is_torchscript, read_object
-from edgekit.source.choices import chosen_preprocess, input_shape, refuse_weight_options, unsaid
+from edgekit.source.choices import chosen_preprocess, input_shape, is_said, refuse_weight_options, unsaid
 from edgekit.source.inert import Placeholder
 from edgekit.source.input_size import run_on_zeros
 
 INSIDE = "inside the TorchScript file"
 INTEGERS = ("LinearPackedParamsBase", "Conv2dPackedParamsBase", "Conv1dPackedParamsBase")
 """Classes of weights that PyTorch's own quantization packed for one CPU."""
+
+TRAINING = {"aten::batch_norm": 5, "aten::dropout": 2, "aten::feature_dropout": 2}
+"""Operators that train, and the place of the argument that says whether they do."""
 
 
 def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
@@ -39,10 +42,11 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     refuse_weight_options(recipe, "a TorchScript file")
     module = Script(_load(path)).eval().float()
     _refuse_integers(module.script, path)
+    _refuse_training(module.script, path)
     preprocess = chosen_preprocess(recipe, unsaid(_channels(module)))
     shape = input_shape(preprocess)
     outputs = run_on_zeros(module, shape, str(path))
-    name, assumed = bundle_name(path.stem), recipe.preprocess is None
+    name, assumed = bundle_name(path.stem), not is_said(recipe)
     return Source(name, module, None, shape, preprocess, INSIDE, file_sha256(path), outputs, assumed=assumed)
 
 
@@ -54,13 +58,12 @@ class Script(nn.Module):
         self.script = script
 
     def forward(self, x: torch.Tensor) -> Any:
-        with torch.jit.optimized_execution(False):  # else its operators are fused into ones that have no name
-            return self.script(x)
+        return self.script(x)
 
 
 def _load(path: Path) -> torch.jit.ScriptModule:
     try:
-        script: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")
+        script: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     except BROKEN as error:
         raise EdgekitError(
             "EK102",
@@ -88,6 +91,23 @@ def _refuse_integers(script: torch.jit.ScriptModule, path: Path) -> None:
         )
 
 
+def _refuse_training(script: torch.jit.ScriptModule, path: Path) -> None:
+    """EK201 for a program that was traced in training mode, which is written into it."""
+    graph: Any = script.inlined_graph
+    trains = (
+        list(node.inputs())[place].toIValue() is True
+        for kind, place in TRAINING.items()
+        for node in graph.findAllNodes(kind, recurse=True)
+    )
+    if any(trains):
+        raise EdgekitError(
+            "EK201",
+            what="the program was traced in training mode: its BatchNorm or Dropout layers would go on training",
+            where=str(path),
+            fix="call .eval() on the module and trace it again",
+        )
+
+
 def _no_model(path: Path) -> EdgekitError:
     """Why a file of torch.save is no model, in words for what it holds."""
     check_file(path, "the model")
@@ -95,7 +115,7 @@ def _no_model(path: Path) -> EdgekitError:
     if isinstance(loaded, Placeholder) and isinstance(loaded.state, dict) and "_modules" in loaded.state:
         return EdgekitError(
             "EK106",
-            what=f"{path} is a pickled module ({loaded.name}): it holds weights, and the name of code that is not in it",
+            what=f"{path} is a pickled module ({loaded.name}): weights, and the name of a class, not its code",
             where="model",
             fix=f"build it in a file and give it these weights: edgekit export file.py:callable --weights {path}",
         )

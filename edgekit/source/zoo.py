@@ -14,7 +14,7 @@ from edgekit.recipe import Recipe
 from edgekit.registry import ModelSpec, Preprocess, Weights, models
 from edgekit.source import Source, bundle_name
 from edgekit.source.checkpoint import exists, file_sha256, read_checkpoint, split_choice
-from edgekit.source.choices import chosen_preprocess, input_shape
+from edgekit.source.choices import chosen_preprocess, input_shape, is_said
 from edgekit.source.download import download
 from edgekit.source.input_size import check_minimum, run_on_zeros
 from edgekit.source.options import check_options
@@ -45,7 +45,7 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     )
     default = known.preprocess if known else reference_preprocess(spec, loaded.classes or spec.num_classes)
     source = _finish(recipe, spec, loaded.module, default, published.name if published else file.name, sha256)
-    return replace(source, notes=loaded.notes, assumed=known is None and recipe.preprocess is None)
+    return replace(source, notes=loaded.notes, assumed=known is None and not is_said(recipe))
 
 
 def choose_weights(spec: ModelSpec, name: str | None) -> Weights | str:

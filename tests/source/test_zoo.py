@@ -128,7 +128,9 @@ def test_a_checkpoint_of_other_classes_than_were_asked_for_is_refused(tmp_path):
 def test_only_weights_that_nobody_published_have_an_assumed_preprocessing(tmp_path, test_data):
     torch.save(models.get(CIFAR).build(num_classes=7).state_dict(), tmp_path / "own.pth")
     assert source(CIFAR, weights=str(tmp_path / "own.pth")).assumed
-    assert not source(CIFAR, weights=str(tmp_path / "own.pth"), preprocess={"resize": 32, "crop": (32, 32)}).assumed
+    assert not source(
+        CIFAR, weights=str(tmp_path / "own.pth"), preprocess={"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    ).assumed
     assert not source(CIFAR, weights=str(test_data / "weights" / "resnet20-12fca82f.th")).assumed
 
 
