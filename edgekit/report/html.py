@@ -154,7 +154,8 @@ def _provenance(manifest: dict[str, Any]) -> str:
         "Where it comes from",
         markup.facts(
             (
-                ("weights", "; ".join([f"{weights['name']}, sha256 {weights['sha256']}", *weights["notes"]])),
+                ("weights", f"{weights['name']}, sha256 {weights['sha256']}"),
+                ("notes", "; ".join(manifest["notes"]) or "none"),
                 ("calibration", described),
                 ("recipe", json.dumps(recipe)),
                 ("passes", ", ".join(manifest["passes"])),

@@ -37,7 +37,7 @@ def print_summary(run: Run) -> None:
         print_hops(console, {name: artifact.parity.hops for name, artifact in run.artifacts.items()})
         console.print(f"[dim]compared on {len(run.images.compared)} {run.images.parity.description}[/dim]\n")
     for note in run.source.notes:
-        console.print(f"[dim]weights: {escape(note)}[/dim]", soft_wrap=True)
+        console.print(f"[dim]note: {escape(note)}[/dim]", soft_wrap=True)
     if run.source.assumption:
         console.print(f"[yellow]assumed[/yellow] {escape(run.source.assumption)}", soft_wrap=True)
     for warning in run.images.warnings:

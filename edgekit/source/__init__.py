@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.errors import EdgekitError
+from edgekit.images.folder import ImageFolder
 from edgekit.images.labels import label_names, read_labels
 from edgekit.progress import Step
 from edgekit.recipe import Recipe
@@ -53,7 +54,7 @@ class Source:
         outputs: in the model's own order.
         quantized: the graph holds QuantizeLinear/DequantizeLinear pairs already.
         assumed: nobody said how images become this model's input; `preprocess` is a guess.
-        notes: how the weights were found in their file, and what was left out, a sentence each.
+        notes: how weights and labels were found, and what was left out, a sentence each.
     """
 
     name: str
@@ -100,7 +101,9 @@ def resolve(recipe: Recipe, progress: Step | None = None, given: "InMemory | Non
     resolver = import_module(f"edgekit.source.{source_kind(recipe.model) if given is None else 'in_memory'}")
     with one_thread():
         source: Source = resolver.resolve(recipe, progress if given is None else given)
-    return replace(source, labels=_labels(recipe, source))
+    if labels := _labels(recipe, source):
+        return replace(source, labels=labels)
+    return _with_folders_as_labels(recipe, source)
 
 
 def source_kind(model: str) -> str:
@@ -144,6 +147,28 @@ def fed(preprocess: Preprocess) -> str:
 def bundle_name(text: str) -> str:
     """`text` as the name of a folder: letters, digits, dot, dash, underscore."""
     return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "model"
+
+
+def _with_folders_as_labels(recipe: Recipe, source: Source) -> Source:
+    """The names of class folders as labels, where there are as many as classes."""
+    for location in (recipe.eval, recipe.calibration):
+        folders = _class_folders(location)
+        if len(folders) == source.classes:
+            told = f"labels are the names of the {len(folders)} class folders of {Path(str(location)).name}"
+            return replace(source, labels=folders, notes=(*source.notes, told))
+    return source
+
+
+def _class_folders(location: str | None) -> tuple[str, ...]:
+    """Names of the class folders of images; none where there are none, or where the images are found missing later."""
+    if location in (None, "distill"):
+        return ()
+    try:
+        folders = ImageFolder.open(str(location)).classes
+    except EdgekitError:
+        return ()
+    last = tuple(folder.rpartition("/")[2] for folder in folders)
+    return last if len(set(last)) == len(folders) else folders
 
 
 def _labels(recipe: Recipe, source: Source) -> tuple[str, ...]:
