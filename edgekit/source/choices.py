@@ -7,7 +7,7 @@ from edgekit.recipe import OwnPreprocess, Recipe
 from edgekit.registry import Preprocess
 
 if TYPE_CHECKING:
-    from torch import nn
+    pass
 
 Shape = tuple[int, int, int, int]
 
@@ -53,26 +53,11 @@ def input_shape(preprocess: Preprocess) -> Shape:
     return (1, len(preprocess.mean), *preprocess.crop)
 
 
-def undeclared(module: "nn.Module") -> Preprocess:
-    """What to feed a module that nobody says it of: ImageNet's normalisation for three channels, else 0..1.
-
-    How many channels it takes is read off its first layer.
-    """
-    return unsaid(next((c for layer in module.modules() if (c := _channels(layer))), 3))
-
-
 def unsaid(channels: int) -> Preprocess:
-    """The preprocessing that is assumed for so many channels."""
+    """What is assumed of so many channels: ImageNet's normalisation for three, else pixels of 0..1 as they are."""
     if channels == 3:
         return Preprocess(labels=None)
     return Preprocess(mean=(0.0,) * channels, std=(1.0,) * channels, labels=None)
-
-
-def _channels(layer: "nn.Module") -> int:
-    """Channels that a convolution of images takes; 0 for another layer."""
-    weight = getattr(layer, "weight", None)
-    given = getattr(layer, "in_channels", None)
-    return given if isinstance(given, int) and getattr(weight, "ndim", 0) == 4 else 0
 
 
 def preprocess_for(recipe: Recipe, shape: Shape, where: str) -> Preprocess:

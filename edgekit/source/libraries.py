@@ -1,6 +1,7 @@
 """Models of installed libraries: `timm:NAME` and `torchvision:NAME`, fed as the library's own configuration says."""
 
 import importlib
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,9 +18,9 @@ from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source import Source, bundle_name
 from edgekit.source.checkpoint import exists, file_sha256, read_checkpoint, split_choice
-from edgekit.source.choices import chosen_preprocess, input_shape
+from edgekit.source.choices import chosen_preprocess, input_shape, is_said
 from edgekit.source.download import download
-from edgekit.source.input_size import run_on_zeros
+from edgekit.source.input_size import fitting, run_on_zeros
 from edgekit.source.weights import load_chosen, load_weights
 
 IMAGENET, RANDOM = "imagenet", "random"
@@ -39,6 +40,8 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     from_file = weights not in (IMAGENET, RANDOM)
     loaded = load_chosen(module, weights if from_file else None, recipe.model, _rebuild(package, recipe))
     preprocess = chosen_preprocess(recipe, declared)
+    if not is_said(recipe):
+        preprocess = fitting(loaded.module, preprocess)
     shape = input_shape(preprocess)
     outputs = run_on_zeros(loaded.module, shape, recipe.model)
     if [output.classes for output in outputs] != [IMAGENET_CLASSES] or weights == RANDOM:
@@ -176,7 +179,10 @@ def _build_torchvision(torchvision: ModuleType, name: str, recipe: Recipe) -> nn
     if name in ("googlenet", "inception_v3"):
         options.setdefault("init_weights", True)  # they warn that this default will change
     try:
-        module: nn.Module = torchvision.models.get_model_builder(name)(weights=None, **options)
+        builder = torchvision.models.get_model_builder(name)
+        if "weights_backbone" in inspect.signature(builder).parameters:
+            options.setdefault("weights_backbone", None)  # else it downloads what the model's own weights overwrite
+        module: nn.Module = builder(weights=None, **options)
     except (TypeError, ValueError) as error:
         raise _not_built(recipe, error) from error
     return module

@@ -10,8 +10,9 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes import common
 
 from edgekit.errors import EdgekitError
+from edgekit.graph.opset import convert_opset
 from edgekit.graph.session import REFUSALS, open_graph
-from edgekit.graph.shapes import infer_shapes
+from edgekit.graph.shapes import believe_shapes, forget_shapes, infer_shapes
 from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.source import Source, bundle_name
@@ -43,10 +44,13 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     to_float32(graph)
     shape = make_input_static(graph, chosen_size(recipe), str(path))
     preprocess = preprocess_for(recipe, shape, str(path))
+    declared = forget_shapes(graph)
     quantized = is_quantized(graph, str(path))
     if quantized:
         graph = _at_opset(graph, str(path))
     infer_shapes(graph, data_prop=True)
+    if believe_shapes(graph, declared):
+        infer_shapes(graph, data_prop=True)
     outputs = run_on_zeros(graph, shape, path)
     return Source(
         bundle_name(path.stem),
@@ -144,7 +148,7 @@ def _at_opset(graph: ir.Model, where: str) -> ir.Model:
     if version == OPSET:
         return graph
     try:
-        return ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(graph), OPSET))
+        return convert_opset(graph, OPSET)
     except (RuntimeError, onnx.checker.ValidationError, onnx.version_converter.ConvertError) as error:
         raise EdgekitError(
             "EK204",

@@ -24,8 +24,8 @@ from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source import Source, bundle_name
-from edgekit.source.choices import chosen_preprocess, input_shape, is_said, undeclared
-from edgekit.source.input_size import run_on_zeros
+from edgekit.source.choices import Shape, chosen_preprocess, input_shape, is_said, unsaid
+from edgekit.source.input_size import fitting, materialize, run_on_zeros
 from edgekit.source.weights import load_chosen
 
 _neighbours: set[str] = set()
@@ -40,10 +40,16 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
         file = _run_file(path)
         found = _attribute(file, path, name)
         module = _build(path, name, found, recipe)
-        loaded = load_chosen(module, recipe.weights, "a model from a Python file", _rebuild(path, name, found, recipe))
         declared = _declared_preprocess(file, path)
-        preprocess = chosen_preprocess(recipe, declared or undeclared(loaded.module))
+        assumed = declared is None and not is_said(recipe)
+        preprocess = chosen_preprocess(recipe, declared or unsaid(3))
+        if assumed:
+            preprocess = fitting(module, preprocess)
         shape = input_shape(preprocess)
+        materialize(module, shape, recipe.model)
+        loaded = load_chosen(
+            module, recipe.weights, "a model from a Python file", _rebuild(path, name, found, recipe, shape)
+        )
         outputs = run_on_zeros(loaded.module, shape, recipe.model)
     return Source(
         bundle_name(name),
@@ -55,7 +61,7 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
         loaded.sha256,
         outputs,
         notes=loaded.notes,
-        assumed=declared is None and not is_said(recipe),
+        assumed=assumed,
     )
 
 
@@ -126,12 +132,18 @@ def _attribute(file: ModuleType, path: Path, name: str) -> Any:
     )
 
 
-def _rebuild(path: Path, name: str, found: Any, recipe: Recipe) -> Callable[[int], nn.Module] | None:
+def _rebuild(path: Path, name: str, found: Any, recipe: Recipe, shape: Shape) -> Callable[[int], nn.Module] | None:
     """The module with another number of classes, where the callable takes one and the recipe says none."""
     said = recipe.num_classes is not None or "num_classes" in recipe.model_args
     if said or isinstance(found, nn.Module) or not _takes_classes(found):
         return None
-    return lambda classes: _build(path, name, found, replace(recipe, num_classes=classes))
+
+    def rebuild(classes: int) -> nn.Module:
+        module = _build(path, name, found, replace(recipe, num_classes=classes))
+        materialize(module, shape, recipe.model)
+        return module
+
+    return rebuild
 
 
 def _takes_classes(found: Any) -> bool:

@@ -49,6 +49,7 @@ def export_to_onnx(program: ExportedProgram, names: Sequence[str]) -> ir.Model:
         raise TypeError("torch.onnx.export(dynamo=True) returned no program")
     model = exported.model
     name_outputs(model.graph, names)
+    _drop_made_up_biases(model.graph)
     _keep_module_paths(model)
     _own_initializers(model.graph)
     return model
@@ -88,6 +89,24 @@ def _keep_module_paths(model: ir.Model) -> None:
                 value.metadata_props.clear()
     for value in (*model.graph.inputs, *model.graph.initializers.values()):
         value.metadata_props.clear()
+
+
+def _drop_made_up_biases(graph: ir.Graph) -> None:
+    """Remove the zeros that the exporter makes for a convolution without bias: [1, channels] of them, in 3-D."""
+    for node in graph:
+        bias = node.inputs[2] if node.op_type in ("Conv", "ConvTranspose") and len(node.inputs) > 2 else None
+        made = bias.producer() if bias is not None else None
+        if made is not None and made.op_type == "Expand" and _is_zero(made.inputs[0]):
+            node.resize_inputs(2)
+
+
+def _is_zero(value: ir.Value | None) -> bool:
+    """Whether a value is the constant 0, in whatever type."""
+    made = value.producer() if value is not None else None
+    if made is not None and made.op_type in ("Cast", "CastLike"):
+        return _is_zero(made.inputs[0])
+    constant = ir.convenience.get_const_tensor(value) if value is not None else None
+    return constant is not None and constant.size == 1 and not constant.numpy().any()
 
 
 def _module_path(metadata: dict[str, str]) -> str:
