@@ -36,6 +36,10 @@ def print_summary(run: Run) -> None:
     if run.artifacts:
         print_hops(console, {name: artifact.parity.hops for name, artifact in run.artifacts.items()})
         console.print(f"[dim]compared on {len(run.images.compared)} {run.images.parity.description}[/dim]\n")
+    for note in run.source.notes:
+        console.print(f"[dim]note: {escape(note)}[/dim]", soft_wrap=True)
+    if run.source.assumption:
+        console.print(f"[yellow]assumed[/yellow] {escape(run.source.assumption)}", soft_wrap=True)
     for warning in run.images.warnings:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}", soft_wrap=True)
     for integers in run.integers.values():

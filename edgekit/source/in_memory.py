@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from edgekit.errors import EdgekitError
 from edgekit.recipe import Recipe
-from edgekit.registry import Preprocess
 from edgekit.source import Source, bundle_name
-from edgekit.source.choices import chosen_preprocess, input_shape
+from edgekit.source.choices import chosen_preprocess, input_shape, is_said, unsaid
 from edgekit.source.input_size import fitting, materialize, run_on_zeros
 from edgekit.source.weights import load_chosen
 
@@ -72,14 +71,25 @@ def resolve(recipe: Recipe, given: InMemory) -> Source:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         module = copied(given).eval().float().cpu()
-        preprocess = chosen_preprocess(recipe, replace(Preprocess(), labels=None))
-        if recipe.preprocess is None:
+        preprocess = chosen_preprocess(recipe, unsaid(3))
+        if not is_said(recipe):
             preprocess = fitting(module, preprocess)
         shape = input_shape(preprocess)
         materialize(module, shape, recipe.model)
-        weights, sha256 = load_chosen(module, recipe.weights, "a module in memory")
+        loaded = load_chosen(module, recipe.weights, "a module in memory")
         outputs = run_on_zeros(module, shape, recipe.model)
-    return Source(given.name, module, None, shape, preprocess, weights, sha256, outputs)
+    return Source(
+        given.name,
+        module,
+        None,
+        shape,
+        preprocess,
+        loaded.weights,
+        loaded.sha256,
+        outputs,
+        notes=loaded.notes,
+        assumed=not is_said(recipe),
+    )
 
 
 def how_to_give(model: object) -> str:

@@ -1,6 +1,7 @@
 """Whether a module can take the input size that was asked for, found out by running it once."""
 
 import inspect
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -8,7 +9,7 @@ from torch.nn.parameter import is_lazy
 
 from edgekit.errors import EdgekitError
 from edgekit.registry import Preprocess
-from edgekit.source.choices import Shape, input_shape, plain_pixels
+from edgekit.source.choices import Shape, input_shape
 from edgekit.source.outputs import OutputSpec, describe_outputs
 from edgekit.trace.outputs import NotTensors, named_tensors
 
@@ -71,7 +72,7 @@ def fitting(module: nn.Module, assumed: Preprocess) -> Preprocess:
     channels = _channels_of(module)
     if channels is None or channels == len(assumed.mean) or _runs(module, assumed):
         return assumed
-    plain = plain_pixels(channels, *assumed.crop)
+    plain = replace(assumed, mean=(0.0,) * channels, std=(1.0,) * channels)
     return plain if _runs(module, plain) else assumed
 
 
@@ -85,7 +86,7 @@ def _how_to_fit(module: nn.Module, given: int) -> str:
     channels = _channels_of(module)
     if channels in (None, given):
         return "choose the size that the model was made for: --input-size HxW"
-    return f"its first convolution reads {channels} channels, not {given}: give {channels} numbers as mean and std"
+    return f"its first convolution reads {channels} channels, not {given}: give {channels} numbers as --mean and --std"
 
 
 def _runs(module: nn.Module, preprocess: Preprocess) -> bool:

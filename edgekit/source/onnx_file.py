@@ -16,7 +16,7 @@ from edgekit.graph.shapes import believe_shapes, forget_shapes, infer_shapes
 from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.source import Source, bundle_name
-from edgekit.source.choices import Shape, chosen_size, preprocess_for, refuse_weight_options
+from edgekit.source.choices import Shape, chosen_size, is_said, preprocess_for, refuse_weight_options
 from edgekit.source.onnx_input import make_input_static
 from edgekit.source.onnx_precision import to_float32
 from edgekit.source.outputs import OutputSpec, describe_outputs
@@ -53,7 +53,16 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
         infer_shapes(graph, data_prop=True)
     outputs = run_on_zeros(graph, shape, path)
     return Source(
-        bundle_name(path.stem), None, graph, shape, preprocess, path.name, sha256, outputs, quantized=quantized
+        bundle_name(path.stem),
+        None,
+        graph,
+        shape,
+        preprocess,
+        path.name,
+        sha256,
+        outputs,
+        quantized=quantized,
+        assumed=not is_said(recipe),
     )
 
 
