@@ -12,6 +12,8 @@ ALLOWED = {
     # what everything speaks of
     "errors": set(),
     "environment": set(),
+    "files": {"errors"},
+    "printable": set(),
     "progress": set(),
     "registry": {"errors"},
     "target": {"registry"},
@@ -21,7 +23,7 @@ ALLOWED = {
     # what is worked on
     "models": {"registry"},
     "graph": {"errors", "target"},
-    "images": {"errors", "registry", "target"},
+    "images": {"errors", "files", "registry", "target"},
     "profile": set(),
     # the stages
     "trace": {"errors", "graph"},
@@ -30,8 +32,8 @@ ALLOWED = {
     "quant": {"errors", "graph", "images", "progress", "recipe", "registry", "target"},
     "inputs": {"errors", "images", "progress", "quant", "recipe", "registry", "source", "target"},
     "targets": {"artifact", "errors", "graph", "passes", "quant", "registry", "target"},
-    "bundle": {"artifact", "errors", "graph", "images", "registry", "target"},
-    "devices": {"environment", "errors", "registry"},
+    "bundle": {"artifact", "errors", "files", "graph", "images", "registry", "target"},
+    "devices": {"environment", "errors", "printable", "registry"},
     "verify": {
         *("artifact", "bundle", "devices", "environment", "errors", "graph", "images", "progress", "recipe"),
         *("registry", "source", "target"),
@@ -45,7 +47,7 @@ ALLOWED = {
     "bench": {"bundle", "devices", "environment", "errors", "graph", "progress", "target", "verify"},
     "report": {
         *("artifact", "bench", "environment", "errors", "graph", "ladder", "passes", "quant", "recipe", "registry"),
-        *("progress", "run", "target"),
+        *("printable", "progress", "run", "target"),
     },
     "android": {"bundle", "errors", "graph", "images", "registry", "target"},
     "train": {"bundle", "errors", "images", "quant", "registry"},
@@ -59,7 +61,19 @@ ALLOWED = {
     "testing": {"__init__", "bench", "bundle", "devices", "errors", "verify"},
     "cli": {
         *("android", "artifact", "bench", "bundle", "devices", "environment", "errors", "images", "passes", "pipeline"),
-        *("options", "profile", "progress", "public", "recipe", "registry", "report", "source", "target", "trace"),
+        *(
+            "options",
+            "printable",
+            "profile",
+            "progress",
+            "public",
+            "recipe",
+            "registry",
+            "report",
+            "source",
+            "target",
+            "trace",
+        ),
         *("train", "verify"),
     },
     "__main__": {"cli"},

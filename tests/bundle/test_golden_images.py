@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from edgekit.artifact import Artifact, Contract, ParityReport
-from edgekit.bundle.files import read_bundle, write_bundle
+from edgekit.bundle.files import read_bundle
 from edgekit.bundle.golden_images import DRAWINGS, check_golden_images, make_golden_images
+from edgekit.bundle.write import write_bundle
 from edgekit.errors import EdgekitError
 from edgekit.images.preprocess import load_image
 from edgekit.registry import Preprocess

@@ -8,7 +8,8 @@ import pytest
 
 from edgekit.artifact import Artifact, Hop, OutputParity, ParityReport
 from edgekit.bundle.contract import make_contract
-from edgekit.bundle.files import read_bundle, write_bundle
+from edgekit.bundle.files import read_bundle
+from edgekit.bundle.write import write_bundle
 from edgekit.errors import EdgekitError
 from edgekit.registry import Preprocess
 from edgekit.target import Emitted, TensorInfo, Tolerance, targets
