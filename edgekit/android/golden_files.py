@@ -13,6 +13,7 @@ from edgekit.graph.stored import to_stored
 from edgekit.target import FloatArray, Outputs, TensorInfo
 
 STEPS = 2  # how far another machine's integer kernels may be off
+INTEGER_ERROR = 0.05  # of an output's range, where integers end in floats inside the file
 FLOAT_ERROR = 1e-3  # of an output's range, for another machine's order of additions
 ROUNDING = 1e-6  # of its largest value: an output that never changes has no range
 
@@ -57,12 +58,10 @@ def tolerance(bundle: Bundle, tensor: TensorInfo) -> tuple[float, str]:
     values = bundle.outputs[tensor.name]
     finite = values[np.isfinite(values)]
     span, largest = (float(np.ptp(finite)), float(np.abs(finite).max())) if finite.size else (0.0, 0.0)
+    share, reason = INTEGER_ERROR, "a twentieth of the range: other kernels round the integers inside differently"
     if bundle.manifest["scheme"]["activation"] == "float32":
-        return FLOAT_ERROR * span + ROUNDING * largest, "a thousandth of the range: other CPUs add in another order"
-    return (
-        0.05 * span + ROUNDING * largest,
-        "a twentieth of the range: other kernels round the integers inside differently",
-    )
+        share, reason = FLOAT_ERROR, "a thousandth of the range: other CPUs add in another order"
+    return share * span + ROUNDING * largest, reason
 
 
 def as_stored(values: FloatArray, tensor: TensorInfo) -> FloatArray:

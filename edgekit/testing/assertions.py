@@ -21,15 +21,15 @@ Results = Sequence[dict[str, Any]]
 
 
 def assert_parity(bundle: "Bundle | Path", on: UnderTest, *, timeout_s: int = DEVICE_TIMEOUT_S) -> "DeviceParity":
-    """The bundle's golden inputs give on the device what they give on this host.
+    """The bundle's golden inputs give on the device what they give on this host, in every output.
 
-    int8 bit by bit where both run the same kernels, within two steps elsewhere; float within 1e-5 of the range.
+    int8 bit by bit where both run the same kernels, within two steps elsewhere; float within 1e-5 of its range.
 
     Returns:
         What was compared, and with which runtime.
 
     Raises:
-        AssertionError: with the device, its runtime and the gate.
+        AssertionError: with the device, its runtime, and the gate of the output that is worst.
     """
     __tracebackhide__ = True
     from edgekit.verify.device import bundle_subject, check_device

@@ -17,6 +17,9 @@ FILE_IDENTIFIER = b"TFL3"
 MOST_BYTES = 2**31 - 1  # offsets in a flatbuffer are signed 32-bit numbers
 ALIGNMENT = 16  # the schema's force_align of Buffer.data; kernels load weights straight from the mapped file
 DESCRIPTION = "edgekit"
+SIGNATURE = (
+    "serving_default"  # what every converter calls a file's only signature, and runtimes take where none is named
+)
 
 TENSOR_TYPES = {
     "float32": schema.TensorType.FLOAT32,
@@ -147,6 +150,7 @@ class FlatbufferWriter:
         model.description = DESCRIPTION
         model.operatorCodes = [_operator_code(name, version) for name, version in self._codes]
         model.subgraphs = [self._subgraph(inputs, outputs)]
+        model.signatureDefs = [self._signature(inputs, outputs)]
         model.metadata = [self._metadata("min_runtime_version", self.min_runtime)]
         model.buffers = self._buffers
         return pack_model(model)
@@ -157,6 +161,19 @@ class FlatbufferWriter:
         subgraph.inputs, subgraph.outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
         subgraph.tensors, subgraph.operators = self._tensors, self._operators
         return subgraph
+
+    def _signature(self, inputs: list[int], outputs: list[int]) -> Any:
+        """How an app reaches inputs and outputs by name; runtimes that know no signatures pass over it."""
+        signature = schema.SignatureDefT()
+        signature.signatureKey = SIGNATURE
+        signature.inputs = [self._named(index) for index in inputs]
+        signature.outputs = [self._named(index) for index in outputs]
+        return signature
+
+    def _named(self, index: int) -> Any:
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = self._tensors[index].name, index
+        return entry
 
     def _metadata(self, name: str, text: str) -> Any:
         entry = schema.MetadataT()

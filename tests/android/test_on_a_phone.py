@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import toolbox
+from nets import NASTIER, NASTY
 
 import edgekit
 from edgekit.android.module import Module, write_module
@@ -18,6 +19,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.android]
 
 HERE = Path(__file__).parent
 CASES = [("tflite-int8", "kotlin"), ("tflite-fp32", "java"), ("ort-int8", "kotlin")]
+SEVERAL = {NASTIER: "mask", "boxes": "boxes", NASTY: "scores"}
+PACKAGE = "edgekit.model"
+"""What the sample app imports."""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +40,16 @@ def gradle() -> str:
 @pytest.mark.parametrize(("target", "language"), CASES)
 def test_the_sample_app_builds_and_the_golden_test_passes_on_the_phone(target, language, gradle, tmp_path):
     run = edgekit.export("mobilenet_v3_small", target=target, out=tmp_path / "build")
-    write_module(Module(read_bundle(run.bundles[target]), language), tmp_path / "module")
+    check_on_the_phone(Module(read_bundle(run.bundles[target]), language, PACKAGE), gradle, tmp_path)
+
+
+@pytest.mark.parametrize(("target", "language"), CASES)
+def test_names_of_outputs_survive_the_way_through_jni(target, language, exported, gradle, tmp_path):
+    check_on_the_phone(Module(exported(SEVERAL, target), language, PACKAGE), gradle, tmp_path)
+
+
+def check_on_the_phone(module, gradle, tmp_path):
+    write_module(module, tmp_path / "module")
     app = tmp_path / "sample"
     shutil.copytree(HERE / "sample", app)
     tasks = (":app:assembleRelease", ":model:connectedDebugAndroidTest")

@@ -12,17 +12,14 @@ import onnx
 import pytest
 import toolbox
 from ai_edge_litert import schema_py_generated as schema
+from nets import NASTIER, NASTY
 
 from edgekit.android.module import SUFFIX, Module, module_contents, write_module
 from edgekit.targets.tflite.flatbuffer import pack_model
 
-NASTY = 'a"b$c\n'
-NASTIER = "\\u0022 |`@PACKAGE@`| */ ${x} ??/ \t\r\x01\x7f é 😀"
-"""Ends a literal, a template, a comment, a table's cell and a line, each where one of the languages would let it."""
-
 MODULES = [
     ("tflite-int8", "java", {"logits": "scores"}),
-    ("tflite-int8", "java", {"scores": "scores", "boxes": "boxes"}),
+    ("tflite-int16x8", "java", {"scores": "scores", "boxes": "boxes"}),
     ("tflite-fp32", "kotlin", {NASTY: "mask", "points": "points", NASTIER: "scores"}),
     ("ort-fp32", "java", {"boxes": "boxes", NASTIER: "scores", NASTY: "points"}),
     ("ort-int8", "kotlin", {"mask": "mask", NASTY: "index"}),

@@ -44,6 +44,11 @@ class Heads(nn.Module):
         return {name: found[name] for name in self.order}
 
 
+def make() -> Heads:
+    """All three, as a model that export finds by this file's name."""
+    return Heads(NAMES).eval()
+
+
 @cache
 def graphs_of(order: tuple[str, ...], target: str) -> tuple[ir.Model, ir.Model]:
     """The float graph, and the graph as the target's number scheme wants it."""

@@ -19,8 +19,9 @@ def test_int8_is_bit_exact(uri, target, bundles, capsys):
     (row,) = document["devices"]
     assert (code, row["error"]) == (0, None)
     assert (row["machine"], row["runner"], row["like_with_like"]) == ("aarch64", "c", True)
-    assert (row["different_outputs"], row["hop"]["passed"]) == (0, True)
-    assert row["hop"]["gate"] == "bit-exact: 0 of 40 outputs differ"
+    [output] = row["outputs"]
+    assert (output["different"], output["total"], row["hop"]["passed"]) == (0, 40, True)
+    assert row["hop"]["gate"] == "bit-exact: 0 of 40 values differ"
     if target == "tflite-int8":
         assert (row["delegate"], row["partitions"], row["undelegated"]) == ("XNNPACK", 1, 0)
 
@@ -42,7 +43,7 @@ def test_an_export_ends_on_the_device(emulation, tmp_path, capsys):
         hop = target["parity"]["hops"][-2]
         name = target["target"]
         assert (hop["name"], hop["reference"]) == (f"{name} on emulated:cortex-a76", f"{name} on the host")
-        expected = "max abs" if name == "tflite-fp32" else "bit-exact: 0 of 40 outputs differ"
+        expected = "max abs" if name == "tflite-fp32" else "bit-exact: 0 of 40 values differ"
         assert hop["gate"].startswith(expected)
         assert "emulated:cortex-a76" in (tmp_path / "mobilenet_v3_small" / name / "report.html").read_text()
 
@@ -58,4 +59,4 @@ def test_one_command_verifies_on_every_kind_of_device(emulation, ssh_uri, adb_ur
     uris = ["emulated:cortex-a53", "emulated:cortex-a72", "emulated:cortex-a76", ssh_uri, adb_uri]
     code, document = verify(capsys, bundles["tflite-int8"], *uris)
     assert code == 0
-    assert [row["hop"]["gate"] for row in document["devices"]] == ["bit-exact: 0 of 40 outputs differ"] * 5
+    assert [row["hop"]["gate"] for row in document["devices"]] == ["bit-exact: 0 of 40 values differ"] * 5

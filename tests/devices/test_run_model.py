@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.devices import run_model as running
 from edgekit.devices.device import Completed
@@ -17,6 +19,7 @@ from edgekit.devices.result import MAX_OUTPUTS, RunnerResult
 from edgekit.devices.run_model import RunRequest, open_device, run_model
 from edgekit.errors import EdgekitError
 from edgekit.target import EmitOptions, targets
+from edgekit.targets.tflite.flatbuffer import pack_model
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
 POSITIVE, MEAN = np.maximum(IMAGES, 0), IMAGES.mean((2, 3))
@@ -98,6 +101,32 @@ def test_every_output_of_all_images_comes_back_by_its_name(order, request_for, r
     assert (result.runner, result.images, result.runs_ms) == (runner, 2, ())
     assert (result.input.name, result.input.size_bytes) == ("x", IMAGES[0].nbytes)
     assert result.outputs_bytes == sum(map(len, outputs.values()))
+
+
+@pytest.mark.parametrize("request_for", ["tflite"], indirect=True)
+@pytest.mark.parametrize("order", list(permutations(HEADS)), ids="-".join)
+def test_a_signature_may_name_the_outputs_in_another_order(order, request_for):
+    request = request_for(heads(tuple(HEADS)))
+    model = schema.ModelT.InitFromPackedBuf(bytearray(request.model.read_bytes()), 0)
+    (graph,) = model.subgraphs
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
+    signature.inputs = [entry(graph, graph.inputs[0])]
+    signature.outputs = [entry(graph, graph.outputs[list(HEADS).index(name)]) for name in order]
+    model.signatureDefs = [signature]
+    request.model.write_bytes(pack_model(model))
+    _, outputs = run_here(replace(request, sha256=hashlib.sha256(request.model.read_bytes()).hexdigest()))
+    for name, (_, values) in HEADS.items():
+        np.testing.assert_allclose(
+            np.frombuffer(outputs[name], np.float32), as_stored(values, "tflite").ravel(), atol=1e-6
+        )
+
+
+def entry(graph, tensor):
+    """A tensor in a signature, under its own name."""
+    made = schema.TensorMapT()
+    made.name, made.tensorIndex = graph.tensors[int(tensor)].name, int(tensor)
+    return made
 
 
 def test_indices_truths_and_single_numbers_come_back_as_they_are(request_for):

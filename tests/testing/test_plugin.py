@@ -72,17 +72,19 @@ def test_parity_holds_on_this_host(suite):
 def test_outputs_that_differ_fail_with_the_gate(suite):
     body = """
                 import dataclasses
-                import edgekit.device_parity as parity
+                import edgekit.verify.device as parity
                 subject = parity.bundle_subject
                 def wrong(bundle):
                     right = subject(bundle)
-                    return dataclasses.replace(right, outputs=right.outputs + right.output.scale)
+                    [tensor] = right.tensors
+                    outputs = {tensor.name: right.outputs[tensor.name] + tensor.scale}
+                    return dataclasses.replace(right, outputs=outputs)
                 parity.bundle_subject = wrong
                 assert_parity(BUNDLE, edgekit_device)
     """
     result = suite(body.strip(), "--edgekit-device", "local")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*Failed: tflite-int8 on local differs from this host: bit-exact: * outputs differ*"])
+    result.stdout.fnmatch_lines(["*Failed: tflite-int8 on local differs from this host: bit-exact: * values differ*"])
 
 
 def test_a_latency_far_above_a_limit_fails_and_far_below_passes(suite):

@@ -9,7 +9,7 @@ from edgekit.verify.first_difference import ancestors, common_cuts, first_differ
 
 
 def graph(*sources, outputs=()):
-    """Cuts that read the cuts given; those that read none read the input. The last one gives an output, and `outputs`."""
+    """Cuts that read the cuts given; those that read none read the input. The last one and `outputs` give outputs."""
     info = TensorInfo("t", (1,), "int8", "other")
     given = {len(sources) - 1, *outputs}
     return [Cut(i, "OP", f"t{i}", info, tuple(read), not read, i in given) for i, read in enumerate(sources)]

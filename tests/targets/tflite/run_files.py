@@ -23,8 +23,18 @@ def run(file: Path, resolver: OpResolverType) -> None:
     for detail, name in zip(interpreter.get_input_details(), feeds.files, strict=True):
         interpreter.set_tensor(detail["index"], feeds[name])
     interpreter.invoke()
-    outputs = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
+    details = interpreter.get_output_details()
+    outputs = [interpreter.get_tensor(detail["index"]) for detail in details]
+    check_signature(interpreter, feeds, {detail["name"]: found for detail, found in zip(details, outputs, strict=True)})
     np.savez(file.with_suffix(".out.npz"), *outputs)
+
+
+def check_signature(interpreter: Interpreter, feeds: dict[str, np.ndarray], outputs: dict[str, np.ndarray]) -> None:
+    """That the file's only signature takes and gives the same by name."""
+    names = [detail["name"] for detail in interpreter.get_input_details()]
+    found = interpreter.get_signature_runner()(**dict(zip(names, feeds.values(), strict=True)))
+    if found.keys() != outputs.keys() or not all(np.array_equal(found[name], outputs[name]) for name in outputs):
+        raise ValueError(f"the signature gives {sorted(found)}, the file {sorted(outputs)}")
 
 
 def main(folder: Path, resolver: OpResolverType) -> None:

@@ -42,7 +42,14 @@ def as_text(data: bytes) -> str:
     lines += [_tensor(index, tensor, model) for index, tensor in enumerate(graph.tensors)]
     lines += [_operator(operator, model) for operator in graph.operators]
     lines += [f"inputs {list(map(int, graph.inputs))} outputs {list(map(int, graph.outputs))}"]
+    lines += [_signature(signature) for signature in model.signatureDefs]
     return "\n".join(lines) + "\n"
+
+
+def _signature(signature: Any) -> str:
+    sides = ("inputs", signature.inputs), ("outputs", signature.outputs)
+    named = [f"{side} " + " ".join(f"{e.name.decode()}=t{e.tensorIndex}" for e in entries) for side, entries in sides]
+    return " ".join([f"signature {signature.signatureKey.decode()}", *named])
 
 
 def _tensor(index: int, tensor: Any, model: Any) -> str:

@@ -7,7 +7,7 @@ import android.os.Bundle
 import android.widget.Button
 import android.widget.LinearLayout
 import android.widget.TextView
-import edgekit.mobilenet_v3_small.Classifier
+import edgekit.model.Classifier
 import java.util.concurrent.Executors
 
 /** Picks a picture and shows its three likeliest classes. */
