@@ -13,6 +13,7 @@ from PIL import Image
 from edgekit.registry import Preprocess
 from edgekit.target import FloatArray
 
+MOST_PIXELS = 1 << 27  # of an image made smaller or larger: a strip of one pixel by many would fill the memory
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -55,6 +56,8 @@ def resize(image: Image.Image, preprocess: Preprocess) -> Image.Image:
     """
     short, long = sorted(image.size)
     scaled = preprocess.resize, int(preprocess.resize * long / short)
+    if scaled[0] * scaled[1] > MOST_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} pixels would become {scaled[0]} x {scaled[1]}")
     size = scaled if image.width <= image.height else scaled[::-1]
     for step in ((size[0], image.height), size):
         image = image if step == image.size else image.resize(step, RESAMPLING[preprocess.interpolation])

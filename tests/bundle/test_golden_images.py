@@ -89,7 +89,7 @@ def bundle(tmp_path):
         *vectors,
         golden_images=tuple(made().values()),
     )
-    write_bundle(tmp_path / "b", artifact, {"model_file": "model.tflite", "target": "tflite-int8"}, "")
+    write_bundle(tmp_path / "b", artifact, {"model_file": "model.tflite", "model": "net", "target": "tflite-int8"}, "")
     return tmp_path / "b"
 
 
