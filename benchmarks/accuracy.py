@@ -149,7 +149,7 @@ def file_runner(graph: ir.Model, name: str) -> Runner:
     target = targets.get(name)
     data = target.emit(graph, target, EmitOptions()).data
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"model.{target.format}"
+        file = Path(folder) / target.model_file
         file.write_bytes(data)
         runner: Runner = target.run(file)
         return runner

@@ -24,18 +24,11 @@ RUNS, NOTHING_RUNS = 20, 100_000
 ALLOWED = 0.01
 
 
-class Nothing:
-    """A runtime whose inference is nothing."""
-
-    def prepare(self) -> Any:
-        return lambda: None
-
-
 def loop_ms(options: argparse.Namespace) -> float:
     """CPU milliseconds per inference of the runner's loop and a call of nothing."""
     chosen = argparse.Namespace(**{**vars(options), "runs": NOTHING_RUNS})
     start = time.process_time()
-    runner.time_runs(Nothing(), chosen)
+    runner.time_runs(lambda: None, chosen)
     return (time.process_time() - start) / NOTHING_RUNS * 1e3
 
 
@@ -46,9 +39,9 @@ def bare_ms(invoke: Any) -> float:
     return (time.perf_counter() - start) / RUNS * 1e3
 
 
-def timed_ms(loaded: Any, options: argparse.Namespace) -> float:
+def timed_ms(invoke: Any, options: argparse.Namespace) -> float:
     start = time.perf_counter()
-    runner.time_runs(loaded, options)
+    runner.time_runs(invoke, options)
     return (time.perf_counter() - start) / RUNS * 1e3
 
 
@@ -58,16 +51,21 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=400)
     arguments = parser.parse_args()
     subject = subject_of(read_bundle(arguments.bundle))
-    words = {"runtime": subject.runtime, "model": str(subject.file), "sha256": subject.sha256, "runs": str(RUNS)}
+    words = {
+        "runtime": str(subject.runtime.session),
+        "model": str(subject.file),
+        "sha256": subject.sha256,
+        "runs": str(RUNS),
+    }
     given = [word for key, value in words.items() for word in (f"--{key}", value)]
     options = runner.parse([*given, "--inputs", "", "--outputs", ""])
-    loaded = runner.RUNTIMES[subject.runtime](options)
+    loaded = runner.open_session(options)
     loaded.write_input(subject.inputs)
     invoke = loaded.prepare()
     bare, ratios = [], []
     for index in range(arguments.pairs):
         first = bare_ms(invoke) if index % 2 else None  # neither is always the first
-        timed = timed_ms(loaded, options)
+        timed = timed_ms(invoke, options)
         bare.append(bare_ms(invoke) if first is None else first)
         ratios.append(timed / bare[-1] - 1)
     random = np.random.default_rng(0)

@@ -21,10 +21,11 @@ from process import timed
 from rich.console import Console
 from safetensors.torch import save_file
 from settled import settle
+from zoo_table import FP32, INT8, failed_targets, zoo_markdown
 
 from edgekit.images.folder import ImageFolder
 from edgekit.registry import ModelSpec, models
-from edgekit.report.zoo import FP32, INT8, RECORD, Measured, failed_targets, zoo_markdown
+from edgekit.report.zoo import RECORD, Measured
 from edgekit.source.zoo import reference_preprocess
 
 ROOT = Path(__file__).resolve().parent.parent

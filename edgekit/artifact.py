@@ -19,8 +19,11 @@ class OutputParity:
         output: its name.
         max_abs: largest absolute error, and `range` the spread (max - min) of the reference, same unit.
         cosine: cosine similarity over all elements.
-        sqnr_db: 10 log10(sum reference^2 / sum error^2); inf when equal.
+        sqnr_db: 10 log10(sum (reference - mean)^2 / sum error^2); inf when equal.
         agreement: share (0..1) of inputs with the same top-1 class; None where the output has no classes.
+        channels: how many vary; `lost` of them have an error as large as their variation, and `unheld` vary by less
+            than the fixed step of the kernel that writes them.
+        channel_db: the lowest SQNR of a channel; 150 where all are equal.
         gate: what was asked of it and what it gave, in words.
         passed: whether the gate held.
     """
@@ -31,6 +34,10 @@ class OutputParity:
     cosine: float
     sqnr_db: float
     agreement: float | None = None
+    channels: int = 0
+    lost: int = 0
+    unheld: int = 0
+    channel_db: float = 150.0
     gate: str = ""
     passed: bool = True
 

@@ -2,27 +2,52 @@
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
+import re
+from importlib.metadata import PackageNotFoundError, entry_points, requires, version
 from pathlib import Path
 
+NAME = "edgekit"
 PACKAGES = (
-    "edgekit",
+    NAME,
     "torch",
     "onnx",
     "onnx-ir",
     "onnxscript",
     "onnxsim",
-    "onnxruntime",
-    "ai-edge-litert",
+    "onnxruntime",  # folds constants and calibrates, whatever the target
     "flatbuffers",
     "numpy",
     "pillow",
 )
+GROUPS = tuple(f"{NAME}.{kind}" for kind in ("models", "targets", "devices"))
+"""Of entry points, by which other packages add theirs."""
 
 
-def versions() -> dict[str, str | None]:
+def versions(*of_target: str) -> dict[str, str | None]:
     """Version of Python and of each package that has a say in a file's bytes; None where it is not installed."""
-    return {"python": platform.python_version(), **{package: installed(package) for package in PACKAGES}}
+    return {"python": platform.python_version(), **{package: installed(package) for package in (*PACKAGES, *of_target)}}
+
+
+def needed() -> list[str]:
+    """edgekit, the packages that add to it, and what they cannot do without."""
+    adding = sorted({entry.dist.name for group in GROUPS for entry in entry_points(group=group) if entry.dist})
+    asked = [name for one in (NAME, *adding) for name, condition in _requirements(one) if not condition]
+    return list(dict.fromkeys((NAME, *adding, *asked)))
+
+
+def optional() -> list[str]:
+    """What edgekit's extras ask for, but for those of its own development."""
+    asked = [name for name, condition in _requirements(NAME) if condition and '"dev"' not in condition]
+    return [name for name in dict.fromkeys(asked) if name not in needed()]
+
+
+def _requirements(distribution: str) -> list[tuple[str, str]]:
+    """(name, condition) of all that a distribution asks for; the condition is an extra, a system, or empty."""
+    try:
+        texts = requires(distribution) or []
+    except PackageNotFoundError:
+        return []
+    return [(re.split(r"[^A-Za-z0-9._-]", text)[0], text.partition(";")[2].replace("'", '"')) for text in texts]
 
 
 def installed(package: str) -> str | None:

@@ -29,7 +29,7 @@ CATALOGUE: dict[str, str] = {
     "EK104": "The model has no weights by default, so the weights must be named: a model is never silently untrained.",
     "EK105": "A download failed: no network, or the file's hash is not the published one.",
     "EK106": "A recipe or an option holds a value that cannot be used.",
-    "EK107": "A Python file or library that should provide the model could not be used.",
+    "EK107": "A Python file, library or module in memory that should provide the model could not be used.",
     "EK108": "An images folder holds no usable image, or a corrupt one.",
     "EK109": "The labels do not fit the images or the model.",
     "EK110": "A bundle is incomplete or was changed after it was written.",
@@ -72,6 +72,12 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    def lines(self) -> list[str]:
+        """In aligned columns. Nothing is wrapped or cut: a module path must stay copyable."""
+        rows = [self.columns, *self.rows]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(self.columns))]
+        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
 
 class EdgekitError(Exception):
     """A failure that the user can act on.
@@ -89,6 +95,8 @@ class EdgekitError(Exception):
             raise KeyError(f"error code {code} is not in the catalogue")
         super().__init__(f"{code} {what} [{where}] fix: {fix}")
         self.code, self.what, self.where, self.fix, self.table = code, what, where, fix, table
+        if table is not None:
+            self.add_note("\n".join(f"  {line}" for line in table.lines()))  # a traceback and a notebook show it
 
     def __reduce__(self) -> tuple[Callable[[], "EdgekitError"], tuple[()]]:
         """Exceptions are pickled by their positional arguments; these are keywords."""

@@ -27,7 +27,8 @@ from edgekit.ladder.named import check_method, refuse_quantized
 from edgekit.passes import SIMPLIFY, prepare_integer, prepend_normalization, simplify
 from edgekit.progress import Progress, Silent
 from edgekit.quant.diagnosis import diagnose
-from edgekit.quant.keep_float import matching_nodes
+from edgekit.quant.fixed_steps import fixed_steps
+from edgekit.quant.keep_float import check_patterns, matching_nodes
 from edgekit.quant.quantizer import Quantizer
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
@@ -36,7 +37,7 @@ from edgekit.report.manifest import make_manifest
 from edgekit.run import Clock, Floats, Images, Integers, Result, Run
 from edgekit.source import Source, resolve
 from edgekit.source.reference import module_outputs
-from edgekit.target import EmitOptions, Emitted, Outputs, QuantScheme, Target, targets
+from edgekit.target import EmitOptions, Emitted, Outputs, QuantScheme, Target, names_with, targets
 from edgekit.trace import trace
 from edgekit.verify.device import Subject, check_device
 from edgekit.verify.evaluate import Selection, labelled_images
@@ -158,6 +159,7 @@ def float_stages(
         traced = float_graph(source, feed)
     with clock.stage("simplify"):
         canonical = traced if source.quantized else simplify(traced)
+        check_patterns(canonical, recipe.kept_float)
     passes = () if source.quantized else tuple(step.__name__ for step in SIMPLIFY)
     return original, Floats(source, feed, traced, canonical, passes, preparation.name if preparation else "")
 
@@ -264,7 +266,7 @@ def integer_graph(
         raise calibrated
     if calibrated is None:
         check_activation(floats.canonical, scheme, recipe.model)
-        return Integers(scheme, floats.canonical)
+        return Integers(scheme, floats.canonical, steps=fixed_steps(floats.canonical))
     target = next(t for t in map(targets.get, recipe.targets) if t.scheme == scheme)
     with clock.stage(f"quantize {scheme.activation}"):
         judge = make_judge(recipe, floats, images, stages[-1].outputs)
@@ -279,6 +281,7 @@ def integer_graph(
             scheme,
             graph,
             simulated=GraphRunner(graph)(images.compared),
+            steps=fixed_steps(graph),
             decided=decided,
             receipt=receipt,
             judged=judge.folder if judge is not None else None,
@@ -341,7 +344,7 @@ def graph_for(run: Run, target: Target) -> ir.Model:
             "EK204",
             what=f"the model is quantized already, and {target.name} needs a float graph",
             where=run.recipe.model,
-            fix="export the float model, or choose --target tflite-int8 or ort-int8",
+            fix=f"export the float model, or choose --target {names_with('int8')}",
         )
     return run.floats.canonical
 
@@ -384,7 +387,7 @@ def contract_of(run: Run, emitted: Emitted) -> Contract:
 def verified(run: Run, target: Target, emitted: Emitted, clock: Clock) -> Artifact:
     """Run the file on the parity inputs and put it next to every stage before it."""
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
-        file = Path(folder) / f"model.{target.format}"
+        file = Path(folder) / target.model_file
         for name, data in {file.name: emitted.data, **emitted.beside}.items():
             (file.parent / name).write_bytes(data)
         runner = target.run(file)
@@ -412,7 +415,8 @@ def parity_of(run: Run, target: Target, outputs: Outputs, on_device: tuple[Hop, 
         stages.append(Checked("quantized", integers.simulated, target.tolerance))
     stages.append(Checked(target.name, outputs, target.tolerance))
     scores = run.source.scores.name if run.source.scores else None
-    hops = (*measure_hops(stages, scores), *on_device, *end_to_end(stages, scores))
+    steps = integers.steps if integers is not None else {}
+    hops = (*measure_hops(stages, scores, steps), *on_device, *end_to_end(stages, scores, steps))
     return ParityReport(hops, len(run.images.compared), run.images.parity.description)
 
 

@@ -146,7 +146,7 @@ class Recipe:
     )
     method: Annotated[
         str | OwnMethod | None,
-        Option("the rung of this name instead, for example adaround; see README", "NAME"),
+        Option("one rung by its name instead, for example adaround; knobs: [method] in FILE", "NAME"),
     ] = None
     keep_float: Annotated[
         tuple[str, ...],

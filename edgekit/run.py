@@ -110,6 +110,7 @@ class Integers:
     Args:
         graph: in QDQ form.
         simulated: what it gives on the parity inputs, computed in float; None where it is the source's own graph.
+        steps: output -> fixed step of the kernel that writes it, where it has one.
         decided: ranges and weights that were chosen; None for a graph that came quantized.
         receipt: the rungs that were tried, and `judged` the labelled images that they were measured on.
     """
@@ -117,6 +118,7 @@ class Integers:
     scheme: QuantScheme
     graph: ir.Model = field(repr=False)
     simulated: Outputs | None = field(default=None, repr=False)
+    steps: Mapping[str, float] = field(default_factory=dict)
     decided: Quantized | None = field(default=None, repr=False)
     receipt: Receipt | None = field(default=None, repr=False)
     judged: ImageFolder | None = field(default=None, repr=False)

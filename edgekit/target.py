@@ -1,4 +1,4 @@
-"""All that a folder of `targets/` speaks: what a target is, what its writer gives back, and what runs it."""
+"""All that a folder of `targets/` speaks: what a target is, what its writer gives back, and what runs its files."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.environment import installed
 from edgekit.registry import Registry
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ IoType = Literal["int8", "uint8", "float32"]
 FloatArray = NDArray[np.float32]
 Outputs = Mapping[str, FloatArray]
 """Name of an output -> f32[n, ...] for n inputs, axes in ONNX order; in the order in which the model gives them."""
+Activation = Literal["float32", "int8", "int16"]
 Meaning = Literal["scores", "values"]
 """What the numbers of an output are: one score per class, or anything else."""
 
@@ -34,7 +36,7 @@ class QuantScheme:
     """
 
     weight: Literal["float32", "float16", "int8"]
-    activation: Literal["float32", "int8", "int16"]
+    activation: Activation
 
     @property
     def needs_calibration(self) -> bool:
@@ -49,11 +51,14 @@ class Tolerance:
         max_abs: largest error, as a fraction of the range of the reference outputs; None: not gated.
         min_sqnr_db: smallest signal-to-quantization-noise ratio of the logits in dB.
         min_agreement: smallest share of inputs (0..1) whose top-1 class stays the same.
+        max_lost: largest share (0..1) of an output's channels whose error may be as large as their variation; None: not
+            gated.
     """
 
     max_abs: float | None = None
     min_sqnr_db: float | None = None
     min_agreement: float | None = None
+    max_lost: float | None = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class AndroidLibrary:
     """A Maven package that runs a target's files in an app.
 
     Args:
-        runtime: which of the app's classes call it: "litert" or "onnxruntime".
+        runtime: which of the app's classes call it: a folder in edgekit/android/templates/<language>/.
         coordinate: group:artifact:version.
         loads: the newest `min_runtime` that this version satisfies.
         min_sdk: the oldest Android API level that it supports.
@@ -69,12 +74,78 @@ class AndroidLibrary:
     """
 
     name: str
-    runtime: Literal["litert", "onnxruntime"]
+    runtime: str
     coordinate: str
     loads: str
     min_sdk: int
     abis: tuple[str, ...] = ("arm64-v8a", "armeabi-v7a", "x86_64")
     page_size: int = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A Python package that runs files.
+
+    Args:
+        name: what the runner on a device calls it ("litert").
+        distribution: what pip calls it ("ai-edge-litert").
+    """
+
+    name: str
+    distribution: str
+
+    @property
+    def version(self) -> str | None:
+        """The one that is installed on this host; None where it is not."""
+        return installed(self.distribution)
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A C library in a wheel.
+
+    Args:
+        member: the file in the wheel of `distribution`, as a pattern.
+        file: its name on the device.
+    """
+
+    distribution: str
+    member: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What runs the files of targets: here, on a device and in an app.
+
+    Args:
+        name: what the C runner calls it, and the measurements of its own program.
+        title: for people.
+        suffix: of its files, without the dot.
+        packages: what runs it in Python, the best first.
+        session: a Python file that goes to devices, with the class `Session` that edgekit/devices/runner.py describes.
+        control: name of the target whose file shows how fast a device itself is.
+        exact: the delegate whose kernels give the same integers on every CPU, where no node is left to others.
+        library: what the C runner loads on aarch64; None: only the Python runner runs its files.
+        program: its own benchmark, where edgekit reads what that prints ("benchmark_model").
+        android: what runs its files in an app, the best first.
+    """
+
+    name: str
+    title: str
+    suffix: str
+    packages: tuple[Package, ...]
+    session: Path
+    control: str
+    exact: str | None = None
+    library: Library | None = None
+    program: str | None = None
+    android: tuple[AndroidLibrary, ...] = ()
+
+    @property
+    def host(self) -> Package | None:
+        """What runs its files on this host: the first package that is installed."""
+        return next((package for package in self.packages if package.version), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,20 +278,20 @@ class Layers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A kind of file and what runs it.
+    """A kind of file: how it is written, and how it is run and looked into on this host.
 
     Args:
+        runtime: what runs the file anywhere.
         emit: writes a graph, quantized as `scheme` says, as a file in memory.
         run: loads the model file at a path.
         delegation: how the accelerated kernels cut a file; None where a runtime has no such thing.
         layers: takes the bytes of a file apart.
         finish: adds what describes the file or lies beside it, from its contract and the model's name.
         min_runtime: the oldest runtime version that loads the file.
-        android: what runs the file in an app, the best first.
     """
 
     name: str
-    format: Literal["onnx", "tflite"]
+    runtime: Runtime
     summary: str
     scheme: QuantScheme
     tolerance: Tolerance
@@ -230,7 +301,22 @@ class Target:
     layers: Callable[[bytes], Layers] | None = field(default=None, repr=False)
     finish: Callable[[Emitted, "Contract", str], Emitted] | None = field(default=None, repr=False)
     min_runtime: str = ""
-    android: tuple[AndroidLibrary, ...] = ()
+
+    @property
+    def model_file(self) -> str:
+        """What the file is called in a bundle."""
+        return f"model.{self.runtime.suffix}"
 
 
 targets: Registry[Target] = Registry("target", "edgekit.targets")
+
+
+def runtimes() -> tuple[Runtime, ...]:
+    """The runtimes of all targets, each once."""
+    return tuple(dict.fromkeys(target.runtime for target in targets))
+
+
+def names_with(*activations: Activation) -> str:
+    """The targets that store activations so, for a sentence: "a, b or c"."""
+    *others, last = (target.name for target in targets if target.scheme.activation in activations)
+    return f"{', '.join(others)} or {last}" if others else last

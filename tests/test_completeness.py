@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from zoo_table import zoo_markdown
 
 from edgekit.errors import CATALOGUE, EXIT_CODES
 from edgekit.registry import models
@@ -20,12 +21,22 @@ from edgekit.report.markdown import (
     supported_ops_markdown,
     targets_markdown,
 )
-from edgekit.report.zoo import load_measured, zoo_markdown
-from edgekit.target import targets
+from edgekit.report.zoo import load_measured
+from edgekit.target import Runtime, runtimes, targets
+from edgekit.targets.tflite.lowerings import ABOUT
 from edgekit.targets.tflite.rules import lowerings
 
 SOURCES = ("edgekit", "models", "targets")
 VAGUE = {"util", "utils", "common", "helper", "helpers", "manager", "misc"}
+ORT_AS_LIBRARY = {
+    "edgekit/cli/catalogue.py",
+    "edgekit/environment.py",
+    "edgekit/graph/session.py",
+    "edgekit/quant/calibrate.py",
+    "edgekit/source/onnx_file.py",
+}
+"""ONNX Runtime runs every graph of the pipeline, whatever the target: these call it, and say what it did."""
+
 UPDATE = "run: pytest tests/test_completeness.py --update-golden"
 
 
@@ -57,7 +68,7 @@ def test_the_document_of_errors_is_the_catalogue(repository, update_golden):
 
 
 def test_the_document_of_operators_is_the_registry_of_lowerings(repository, update_golden):
-    compare_document(repository / "docs" / "supported-ops.md", supported_ops_markdown(lowerings), update_golden)
+    compare_document(repository / "docs" / "supported-ops.md", supported_ops_markdown(ABOUT, lowerings), update_golden)
 
 
 def test_the_document_of_the_zoo_is_the_record(repository, update_golden):
@@ -152,3 +163,29 @@ def test_every_module_says_what_it_is(repository):
 def test_no_module_has_a_name_that_says_nothing(repository):
     named = [*modules(repository, *SOURCES, "tests", "benchmarks")]
     assert not [str(path) for path in named if VAGUE & {part.strip("_") for part in (path.stem, path.parent.name)}]
+
+
+def names_of(runtime: Runtime) -> set[str]:
+    """All words that mean this runtime and nothing else; .onnx is the pipeline's own format too."""
+    called = {runtime.name, runtime.title, runtime.exact or runtime.name, runtime.suffix} - {"onnx"}
+    packages = {word for package in runtime.packages for word in (package.name, package.distribution)}
+    own = {target.name for target in targets if target.runtime == runtime}
+    return called | packages | own | {library.name for library in runtime.android}
+
+
+def code_of(path: Path) -> str:
+    """A module without comments and docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value = ast.Constant(None)
+    return ast.unparse(tree)
+
+
+@pytest.mark.parametrize("runtime", runtimes(), ids=lambda runtime: runtime.name)
+def test_nothing_outside_targets_names_a_runtime(runtime, repository):
+    names = "|".join(re.escape(name) for name in names_of(runtime))
+    outside = modules(repository, "edgekit", "models")
+    found = {path for path in outside if re.search(rf"(?<![\w-])({names})(?![\w-])", code_of(path))}
+    allowed = ORT_AS_LIBRARY if runtime.name == "onnxruntime" else set()
+    assert {path.relative_to(repository).as_posix() for path in found} == allowed

@@ -16,7 +16,7 @@ ALLOWED = {
     "printable": set(),
     "progress": set(),
     "registry": {"errors"},
-    "target": {"registry"},
+    "target": {"environment", "registry"},
     "options": {"errors"},
     "recipe": {"errors", "options", "registry"},
     "artifact": {"registry", "target"},
@@ -27,13 +27,15 @@ ALLOWED = {
     "profile": set(),
     # the stages
     "trace": {"errors", "graph"},
-    "source": {"environment", "errors", "graph", "images", "progress", "recipe", "registry", "target", "trace"},
+    "source": {
+        *("environment", "errors", "graph", "images", "options", "progress", "recipe", "registry", "target", "trace"),
+    },
     "passes": {"errors", "graph"},
     "quant": {"errors", "graph", "images", "progress", "recipe", "registry", "target"},
     "inputs": {"errors", "images", "progress", "quant", "recipe", "registry", "source", "target"},
     "targets": {"artifact", "errors", "graph", "passes", "quant", "registry", "target"},
     "bundle": {"artifact", "errors", "files", "graph", "images", "registry", "target"},
-    "devices": {"environment", "errors", "printable", "registry"},
+    "devices": {"environment", "errors", "printable", "registry", "target"},
     "verify": {
         *("artifact", "bundle", "devices", "environment", "errors", "graph", "images", "progress", "recipe"),
         *("registry", "source", "target"),

@@ -1,12 +1,14 @@
 """Recipes: what can be chosen, and what is said about what cannot."""
 
+import re
+import tomllib
+from dataclasses import FrozenInstanceError, asdict, fields
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from edgekit.errors import EdgekitError
-from edgekit.recipe import make_recipe, read_recipe
+from edgekit.recipe import OwnMethod, Recipe, make_recipe, merge, read_recipe
 from edgekit.registry import Preprocess
 
 
@@ -24,7 +26,8 @@ def refused(**choices):
 def test_the_defaults_are_the_documented_ones():
     made = recipe()
     assert (made.samples, made.seed, made.device, made.out) == (100, 0, "local", Path("build"))
-    assert made.weights is made.calibration is made.input_size is made.io is None
+    assert made.weights is made.calibration is made.input_size is made.io is made.method is None
+    assert (made.quality, made.keep_float) == ("balanced", ())
 
 
 def test_what_was_not_given_does_not_override_a_default():
@@ -69,14 +72,112 @@ def test_a_value_that_cannot_be_used_is_named_by_its_key(choices, where):
     assert refused(**choices).where == where
 
 
+@pytest.mark.parametrize(
+    ("choices", "what", "fix"),
+    [
+        ({"samples": 0}, "samples is 0, it must be a whole number of at least 1", ""),
+        ({"samples": "many"}, "samples is 'many', it must be a whole number of at least 1", ""),
+        ({"samples": 2.5}, "samples is 2.5, it must be a whole number of at least 1", ""),
+        ({"samples": True}, "samples is True, it must be a whole number of at least 1", ""),
+        ({"num_classes": -3}, "num_classes is -3, it must be a whole number of at least 1", ""),
+        ({"seed": 2**63}, f"seed is {2**63}, it must be a whole number from 0 to {2**63 - 1}", ""),
+        ({"max_drop": -1}, "max_drop is -1, it must be a number of at least 0", ""),
+        ({"max_drop": float("nan")}, "max_drop is nan, it must be a number of at least 0", ""),
+        ({"min_sqnr": float("inf")}, "min_sqnr is inf, it must be a number", ""),
+        ({"min_agreement": 101}, "min_agreement is 101, it must be a number from 0 to 100", ""),
+        ({"fold_normalization": "perhaps"}, "fold_normalization is 'perhaps', it must be true or false", ""),
+        ({"weights": 3}, "weights is 3, it must be text", ""),
+        ({"model": ["net"]}, "model is ['net'], it must be text", ""),
+        ({"labels": 3}, "labels is 3, it must be a path", ""),
+        ({"out": {}}, "out is {}, it must be a path", ""),
+        ({"targets": 3}, "targets is 3, it must be a list of texts", ""),
+        ({"targets": [3]}, "targets is [3], it must be a list of texts", ""),
+        ({"targets": []}, "targets: name at least one; see: edgekit targets", ""),
+        (
+            {"input_size": "7x"},
+            "input_size: '7x' is not a size; write it as 224 or 224x224 (height x width, pixels)",
+            "",
+        ),
+        ({"input_size": 0}, "input_size: 0x0 is not a size; height and width are 1 pixel or more", ""),
+        ({"input_size": [3]}, "input_size is [3], it must be 2 whole numbers", ""),
+        ({"model_args": 3}, "model_args is 3, it must be a table of numbers, texts, true and false", ""),
+        (
+            {"model_args": {"a": []}},
+            "model_args is {'a': []}, it must be a table of numbers, texts, true and false",
+            "",
+        ),
+        ({"io": "int4"}, "io is 'int4', it must be one of int8, uint8, float32", "did you mean int8 or uint8?"),
+        ({"io": 8}, "io is 8, it must be one of int8, uint8, float32", ""),
+        ({"quality": "bset"}, "quality is 'bset', it must be one of fast, balanced, best", "did you mean best?"),
+        ({"keep_float": [1]}, "keep_float is [1], it must be a list of texts", ""),
+        ({"method": 3}, "method is 3, it must be text or a table", ""),
+        ({"method": {"critrion": "mse"}}, "the table method has no option 'critrion'", "did you mean criterion?"),
+        (
+            {"method": {"criterion": "ms"}},
+            "method.criterion is 'ms', it must be one of min-max, percentile, mse, entropy",
+            "did you mean mse?",
+        ),
+        ({"method": {"rounding": 1}}, "method.rounding is 1, it must be one of nearest, adaptive", ""),
+        (
+            {"method": {"bias": "emp"}},
+            "method.bias is 'emp', it must be one of none, analytic, empirical",
+            "did you mean",
+        ),
+        ({"method": {"equalize": "very"}}, "method.equalize is 'very', it must be true or false", ""),
+        ({"method": {"base": 8}}, "method.base is 8, it must be text", ""),
+        ({"method": {"keep_float": 8}}, "method.keep_float is 8, it must be a list of texts", ""),
+        ({"preprocess": 3}, "preprocess is 3, it must be a table", ""),
+        ({"preprocess": {"resise": 256}}, "the table preprocess has no option 'resise'", "did you mean resize?"),
+        ({"preprocess": {"resize": "x"}}, "preprocess.resize is 'x', it must be a whole number", ""),
+        ({"preprocess": {"crop": [1, 2, 3]}}, "preprocess.crop is [1, 2, 3], it must be 2 whole numbers", ""),
+        ({"preprocess": {"mean": "x"}}, "preprocess.mean is 'x', it must be a list of numbers", ""),
+        (
+            {"preprocess": {"channel_order": "RBG"}},
+            "preprocess.channel_order is 'RBG', it must be one of RGB, BGR",
+            "did you mean RGB",
+        ),
+        ({"preprocess": {"mean": (0.5,)}}, "preprocess: 1 means and 3 deviations; give one per channel", ""),
+        ({"calibraton": "images"}, "there is no option 'calibraton'", "did you mean calibration?"),
+        ({"target": "tflite-int8"}, "there is no option 'target'", "did you mean targets?"),
+        ({"zzz": 1}, "there is no option 'zzz'", "known are: model, targets, weights"),
+    ],
+)
+def test_a_mistake_is_told_in_plain_words(choices, what, fix):
+    error = refused(**choices)
+    assert error.what == what
+    assert error.fix.startswith(fix or "see: edgekit export --help")
+
+
+def test_a_long_value_is_cut():
+    assert len(refused(samples="many" * 100).what) < 150
+
+
+def test_every_field_has_a_mistake_among_those_above():
+    told = {
+        name for mark in test_a_mistake_is_told_in_plain_words.pytestmark for case in mark.args[1] for name in case[0]
+    }
+    strings = {"calibration", "eval", "device"}  # like weights: any text
+    assert {field.name for field in fields(Recipe)} <= told | strings
+
+
+def test_a_recipe_that_is_made_by_itself_is_checked_as_well():
+    with pytest.raises(EdgekitError, match="samples is 0") as raised:
+        Recipe(model="net", targets=("t",), samples=0)
+    assert raised.value.code == "EK106"
+    assert Recipe(model="net", targets=("t",), input_size="8x4").input_size == (8, 4)
+
+
 def test_all_bad_keys_are_named_at_once():
-    assert refused(samples=0, io="int4", bogus=1).where == "bogus, io, samples"
+    error = refused(samples=0, io="int4", bogus=1, preprocess={"resise": 1, "crop": 3})
+    assert error.where == "bogus, io, preprocess, samples"
+    assert [row[0] for row in error.table.rows] == ["samples", "io", "bogus", "preprocess.resise", "preprocess.crop"]
 
 
 def test_a_model_is_needed():
     with pytest.raises(EdgekitError) as raised:
         make_recipe(targets=("t",))
-    assert raised.value.where == "model"
+    assert (raised.value.where, raised.value.what) == ("model", "model is missing")
+    assert raised.value.fix.startswith("give model: zoo name, timm:NAME")
 
 
 def test_a_preprocess_made_in_python_is_checked_like_a_table():
@@ -84,8 +185,55 @@ def test_a_preprocess_made_in_python_is_checked_like_a_table():
     assert refused(preprocess=Preprocess(mean=(0.0,))).where == "preprocess"
 
 
+def test_a_single_target_or_pattern_is_a_list_of_one():
+    made = recipe(targets="ort-int8", keep_float="head", method={"keep_float": "stem"})
+    assert (made.targets, made.keep_float, made.kept_float) == (("ort-int8",), ("head",), ("head", "stem"))
+
+
+def test_a_method_is_a_name_or_a_table():
+    assert recipe(method="adaround").method == "adaround"
+    own = OwnMethod(base="adaround", criterion="percentile", equalize=False)
+    table = {"base": "adaround", "criterion": "percentile", "equalize": False}
+    assert recipe(method=table).method == recipe(method=own).method == own
+
+
+def test_a_method_and_a_quality_exclude_each_other():
+    error = refused(method="mse", quality="fast")
+    assert (error.where, error.table) == ("method, quality", None)
+    assert recipe(method="mse").quality is None
+
+
+def test_a_drop_is_measured_on_labelled_images():
+    error = refused(max_drop=0.5)
+    assert (error.where, error.fix) == ("max_drop", "name them with --eval DIR")
+    assert recipe(max_drop=0.5, eval="images").max_drop == 0.5
+
+
+def test_options_override_a_file():
+    keys = {"samples": 7, "quality": "best", "io": "int8"}
+    assert merge(keys, {"samples": 9}) == {**keys, "samples": 9}
+    assert merge(keys, {"method": "mse"}) == {"samples": 7, "io": "int8", "method": "mse"}
+    assert merge({"method": {"base": "mse"}}, {"quality": "fast"}) == {"quality": "fast"}
+    assert merge({"method": "mse", "quality": "fast"}, {}) == {"method": "mse", "quality": "fast"}
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {},
+        {"quality": "best"},
+        {"method": "adaround", "keep_float": ["head.*"]},
+        {"method": {"base": "mse", "bias": "none", "keep_float": ["a"]}, "input_size": "8x4", "labels": Path("l.txt")},
+        {"preprocess": {"resize": 9, "crop": [8, 8]}, "model_args": {"a": 1, "b": "x", "c": True, "d": 0.5}},
+    ],
+)
+def test_a_recipe_can_be_made_again_from_its_document(choices):
+    made = recipe(**choices)
+    assert make_recipe(**made.document()) == made
+
+
 def test_a_recipe_cannot_be_changed():
-    with pytest.raises(ValidationError):
+    with pytest.raises(FrozenInstanceError):
         recipe().samples = 3
 
 
@@ -98,6 +246,11 @@ def test_a_file_gives_what_options_would(tmp_path):
         weights = "own.pth"
         input_size = "192x160"
         model_args = { width = 0.5 }
+        keep_float = ["stem"]
+        [method]
+        base = "adaround"
+        criterion = "mse"
+        keep_float = ["head.*", "features.0"]
         [preprocess]
         resize = 220
         crop = [192, 160]
@@ -111,6 +264,15 @@ def test_a_file_gives_what_options_would(tmp_path):
     # ImageNet's class names are not assumed where the file names none.
     assert made.preprocess == Preprocess(220, (192, 160), mean=(0.5,) * 3, std=(0.5,) * 3, labels=None)
     assert made.model_args == {"width": 0.5}
+    assert made.method == OwnMethod("adaround", "mse", keep_float=("head.*", "features.0"))
+    assert made.kept_float == ("stem", "head.*", "features.0")
+
+
+def test_the_recipe_in_the_readme_turns_every_knob(repository):
+    (text,) = re.findall(r"```toml\n(.*?)```", (repository / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    made = recipe(**tomllib.loads(text))
+    assert made.keep_float == ("features.0",)
+    assert {name for name, value in asdict(made.method).items() if value is None} == set()
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path):

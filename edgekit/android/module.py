@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from edgekit.android.golden_files import image_files, module_files
 from edgekit.android.marks import contract_marks, described, output_marks
-from edgekit.android.template import Marks, render
+from edgekit.android.template import Marks, has_templates, render
 from edgekit.bundle.files import Bundle, sha256
 from edgekit.bundle.layout import CONTRACT, LABELS, MANIFEST
 from edgekit.bundle.replace import replace_folder
 from edgekit.bundle.write import as_json
 from edgekit.errors import EdgekitError, did_you_mean
+from edgekit.target import targets
 
 Language = Literal["kotlin", "java"]
 PACKAGE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
@@ -86,6 +87,7 @@ def module_contents(module: Module) -> Iterator[tuple[str, bytes]]:
     library = chosen_library(bundle, module.library)
     package = module.package or f"edgekit.{module.name}"
     check_package(package)
+    check_classes(module.language, library["runtime"])
     marks = {**contract_marks(bundle, module.name), **module_marks(module, library, package)}
     outputs = output_marks(bundle)
     for path, template in templates(module, library["runtime"], f"{module.language}/{package.replace('.', '/')}"):
@@ -134,7 +136,7 @@ def module_marks(module: Module, library: dict[str, Any], package: str) -> dict[
         "MODEL_NAME": " ".join(bundle.manifest["model"].split()),
         "TARGET": bundle.target,
         "LIBRARY": library["coordinate"],
-        "RUNTIME": "TensorFlow Lite" if library["runtime"] == "litert" else "ONNX Runtime",
+        "RUNTIME": targets.get(bundle.target).runtime.title,
         "MIN_SDK": str(library["min_sdk"]),
         "COMPILE_SDK": str(COMPILE_SDK),
         "ABIS": ", ".join(f'"{abi}"' for abi in library["abis"]),
@@ -152,9 +154,9 @@ def chosen_library(bundle: Bundle, name: str | None) -> dict[str, Any]:
     if not known:
         raise EdgekitError(
             "EK302",
-            what="the bundle's manifest names no Android library",
+            what=f"no Android library runs files of {bundle.target}",
             where=str(bundle.path),
-            fix="export it again with this version of edgekit",
+            fix="choose another target; they are listed by: edgekit targets",
         )
     names = [library["name"] for library in known]
     if name is not None and name not in names:
@@ -170,6 +172,17 @@ def chosen_library(bundle: Bundle, name: str | None) -> dict[str, Any]:
             fix=f"leave --library out: {known[0]['coordinate']}",
         )
     return library
+
+
+def check_classes(language: Language, runtime: str) -> None:
+    """EK302 where the app's classes cannot call a library."""
+    if not has_templates(f"{language}/{runtime}"):
+        raise EdgekitError(
+            "EK302",
+            what=f"no {language.capitalize()} class of edgekit calls {runtime}",
+            where="--library",
+            fix="choose another target, or write the class: the contract says what it is fed",
+        )
 
 
 def version(text: str) -> tuple[int, ...]:

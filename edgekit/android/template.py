@@ -23,5 +23,10 @@ def render(path: str, values: Marks, rows: Sequence[Marks] = ()) -> str:
     return "".join(made)
 
 
+def has_templates(folder: str) -> bool:
+    """Whether edgekit/android/templates/ has that folder."""
+    return (files(__package__) / "templates" / folder).is_dir()
+
+
 def _fill(line: str, values: Marks) -> str:
     return MARK.sub(lambda mark: values[mark.group(1)], line)

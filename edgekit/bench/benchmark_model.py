@@ -1,4 +1,4 @@
-"""TFLite's own benchmark_model on a device: pushed, run, and its output read.
+"""TensorFlow's own benchmark_model on a device: pushed, run, and its output read.
 
 It prints no single timings, so its rounds give a median each (the average, where it is older than medians).
 """
@@ -20,6 +20,7 @@ from edgekit.bench.subject import Subject
 from edgekit.devices.device import Device, printable
 from edgekit.devices.faults import check
 from edgekit.errors import EdgekitError
+from edgekit.target import runtimes
 
 NAME = "benchmark_model"
 MAX_LINES = 20_000
@@ -104,11 +105,15 @@ def run_tool(device: Device, subject: Subject, protocol: Protocol, binary: Path,
     """One run of the user's benchmark_model on the device.
 
     Raises:
-        EdgekitError: EK102 without the binary, EK106 for a file that is not TFLite, EK60x from the device.
+        EdgekitError: EK102 without the binary, EK106 for a file of another runtime, EK60x from the device.
     """
-    if subject.runtime != "tflite":
+    if subject.runtime.program != NAME:
+        known = [f".{runtime.suffix}" for runtime in runtimes() if runtime.program == NAME]
         raise EdgekitError(
-            "EK106", what=f"{NAME} runs .tflite files only", where=subject.name, fix="name bundles of tflite targets"
+            "EK106",
+            what=f"{NAME} runs {' and '.join(known)} files only",
+            where=subject.name,
+            fix="leave --runner out: edgekit's own runs this file",
         )
     if not binary.is_file():
         raise EdgekitError("EK102", what=f"no {NAME} there", where=str(binary), fix="--runner benchmark_model=PATH")
@@ -118,7 +123,7 @@ def run_tool(device: Device, subject: Subject, protocol: Protocol, binary: Path,
         sent.mkdir()
         shutil.copyfile(binary, sent / NAME)
         (sent / NAME).chmod(0o755)
-        shutil.copyfile(subject.file, sent / "model.tflite")
+        shutil.copyfile(subject.file, sent / "model")
         try:
             device.push(sent, work)
             done = check(device.run(arguments(work, protocol), timeout_s), device.address.name)
@@ -135,7 +140,7 @@ def arguments(work: str, protocol: Protocol) -> list[str]:
     return [
         *pinned,
         f"./{work}/{NAME}",
-        f"--graph={work}/model.tflite",
+        f"--graph={work}/model",
         f"--num_threads={protocol.threads}",
         f"--num_runs={protocol.runs_per_round}",
         f"--min_secs={protocol.time_per_round_s:g}",

@@ -41,7 +41,7 @@ class Bench:
 
     Args:
         is_mlperf: add MLPerf's early-stopping estimate.
-        tool: TFLite's benchmark_model for the device, instead of edgekit's runner.
+        tool: benchmark_model for the device, instead of edgekit's runner.
         timeout_s: of one round.
         sleep: pauses; a test passes its own.
     """
@@ -123,7 +123,7 @@ class Bench:
             yield self._record(
                 "latency",
                 subject,
-                RanBy(benchmark_model.NAME, "tflite", build, last.delegate, last.partitions),
+                RanBy(benchmark_model.NAME, subject.runtime.name, build, last.delegate, last.partitions),
                 protocol=asdict(self.protocol),
                 summary=summary,
                 rounds=[{**asdict(result), "p50_ms": result.typical_ms} for result in results],

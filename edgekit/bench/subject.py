@@ -7,10 +7,8 @@ import numpy as np
 import onnx_ir as ir
 
 from edgekit.bundle.files import Bundle, sha256
-from edgekit.devices.toolchain import RuntimeKind
 from edgekit.graph.stored import to_stored
-from edgekit.target import EmitOptions, targets
-from edgekit.verify.device import runtime_of
+from edgekit.target import EmitOptions, Runtime, targets
 
 CONTROL_SEED, CONTROL_SIZE = 0, 32
 CONTROL_LAYERS = ((32, 32, 3, 1), (512, 32, 3, 8), (1024, 512, 1, 1))
@@ -29,7 +27,7 @@ class Subject:
     name: str
     model: str
     target: str
-    runtime: RuntimeKind
+    runtime: Runtime
     file: Path
     sha256: str
     inputs: bytes = field(repr=False)
@@ -41,18 +39,18 @@ def subject_of(bundle: Bundle) -> Subject:
         name=str(bundle.path),
         model=str(bundle.manifest["model"]),
         target=bundle.target,
-        runtime=runtime_of(targets.get(bundle.target)),
+        runtime=targets.get(bundle.target).runtime,
         file=bundle.model_file,
         sha256=sha256(bundle.model_file.read_bytes()),
         inputs=to_stored(bundle.inputs[:1], bundle.input).tobytes(),
     )
 
 
-def control_subject(runtime: RuntimeKind, folder: Path) -> Subject:
+def control_subject(runtime: Runtime, folder: Path) -> Subject:
     """The fixed network, written into `folder` for one runtime: a few milliseconds on a phone."""
-    target = targets.get({"tflite": "tflite-fp32", "onnxruntime": "ort-fp32"}[runtime])
+    target = targets.get(runtime.control)
     data = target.emit(_control_graph(), target, EmitOptions()).data
-    file = folder / f"control.{target.format}"
+    file = folder / f"control.{runtime.suffix}"
     file.write_bytes(data)
     image = np.ones((1, CONTROL_LAYERS[0][1], CONTROL_SIZE, CONTROL_SIZE), np.float32)
     return Subject("control", "control", target.name, runtime, file, sha256(data), image.tobytes())

@@ -20,7 +20,8 @@ def android_command(
         str | None, typer.Option(metavar="NAME", help="of the classes  [default: edgekit.MODEL]")
     ] = None,
     library: Annotated[
-        str | None, typer.Option(metavar="NAME", help="litert, tensorflow-lite or onnxruntime; the first that fits")
+        str | None,
+        typer.Option(metavar="NAME", help="what runs it in the app: a name in manifest.json  [default: the first]"),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:

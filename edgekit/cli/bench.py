@@ -61,7 +61,7 @@ def bench_command(
     ] = None,
     timeout: Annotated[int, typer.Option(min=1, metavar="S", help="of one round")] = 600,
     runner: Annotated[
-        str | None, typer.Option(metavar="benchmark_model=PATH", help="TFLite's own benchmark binary for the device")
+        str | None, typer.Option(metavar="benchmark_model=PATH", help="the runtime's own benchmark for the device")
     ] = None,
     history: Annotated[Path, typer.Option(metavar="FILE", help="results are appended to it")] = HISTORY,
     baseline: Annotated[

@@ -1,5 +1,6 @@
 """`edgekit targets`, `doctor` and `explain`: what there is, without running anything."""
 
+from platform import python_version
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,8 +12,6 @@ from edgekit.errors import CATALOGUE, EXIT_CODES, EdgekitError, did_you_mean, er
 
 if TYPE_CHECKING:
     from edgekit.target import Target
-
-OPTIONAL = ("timm", "torchvision", "tflite-runtime")
 
 
 @app.command("targets")
@@ -38,7 +37,7 @@ def target_document(target: "Target") -> dict[str, Any]:
 
     return {
         "target": target.name,
-        "file": f"model.{target.format}",
+        "file": target.model_file,
         "weights": target.scheme.weight,
         "activations": target.scheme.activation,
         "gate": gate_text(target.tolerance),
@@ -50,10 +49,10 @@ def target_document(target: "Target") -> dict[str, Any]:
 @app.command("doctor")
 def doctor_command(as_json: JsonFlag = False) -> None:
     """Say what is installed, in which version, and what is missing. Exit code 3 when a needed package is missing."""
-    from edgekit.environment import installed, versions
+    from edgekit import environment
 
-    needed = versions()
-    optional = {package: installed(package) for package in OPTIONAL}
+    needed = {"python": python_version(), **{name: environment.installed(name) for name in environment.needed()}}
+    optional = {name: environment.installed(name) for name in environment.optional()}
     missing = [package for package, version in needed.items() if version is None]
     telemetry = "edgekit sends nothing; ONNX Runtime's telemetry is switched off (ORT_DISABLE_TELEMETRY=1)"
     failure = _missing_packages(missing) if missing else None

@@ -67,12 +67,13 @@ def ask(name: str) -> dict[str, Any]:
 
 
 def set_up(name: str) -> dict[str, Any]:
-    """Put the runner for every runtime there."""
+    """Put the runner for every runtime there that can run on it."""
     from edgekit.devices.run_model import install_runner, open_device
-    from edgekit.devices.toolchain import LIBRARIES
+    from edgekit.target import runtimes
 
     with open_device(name) as device:
-        started = [install_runner(device, runtime) for runtime in LIBRARIES]
+        fitting = [runtime for runtime in runtimes() if runtime.library or device.runner == "python"]
+        started = [install_runner(device, runtime) for runtime in fitting]
         return {**info_document(device.info()), "runner": device.runner, "installed": [argv[0] for argv in started]}
 
 

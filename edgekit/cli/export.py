@@ -9,7 +9,7 @@ from edgekit.cli import app
 from edgekit.cli.options import JsonFlag, QuietFlag, with_options
 from edgekit.cli.output import only_json_on_stdout, print_json, show_error
 from edgekit.errors import error_document
-from edgekit.recipe import make_recipe, merge, read_recipe
+from edgekit.recipe import Recipe, make_recipe, merge, read_recipe
 
 
 @app.command("export")
@@ -29,11 +29,16 @@ def export_command(
     run_export(choices, recipe, quiet, as_json)
 
 
+def chosen_recipe(choices: dict[str, Any], recipe_file: Path | None) -> Recipe:
+    """The recipe of a file, where there is one, with the options that were given."""
+    return make_recipe(**merge(read_recipe(recipe_file) if recipe_file else {}, choices))
+
+
 def run_export(choices: dict[str, Any], recipe_file: Path | None, quiet: bool, as_json: bool) -> None:
     """Merge recipe file and options, export, and print the summary before a failed gate becomes an error."""
     from edgekit.target import targets
 
-    recipe = make_recipe(**merge(read_recipe(recipe_file) if recipe_file else {}, choices))
+    recipe = chosen_recipe(choices, recipe_file)
     for name in recipe.targets:
         targets.get(name)  # a mistyped target is told before torch is loaded
     with only_json_on_stdout(as_json):

@@ -4,7 +4,7 @@ import ast
 import contextlib
 import inspect
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING
 from functools import wraps
 from pathlib import Path
@@ -32,12 +32,14 @@ def with_options(*names: str) -> Callable[[Command], Command]:
     """
 
     def decorate(command: Command) -> Command:
-        keys = {n: key for n, key in keys_of(Recipe).items() if key.option is not None and n in (names or (n,))}
+        keys = [
+            key for key in keys_of(Recipe).values() if key.option is not None and key.name in (names or (key.name,))
+        ]
 
         @wraps(command)
         def run(**given: Any) -> None:
-            chosen = {name: _value(key, given.pop(name)) for name, key in keys.items()}
-            command(**given, **{CHOICES: {name: value for name, value in chosen.items() if value is not None}})
+            own = {name: value for name, value in given.items() if name not in {key.name for key in keys}}
+            command(**own, **{CHOICES: choices_of(keys, given)})
 
         parameters = list(_parameters(command, keys))
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -47,12 +49,18 @@ def with_options(*names: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def _parameters(command: Command, keys: dict[str, Key]) -> Iterator[inspect.Parameter]:
+def choices_of(keys: Iterable[Key], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the recipe reads of a command's parameters, by fields; without those that were not given."""
+    chosen = {key.name: _value(key, given[key.name]) for key in keys}
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
+def _parameters(command: Command, keys: Iterable[Key]) -> Iterator[inspect.Parameter]:
     """The command's own parameters, with the options in the place of `choices`."""
     hints = get_type_hints(command, include_extras=True)
     for parameter in inspect.signature(command).parameters.values():
         if parameter.name == CHOICES:
-            yield from map(_parameter, keys.values())
+            yield from map(_parameter, keys)
         else:
             yield parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
 

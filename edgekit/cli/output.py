@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from edgekit.errors import EdgekitError, Table, error_document
+from edgekit.errors import EdgekitError, error_document
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -31,7 +31,7 @@ def show_error(error: EdgekitError, as_json: bool) -> None:
     fix = typer.style("fix:", bold=True)
     typer.echo(f"{code} {error.what} [{error.where}] {fix} {error.fix}", err=True)
     if error.table:
-        for line in table_lines(error.table):
+        for line in error.table.lines():
             typer.echo(f"  {line}", err=True)
 
 
@@ -45,10 +45,3 @@ def show_usage_error(error: Exception, as_json: bool) -> None:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "edgekit"
     typer.echo(f"{typer.style('usage', fg=typer.colors.RED, bold=True)} {message} Try: {command} --help", err=True)
-
-
-def table_lines(table: Table) -> list[str]:
-    """A table in aligned columns. Nothing is wrapped or cut: a module path must stay copyable."""
-    rows = [table.columns, *table.rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

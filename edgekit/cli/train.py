@@ -62,7 +62,7 @@ def train_command(
         print_json({**paths, "sha256": result.sha256, "top1": top1})
         return
     print(f"{result.weights}  sha256 {result.sha256}" + (f"  top-1 {top1} %" if top1 is not None else ""))
-    print(f"export it with: edgekit export --recipe {result.recipe} --target tflite-int8")
+    print(f"export it with: edgekit export --recipe {result.recipe} --target NAME (see: edgekit targets)")
 
 
 def show_epoch(report: "EpochReport") -> None:

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.devices.debian import unpack
-from edgekit.devices.toolchain import LOADER, copy_system_libraries, download_wheel, writing
-from edgekit.environment import cache_dir, installed
+from edgekit.devices.toolchain import LOADER, copy_system_libraries, download_wheel, host_version, writing
+from edgekit.environment import cache_dir
+from edgekit.target import Runtime
 
 VERSION = (3, 11)
 """The newest that tflite-runtime 2.14 has a wheel for; Debian 12's."""
@@ -26,27 +27,31 @@ NAME = "python{}.{}".format(*VERSION)
 PACKAGES = (f"{NAME}-minimal", f"lib{NAME}-minimal", f"lib{NAME}-stdlib", "zlib1g", "libexpat1", "libffi8")
 LIBRARIES = ("libz.so.1", "libexpat.so.1", "libffi.so.8")
 UNUSED = ("test", "idlelib", "lib2to3", "tkinter", "ensurepip", "pydoc_data")
-RUNTIMES = ("ai-edge-litert", "onnxruntime", "numpy")
 
 
 def python_folder(packages: Sequence[str]) -> Path:
     """A folder with the interpreter and `packages`, made where the cache does not have it yet.
 
     Args:
-        packages: requirements `name==version`; none: the runtimes in the versions of this host.
+        packages: requirements `name==version`.
 
     Raises:
         EdgekitError: EK609 without apt, the cross compiler's libraries or a wheel.
     """
-    wanted = tuple(packages) or tuple(f"{name}=={installed(name)}" for name in RUNTIMES)
-    digest = hashlib.sha256(repr((NAME, wanted)).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(repr((NAME, tuple(packages))).encode()).hexdigest()[:12]
     folder = cache_dir().absolute() / "runners" / f"{NAME}-{digest}"
     if not folder.is_dir():
         with writing(folder) as beside:
             _take_interpreter(beside)
-            for requirement in wanted:
+            for requirement in packages:
                 _take_wheel(requirement, beside / "lib" / NAME)
     return folder
+
+
+def packages_of_host(runtime: Runtime) -> tuple[str, ...]:
+    """What a runtime needs there, in the versions of this host; EK701 where it is not installed here."""
+    package = runtime.host or runtime.packages[0]
+    return tuple(f"{name}=={host_version(name)}" for name in (package.distribution, "numpy"))
 
 
 def start(folder: str) -> tuple[str, ...]:

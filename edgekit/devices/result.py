@@ -57,8 +57,8 @@ class RunnerResult:
 
     Args:
         runner: "c" or "python".
-        runtime: "litert", "tflite-runtime" or "onnxruntime".
-        delegate: "XNNPACK", "none", "CPUExecutionProvider", or "unknown".
+        runtime: a name of the runtime's packages, with its version.
+        delegate: what computes, in the runtime's own word; "none", or "unknown".
         partitions, undelegated: None where the runtime does not tell.
         outputs: every output, in the order in which they lie back to back for each image.
         outputs_sha256: of the outputs of all images, back to back, as stored.

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgekit.devices.device import Device, drivers
-from edgekit.devices.emulated_python import python_folder, start
+from edgekit.devices.emulated_python import packages_of_host, python_folder, start
 from edgekit.devices.faults import untrusted
 from edgekit.devices.lock import locked
 from edgekit.devices.result import RunnerResult, read_result, split_outputs
 from edgekit.devices.settings import find
-from edgekit.devices.toolchain import LIBRARIES, LOADER, RuntimeKind, runner_folder, runtime_version
+from edgekit.devices.toolchain import LOADER, host_version, runner_folder
+from edgekit.errors import EdgekitError
+from edgekit.target import Runtime
 
 GRACE_S = 15.0
 """The runner ends itself at its time limit; this much later the host ends it, where it could not."""
@@ -35,7 +37,7 @@ class RunRequest:
         mark: tell the instruction counter of the emulated device where each timed inference starts.
     """
 
-    runtime: RuntimeKind
+    runtime: Runtime
     model: Path
     sha256: str
     inputs: bytes = field(repr=False)
@@ -66,31 +68,49 @@ def open_device(name: str, *, exclusive: bool | None = None) -> Iterator[Device]
         yield stack.enter_context(driver.open(address))
 
 
-def install_runner(device: Device, runtime: RuntimeKind) -> tuple[str, ...]:
-    """Put the runner there unless it is there already; the argv that starts it."""
-    if device.runner == "python":
-        return (*_install_python(device), "--runtime", runtime)
-    folder = runner_folder(runtime)
+def install_runner(device: Device, runtime: Runtime) -> tuple[str, ...]:
+    """Put the runner there unless it is there already; the argv that starts it.
+
+    Raises:
+        EdgekitError: EK609 where the device runs the C runner, which has no library of the runtime.
+    """
+    return _install_python(device, runtime) if device.runner == "python" else _install_c(device, runtime)
+
+
+def _install_c(device: Device, runtime: Runtime) -> tuple[str, ...]:
+    library = runtime.library
+    if library is None:
+        raise EdgekitError(
+            "EK609",
+            what=f"the C runner has no library of {runtime.title}",
+            where=device.address.name,
+            fix='use the Python of the device: runner = "python" in devices.toml',
+        )
+    folder = runner_folder(runtime, library)
     if not device.exists(folder.name):
         device.push(folder, folder.name)
     lib = f"{folder.name}/lib"
-    start = (f"{lib}/{LOADER}", "--library-path", lib, f"{folder.name}/runner")
-    library = f"{lib}/{LIBRARIES[runtime].file}"
-    return (*start, "--runtime", runtime, "--runtime-version", runtime_version(runtime), "--library", library)
+    program = (f"{lib}/{LOADER}", "--library-path", lib, f"{folder.name}/runner", "--runtime", runtime.name)
+    return (*program, "--runtime-version", host_version(library.distribution), "--library", f"{lib}/{library.file}")
 
 
-def _install_python(device: Device) -> tuple[str, ...]:
-    name = f"runner-{hashlib.sha256(PYTHON_RUNNER.read_bytes()).hexdigest()[:12]}.py"
+def _install_python(device: Device, runtime: Runtime) -> tuple[str, ...]:
+    """The runner and the runtime's session, in a folder that is called by their hash."""
+    sources = {"runner.py": PYTHON_RUNNER.read_bytes(), "session.py": runtime.session.read_bytes()}
+    name = f"runner-{hashlib.sha256(b''.join(sources.values())).hexdigest()[:12]}"
     if not device.exists(name):
-        device.push(PYTHON_RUNNER, name)
-    return (*_python_of(device), name)
+        with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
+            for file, data in sources.items():
+                (Path(folder) / file).write_bytes(data)
+            device.push(Path(folder), name)
+    return (*_python_of(device, runtime), f"{name}/runner.py", "--runtime", f"{name}/session.py")
 
 
-def _python_of(device: Device) -> tuple[str, ...]:
+def _python_of(device: Device, runtime: Runtime) -> tuple[str, ...]:
     """How the device's Python is started: this one on `local`, one of its own on an emulated core."""
     address = device.address
     if address.scheme == "emulated":
-        folder = python_folder(address.packages)
+        folder = python_folder(address.packages or packages_of_host(runtime))
         if not device.exists(folder.name):
             device.push(folder, folder.name)
         return start(folder.name)

@@ -1,9 +1,10 @@
-"""Runs one model file on a device and prints one JSON document. One file: the standard library, numpy and a runtime.
+"""Runs one model file on a device and prints one JSON document: the standard library, numpy and a runtime.
 
-    python3 runner.py --runtime tflite --model m.tflite --sha256 HEX --inputs in.raw --outputs out.raw --runs 50
+    python3 runner.py --runtime session.py --model m.tflite --sha256 HEX --inputs in.raw --outputs out.raw --runs 50
 
-It is copied to boards whose Python may be old, so it imports nothing of edgekit and works from Python 3.9 on. The C
-runner (runner_c/) takes the same options and prints the same document, which docs/devices.md describes.
+It is copied to boards whose Python may be old, so it imports nothing of edgekit and works from Python 3.9 on; beside it
+goes the one file that knows the runtime, targets/<name>/session.py. The C runner (runner_c/), which calls its runtimes
+by name, takes the same options and prints the same document, which docs/devices.md describes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import hashlib
-import importlib
 import importlib.util
 import json
 import os
@@ -22,12 +22,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 FORMAT, FAILED = 2, 3
 MAX_RUNS, MAX_OUTPUTS = 1000000, 64
 MARK = 0x45444700
-TFLITE = (("litert", "ai_edge_litert"), ("tflite-runtime", "tflite_runtime"))
+Tensor = tuple[str, Any, list[int]]
+"""Name, dtype as numpy takes it, shape."""
 
 
 class Failure(Exception):
@@ -38,167 +39,54 @@ class Failure(Exception):
         self.kind = kind
 
 
-class TFLite:
-    """ai-edge-litert, or tflite-runtime where only that is installed."""
+class Session(Protocol):
+    """A model file, loaded: what the class `Session` of a runtime's file has.
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self.name, package = _first_installed()
-        try:
-            module = importlib.import_module(package + ".interpreter")
-        except ImportError as error:  # installed, and made for another Python or numpy
-            raise Failure("library", f"{package}: {error}") from error
-        self.version = _version_of(package)
-        try:
-            self.interpreter = module.Interpreter(options.model, num_threads=options.threads)
-            self.interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise Failure("model", str(error)) from error
-        self.source = self.interpreter.get_input_details()[0]
-        self.results = self.interpreter.get_output_details()
+    `Session(model, threads)` raises ImportError where its package cannot be used, anything else where the package
+    refuses the file.
+    """
 
-    def input(self) -> dict[str, Any]:
-        return self._described(self.source)
-
-    def outputs(self) -> list[dict[str, Any]]:
-        return [self._described(result) for result in self.results]
-
-    @staticmethod
-    def _described(detail: dict[str, Any]) -> dict[str, Any]:
-        return _tensor(detail["name"], detail["dtype"], [int(n) for n in detail["shape"]])
+    name: str
+    """Of the package that runs it, with its version."""
+    version: str
+    input: Tensor
+    outputs: list[Tensor]
 
     def write_input(self, data: bytes) -> None:
-        import numpy as np
-
-        array = np.frombuffer(data, self.source["dtype"]).reshape(self.source["shape"])
-        self.interpreter.set_tensor(self.source["index"], array)
+        """Take one image as the file stores it."""
 
     def prepare(self) -> Callable[[], Any]:
         """What a timed run calls."""
-        return self.interpreter.invoke  # type: ignore[no-any-return]
 
     def read_outputs(self) -> list[bytes]:
-        return [self.interpreter.get_tensor(result["index"]).tobytes() for result in self.results]
+        """Of the last run, each as the file stores it."""
 
     def delegation(self) -> tuple[str, int | None, int | None]:
-        """Delegate, partitions, nodes outside: read from the plan, as edgekit does on the host."""
-        try:
-            operators = self.interpreter._get_ops_details()
-        except AttributeError:
-            return "unknown", None, None
-        partitions = [op for op in operators if op["op_name"] == "DELEGATE"]
-        own = [op for op in operators if op["op_name"] != "DELEGATE"]
-        if not partitions:
-            return "none", 0, len(own)
-        return "XNNPACK", len(partitions), len(own) - _count_inside(own, partitions)
+        """Delegate, its partitions, nodes outside of them; None where the runtime does not say."""
 
 
-class OnnxRuntime:
-    """onnxruntime on the CPU."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-        try:
-            ort = importlib.import_module("onnxruntime")
-        except ImportError as error:
-            raise Failure("library", f"onnxruntime: {error}") from error
-        self.name, self.version = "onnxruntime", str(ort.__version__)
-        choices = ort.SessionOptions()
-        choices.intra_op_num_threads = options.threads
-        choices.log_severity_level = 3
-        # x86-64 without VNNI saturates by default; with it, the exact kernels take twice as long for the same bits.
-        if not has_vnni():
-            choices.add_session_config_entry("session.x64quantprecision", "1")
-        try:
-            self.session = ort.InferenceSession(options.model, choices, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's exceptions have no common base, and what they are differs by version
-            raise Failure("model", str(error)) from error
-        self.source, self.results = self.session.get_inputs()[0], self.session.get_outputs()
-        self.feed: dict[str, Any] = {}
-        self.last: Any = None
-
-    def input(self) -> dict[str, Any]:
-        return self._described(self.source)
-
-    def outputs(self) -> list[dict[str, Any]]:
-        return [self._described(result) for result in self.results]
-
-    @staticmethod
-    def _described(value: Any) -> dict[str, Any]:
-        return _tensor(value.name, _numpy_type(value.type), list(value.shape))
-
-    def write_input(self, data: bytes) -> None:
-        import numpy as np
-
-        self.feed = {self.source.name: np.frombuffer(data, _numpy_type(self.source.type)).reshape(self.source.shape)}
-
-    def prepare(self) -> Callable[[], Any]:
-        run, names = self.session.run, [result.name for result in self.results]
-
-        def invoke() -> None:
-            self.last = run(names, self.feed)
-
-        return invoke
-
-    def read_outputs(self) -> list[bytes]:
-        return [array.tobytes() for array in self.last]
-
-    def delegation(self) -> tuple[str, int | None, int | None]:
-        return "CPUExecutionProvider", None, None
-
-
-RUNTIMES: dict[str, Any] = {"tflite": TFLite, "onnxruntime": OnnxRuntime}
-
-
-def has_vnni() -> bool:
+def open_session(options: argparse.Namespace) -> Session:
+    """The model file, loaded by the runtime's own class."""
+    sys.dont_write_bytecode = True  # the folder on the device has the hash of what was put there, and nothing else
     try:
-        with open("/proc/cpuinfo") as file:
-            return not {"avx512_vnni", "avx_vnni"}.isdisjoint(file.read().split())
-    except OSError:
-        return False
+        spec = importlib.util.spec_from_file_location("session", options.runtime)
+        if spec is None or spec.loader is None:
+            raise Failure("usage", f"{options.runtime} is no Python file")
+        module = sys.modules["session"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.Session(options.model, options.threads)  # type: ignore[no-any-return]
+    except (Failure, MemoryError):
+        raise
+    except ImportError as error:
+        raise Failure("library", str(error)) from error
+    except Exception as error:  # the exceptions of runtimes have no common base, and what they are differs by version
+        raise Failure("model", str(error)) from error
 
 
-def _first_installed() -> tuple[str, str]:
-    for name, package in TFLITE:
-        if importlib.util.find_spec(package) is not None:
-            return name, package
-    raise Failure("library", "neither ai-edge-litert nor tflite-runtime is installed")
-
-
-def _version_of(package: str) -> str:
-    module = importlib.import_module(package)
-    if getattr(module, "__version__", None):
-        return str(module.__version__)
-    try:
-        from importlib.metadata import version
-
-        return version(package.replace("_", "-"))
-    except ModuleNotFoundError:  # PackageNotFoundError is one: a copied package has no metadata
-        return ""
-
-
-def _count_inside(own: list[dict[str, Any]], partitions: list[dict[str, Any]]) -> int:
-    """How many nodes lie in partitions: walk back from each one's outputs to its inputs."""
-    producer = {int(out): op for op in own for out in op["outputs"]}
-    inside = set()
-    for partition in partitions:
-        border = {int(t) for t in partition["inputs"]}
-        frontier = [int(t) for t in partition["outputs"]]
-        while frontier:
-            tensor = frontier.pop()
-            op = producer.get(tensor)
-            if op is not None and op["index"] not in inside and tensor not in border:
-                inside.add(op["index"])
-                frontier += [int(t) for t in op["inputs"]]
-    return len(inside)
-
-
-def _numpy_type(name: str) -> str:
-    return {"float": "float32", "double": "float64"}.get(name[7:-1], name[7:-1])  # tensor(float)
-
-
-def _tensor(name: str, dtype: Any, shape: list[int]) -> dict[str, Any]:
+def described(tensor: Tensor) -> dict[str, Any]:
     import numpy as np
 
+    name, dtype, shape = tensor
     size = np.dtype(dtype).itemsize
     for length in shape:
         if not isinstance(length, int) or length <= 0:
@@ -257,9 +145,8 @@ def parse(words: list[str]) -> argparse.Namespace:
             raise Failure("usage", message)
 
     parser = Parser(description="edgekit's runner")
-    for name in ("model", "sha256", "inputs", "outputs"):
+    for name in ("runtime", "model", "sha256", "inputs", "outputs"):
         parser.add_argument("--" + name, required=True)
-    parser.add_argument("--runtime", required=True, choices=sorted(RUNTIMES))
     parser.add_argument("--runs", type=int, default=0)
     parser.add_argument("--warmup", type=int, default=0)
     parser.add_argument("--min-time-s", type=float, default=0.0)
@@ -281,25 +168,25 @@ def set_affinity(mask: int) -> None:
         raise Failure("usage", f"cpu mask {mask:x}: {error}") from error
 
 
-def run_images(runtime: Any, options: argparse.Namespace) -> dict[str, Any]:
+def run_images(session: Session, options: argparse.Namespace) -> dict[str, Any]:
     """Every image once, in order; the first run is the cold one."""
     inputs = read_file(options.inputs)
-    source, results = runtime.input(), runtime.outputs()
+    source, results = described(session.input), [described(output) for output in session.outputs]
     if not 1 <= len(results) <= MAX_OUTPUTS:
         raise Failure("model", f"{len(results)} outputs, 1 to {MAX_OUTPUTS} can be read")
-    invoke, clock, size = runtime.prepare(), time.perf_counter_ns, source["size_bytes"]
+    invoke, clock, size = session.prepare(), time.perf_counter_ns, source["size_bytes"]
     if not inputs or len(inputs) % size:
         raise Failure("usage", f"{len(inputs)} bytes of inputs are no multiple of {size}")
     images: list[bytes] = []  # of each, all outputs back to back
     first_ms = 0.0
     for start in range(0, len(inputs), size):
-        runtime.write_input(inputs[start : start + size])
+        session.write_input(inputs[start : start + size])
         begun = clock()
         invoke()
         if not images:
             first_ms = (clock() - begun) / 1e6
-        images.append(b"".join(runtime.read_outputs()))
-    runtime.write_input(inputs[:size])
+        images.append(b"".join(session.read_outputs()))
+    session.write_input(inputs[:size])
     data = b"".join(images)
     write_file(options.outputs, data)
     return {
@@ -312,9 +199,9 @@ def run_images(runtime: Any, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def time_runs(runtime: Any, options: argparse.Namespace) -> list[float]:
+def time_runs(invoke: Callable[[], Any], options: argparse.Namespace) -> list[float]:
     """At least --runs runs and --min-time-s seconds; milliseconds of each."""
-    invoke, clock = runtime.prepare(), time.perf_counter_ns
+    clock = time.perf_counter_ns
     spent: list[float] = []
     mark = ctypes.CDLL(None).getpgid if options.mark else None
     for _ in range(options.warmup):
@@ -345,18 +232,18 @@ def measure(words: list[str]) -> dict[str, Any]:
     if digest != options.sha256:
         raise Failure("hash", f"{options.model} has sha256 {digest}")
     start = time.perf_counter_ns()
-    runtime = RUNTIMES[options.runtime](options)
+    session = open_session(options)
     load_ms = (time.perf_counter_ns() - start) / 1e6
-    document = run_images(runtime, options)
-    runs_ms = time_runs(runtime, options)
+    document = run_images(session, options)
+    runs_ms = time_runs(session.prepare(), options)
     peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     after = sensors()
-    delegate, partitions, undelegated = runtime.delegation()
+    delegate, partitions, undelegated = session.delegation()
     document.update(
         format=FORMAT,
         runner="python",
-        runtime=runtime.name,
-        runtime_version=runtime.version,
+        runtime=session.name,
+        runtime_version=session.version,
         machine=platform.machine(),
         delegate=delegate,
         partitions=partitions,

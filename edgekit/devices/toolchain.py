@@ -16,17 +16,14 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from edgekit.devices.device import missing_tool
 from edgekit.environment import cache_dir, installed
 from edgekit.errors import EdgekitError
-
-RuntimeKind = Literal["tflite", "onnxruntime"]
+from edgekit.target import Library, Runtime
 
 COMPILER = "aarch64-linux-gnu-gcc"
 PACKAGE = "gcc-aarch64-linux-gnu libc6-dev-arm64-cross libstdc++6-arm64-cross"
@@ -47,48 +44,35 @@ PLATFORMS = ("manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor
 COMPILE_TIMEOUT_S, DOWNLOAD_TIMEOUT_S = 120, 600
 
 
-@dataclass(frozen=True, slots=True)
-class Library:
-    """Where a runtime's C library comes from: the distribution, the file in its wheel, its name on the device."""
-
-    distribution: str
-    member: str
-    file: str
-
-
-LIBRARIES: dict[RuntimeKind, Library] = {
-    "tflite": Library("ai-edge-litert", "ai_edge_litert/libLiteRt.so", "libLiteRt.so"),
-    "onnxruntime": Library("onnxruntime", "onnxruntime/capi/libonnxruntime.so.*", "libonnxruntime.so"),
-}
-
-
-def runtime_version(kind: RuntimeKind) -> str:
-    """The version installed on this host: devices get the same, so that like is compared with like."""
-    distribution = LIBRARIES[kind].distribution
-    version = installed(distribution)
-    if version is None:
-        raise EdgekitError(
-            "EK701", what=f"{distribution} is not installed", where=kind, fix=f"pip install {distribution}"
-        )
-    return version
-
-
-def runner_folder(kind: RuntimeKind) -> Path:
+def runner_folder(runtime: Runtime, library: Library) -> Path:
     """The folder, made where the cache does not have it yet.
 
     Raises:
         EdgekitError: EK609 without the cross compiler or the wheel, EK702 when the cache cannot be written.
     """
     compiler = find_compiler()
-    version = runtime_version(kind)
-    folder = cache_dir().absolute() / "runners" / f"runner-{kind}-{_hash(compiler, kind, version)}"
+    version = host_version(library.distribution)
+    folder = cache_dir().absolute() / "runners" / f"runner-{runtime.name}-{_hash(compiler, runtime.name, version)}"
     if not folder.is_dir():
         with writing(folder) as beside:
             (beside / "lib").mkdir()
             _compile(compiler, beside / "runner")
             copy_system_libraries(beside / "lib")
-            _take_library(LIBRARIES[kind], version, beside / "lib")
+            _take_library(library, version, beside / "lib")
     return folder
+
+
+def host_version(distribution: str) -> str:
+    """The version installed on this host, or EK701: devices get the same, so that like is compared with like."""
+    version = installed(distribution)
+    if version is None:
+        raise EdgekitError(
+            "EK701",
+            what=f"{distribution} is not installed",
+            where="this Python environment",
+            fix=f"pip install {distribution}",
+        )
+    return version
 
 
 def find_compiler() -> str:

@@ -32,7 +32,8 @@ def exact_int8() -> dict[str, str]:
 
     On an x86-64 CPU without VNNI, ONNX Runtime adds pairs of uint8 x int8 products in 16 bits, where they saturate: 7
     dB are left of MobileNetV2's 19. The kernels that this asks for are exact everywhere, and 1.5 to 2.4 times slower
-    where the usual ones are exact too. ARM has no others. (devices/runner.py, which imports nothing, does the same.)
+    where the usual ones are exact too. ARM has no others. (targets/onnxruntime/session.py, which
+    imports nothing, does the same.)
     """
     try:
         features = Path("/proc/cpuinfo").read_text().split()

@@ -25,7 +25,7 @@ from edgekit.quant.quantizer import Quantized, Quantizer
 from edgekit.quant.sensitivity import Sensitivity, nodes_of, rank
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
-from edgekit.target import EmitOptions, FloatArray, Outputs, Target
+from edgekit.target import EmitOptions, FloatArray, Outputs, Target, names_with
 from edgekit.verify.parity import compare, top1
 
 BATCH = 16
@@ -234,7 +234,7 @@ def run_file(data: bytes, target: Target, judge: Judge) -> tuple[Outputs, float]
     """Outputs of a file on the judge's images, and the median milliseconds of an image."""
     outputs, spent_s = [], []
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
-        file = Path(folder) / f"model.{target.format}"
+        file = Path(folder) / target.model_file
         file.write_bytes(data)
         runner = target.run(file)
         for image in (image for batch in judge.batches() for image in batch):
@@ -256,7 +256,7 @@ def missed(receipt: Receipt, named: bool = False) -> EdgekitError:
         if named
         else (f"no rung of {receipt.target} gives")
     )
-    instead = "leave --method out, so that others are tried" if named else "take tflite-int16x8"
+    instead = "leave --method out, so that others are tried" if named else f"take {names_with('int16')}"
     return EdgekitError(
         "EK505",
         what=f"{tried} {receipt.demand}; nothing was written",

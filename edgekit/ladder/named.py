@@ -8,7 +8,7 @@ from edgekit.quant.method import KNOBS, QUALITY, RUNGS, Method
 from edgekit.quant.parameters import ActivationType
 from edgekit.quant.sensitivity import Sensitivity
 from edgekit.recipe import OwnMethod, Recipe
-from edgekit.target import Target
+from edgekit.target import Target, names_with
 
 OWN = "own"
 """What a recipe's table [method] is called."""
@@ -84,7 +84,7 @@ def check_method(recipe: Recipe, chosen: Sequence[Target]) -> None:
             what=f"{' and '.join(asked)} {'do' if len(asked) > 1 else 'does'} not apply to"
             f" {', '.join(target.name for target in chosen)}: no activation is stored as integers there",
             where=", ".join(asked),
-            fix="add a target with integer activations (tflite-int8, ort-int8, tflite-int16x8), or leave it out",
+            fix=f"add a target with integer activations ({names_with('int8', 'int16')}), or leave it out",
         )
     dtypes = {target.scheme.activation: target for target in chosen if target.scheme.needs_calibration}
     own = recipe.method if isinstance(recipe.method, OwnMethod) else None

@@ -80,6 +80,12 @@ def bounds_of(value: ir.Value) -> tuple[float, float]:
     return (-np.inf, np.inf) if node is None else activation_bounds(node)
 
 
+def fixed_of(value: ir.Value) -> QParams | None:
+    """The parameters of a kernel that fixes its own: the range of what is not observed, where it stays in float."""
+    node = value.producer()
+    return FIXED.get((node.op_type, "int8")) if node is not None else None
+
+
 def merge(sources: list[ir.Value], ranges: dict[str, Range]) -> Range:
     """The range of all the sources together; a constant among them has its own bounds."""
     merged: Range | None = None
@@ -88,6 +94,8 @@ def merge(sources: list[ir.Value], ranges: dict[str, Range]) -> Range:
             seen = Range(*bounds_of(value))
         elif value.name in ranges:
             seen = ranges[value.name]
+        elif (kernel := fixed_of(value)) is not None:
+            seen = Range(*kernel.span)
         else:
             raise EdgekitError(
                 "EK401",

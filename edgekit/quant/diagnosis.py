@@ -69,7 +69,7 @@ class Diagnosis:
         if worst.clipped > 0.005:
             return "its range is cut where elements are: more or other calibration images (--samples)"
         if worst.alone_db < POOR_DB:
-            return "one scale is too coarse for it: keep it in float32 (--quality best, or --min-sqnr)"
+            return "one scale is too coarse for it: keep it in float32 (--keep-float, or --min-sqnr)"
         return "every layer is sound on its own, the errors add up: AdaRound and bias correction (--quality best)"
 
 

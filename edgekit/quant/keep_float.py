@@ -28,11 +28,8 @@ def matching_nodes(model: ir.Model, patterns: Sequence[str]) -> tuple[str, ...]:
         EdgekitError: EK106 for a pattern that no operator matches, with near misses; or when nothing is left to store
             as integers.
     """
-    paths = {name_of(node): module_of(node) for node in model.graph}
-    for pattern in patterns:
-        if not any(matches(path, pattern) for path in paths.values()):
-            raise unmatched(pattern, paths.values())
-    found = tuple(name for name, path in paths.items() if any(matches(path, pattern) for pattern in patterns))
+    check_patterns(model, patterns)
+    found = tuple(name_of(n) for n in model.graph if any(matches(module_of(n), pattern) for pattern in patterns))
     if found and make_plan(model).rules and not make_plan(model, found).rules:
         raise EdgekitError(
             "EK106",
@@ -41,6 +38,14 @@ def matching_nodes(model: ir.Model, patterns: Sequence[str]) -> tuple[str, ...]:
             fix="keep fewer modules in float32, or export a float target",
         )
     return found
+
+
+def check_patterns(model: ir.Model, patterns: Sequence[str]) -> None:
+    """EK106 for a pattern that no operator of the graph matches, with near misses."""
+    paths = [module_of(node) for node in model.graph]
+    for pattern in patterns:
+        if not any(matches(path, pattern) for path in paths):
+            raise unmatched(pattern, paths)
 
 
 def matches(path: str, pattern: str) -> bool:

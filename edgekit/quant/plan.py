@@ -37,8 +37,13 @@ class Plan:
 
     @property
     def observed(self) -> tuple[str, ...]:
-        """The values whose range calibration must measure, constants among them."""
-        names = [name for group, names in self.sources.items() if group not in self.fixed for name in names]
+        """The values whose range calibration must measure, constants among them.
+
+        A softmax's parameters are fixed, and its range is seen all the same: tiny probabilities stay in float
+        (float_heads.py).
+        """
+        fixed = {group for group, operator in self.fixed.items() if operator != "Softmax"}
+        names = [name for group, names in self.sources.items() if group not in fixed for name in names]
         return tuple(dict.fromkeys(names))
 
 

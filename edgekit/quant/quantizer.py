@@ -19,6 +19,7 @@ from edgekit.quant.bias_correction import mean_error
 from edgekit.quant.calibrate import calibrate
 from edgekit.quant.equalize import equalize
 from edgekit.quant.expand import expand, tighten
+from edgekit.quant.float_heads import float_heads
 from edgekit.quant.hard_swish import shift_by_addition, shift_by_layer
 from edgekit.quant.layers import StoredLayer, constant_layers, store_layers
 from edgekit.quant.method import Method, keeping
@@ -123,7 +124,8 @@ class Quantizer:
         assert scheme.activation != "float32"
         method = keeping(method, tuple(dict.fromkeys((*self.keep_float, *method.keep_float))))
         base = self._base(method, scheme.activation)
-        plan = make_plan(base.model, method.keep_float)
+        small = float_heads(base.model, base.ranges) if scheme.activation == "int8" else set()
+        plan = make_plan(base.model, (*method.keep_float, *small))
         params = assign(base.model, plan, base.ranges, scheme.activation, method.criterion)
         layers = constant_layers(base.model, plan)
         rounded = self._rounded(base, scheme.activation, method.criterion) if method.rounding == "adaptive" else None

@@ -26,9 +26,9 @@ def make_manifest(run: Run, artifact: Artifact) -> dict[str, Any]:
     return {
         "model": run.source.name,
         "target": artifact.target,
-        "model_file": f"model.{target.format}",
+        "model_file": target.model_file,
         "min_runtime": artifact.emitted.min_runtime or target.min_runtime,
-        "android": [asdict(library) for library in target.android],
+        "android": [asdict(library) for library in target.runtime.android],
         "input_shape": list(run.source.input_shape),
         "scheme": asdict(target.scheme),
         "weights": {"name": file_name(run.source.weights), "sha256": run.source.weights_sha256},
@@ -42,7 +42,7 @@ def make_manifest(run: Run, artifact: Artifact) -> dict[str, Any]:
         "parity": parity_document(artifact.parity),
         "operators": artifact.emitted.operators,
         "delegation": delegation_document(artifact.delegation),
-        "versions": versions(),
+        "versions": versions(*(package.distribution for package in target.runtime.packages)),
     }
 
 

@@ -50,7 +50,7 @@ def _span(values: Sequence[int]) -> str:
 def targets_markdown(targets: Iterable[Target]) -> str:
     """The targets: one row each, with the gate its file must pass."""
     rows = [
-        (f"`{target.name}`", f"`model.{target.format}`", target.summary, gate_text(target.tolerance))
+        (f"`{target.name}`", f"`{target.model_file}`", target.summary, gate_text(target.tolerance))
         for target in targets
     ]
     return markdown_table(("target", "file", "what", "gate"), rows)
@@ -85,7 +85,7 @@ def errors_markdown() -> str:
 
 
 class LoweringRule(Protocol):
-    """What the table of operators reads of a target's lowering rule (edgekit.targets.tflite.rules.Lowering)."""
+    """What the table of operators reads of a lowering rule."""
 
     @property
     def op(self) -> str: ...
@@ -95,8 +95,8 @@ class LoweringRule(Protocol):
     def integer(self) -> Collection[str]: ...
 
 
-def supported_ops_markdown(rules: Iterable[LoweringRule]) -> str:
-    """docs/supported-ops.md."""
+def supported_ops_markdown(about: str, rules: Iterable[LoweringRule]) -> str:
+    """docs/supported-ops.md; `about` are the title and what to know in front of the table."""
     rows = [
         (
             f"`{rule.op}`",
@@ -106,14 +106,5 @@ def supported_ops_markdown(rules: Iterable[LoweringRule]) -> str:
         )
         for rule in rules
     ]
-    parts = [
-        "# Operators that the TFLite targets lower",
-        "Made from `targets/tflite/lowerings/` by `pytest tests/test_completeness.py --update-golden`; do not edit.",
-        "One row per ONNX operator of the canonical graph (docs/architecture.md): what other operators a model has, the"
-        " passes rewrite or fold first. `float` is the activations of `tflite-fp32`, `tflite-fp16` and"
-        " `tflite-dynamic`, `int8` those of `tflite-int8`, `int16` those of `tflite-int16x8`. Without an integer kernel"
-        " a node computes in float between `DequantizeLinear` and `QuantizeLinear`, the border. A form of a listed"
-        " operator that TFLite does not have is EK301, which says why, for all nodes at once.",
-        markdown_table(("ONNX operator", "TFLite operators", "float", "int8", "int16"), rows),
-    ]
-    return "\n\n".join(parts) + "\n"
+    table = markdown_table(("ONNX operator", "operators of the file", "float", "int8", "int16"), rows)
+    return f"{about}\n\n{table}\n"

@@ -1,16 +1,18 @@
 """What the manifest and `--json` say about a quantization: receipt, images, warnings, layers."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from edgekit.ladder.climb import Receipt
 from edgekit.ladder.data_free import DataFree
 from edgekit.ladder.named import named_rung, rung_of_quality
 from edgekit.quant.diagnosis import Diagnosis, LayerError
-from edgekit.quant.method import KNOBS, last_rung
+from edgekit.quant.method import KNOBS, keeping, last_rung
+from edgekit.quant.parameters import ActivationType
+from edgekit.quant.quantizer import Quantized
 from edgekit.recipe import Recipe
 from edgekit.run import Integers, Run
-from edgekit.target import targets
+from edgekit.target import names_with, targets
 
 
 def receipt_document(receipt: Receipt) -> dict[str, Any]:
@@ -31,8 +33,10 @@ def data_free_document(compared: DataFree) -> dict[str, Any]:
     return {**steady(compared.receipt), "widths": [round(width, 4) for width in compared.widths]}
 
 
-BEST = "operators in float32 (--min-sqnr, --min-agreement) or int16 activations (tflite-int16x8)"
-"""What helps where the best rung was taken already."""
+def after_best(dtype: ActivationType) -> str:
+    """What helps where the best rung was taken already."""
+    wider = f" or int16 activations ({names_with('int16')})" if dtype == "int8" else ""
+    return f"operators in float32 (--keep-float, --min-sqnr){wider}"
 
 
 def method_document(integers: Integers, recipe: Recipe) -> dict[str, Any]:
@@ -47,21 +51,18 @@ def method_document(integers: Integers, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def diagnosis_document(diagnosis: Diagnosis, best: bool) -> dict[str, Any]:
-    """A diagnosis as JSON; figures are rounded to what they are worth.
-
-    Args:
-        best: whether no rung is better than the one that was taken.
-    """
+def diagnosis_document(diagnosis: Diagnosis, decided: Quantized) -> dict[str, Any]:
+    """A diagnosis of what was decided as JSON; figures are rounded to what they are worth."""
 
     def row(layer: LayerError) -> dict[str, Any]:
         return {key: round(v, 4) if isinstance(v, float) else v for key, v in asdict(layer).items()}
 
     culprit = diagnosis.culprit
+    best = keeping(decided.method, ()) == last_rung(decided.dtype)
     return {
         "images": diagnosis.images,
         "culprit": row(culprit) if culprit else None,
-        "advice": BEST if best else diagnosis.advice,
+        "advice": after_best(decided.dtype) if best else diagnosis.advice,
         "layers": [row(layer) for layer in diagnosis.layers],
     }
 
@@ -71,16 +72,15 @@ def quantization_document(run: Run, target: str) -> dict[str, Any] | None:
     integers = integers_of(run, target)
     if integers is None or integers.decided is None:
         return None
-    judged, method = integers.judged, method_document(integers, run.recipe)
-    best = replace(integers.decided.method, keep_float=()) == last_rung(integers.decided.dtype)
+    judged = integers.judged
     return {
         "quality": run.recipe.quality,
-        "method": method,
+        "method": method_document(integers, run.recipe),
         "receipt": steady(integers.receipt) if integers.receipt else None,
         "data_free": data_free_document(integers.data_free) if integers.data_free else None,
         "evaluation": {"sha256": judged.sha256(), "names": list(judged.names)} if judged else None,
         "warnings": list(run.images.warnings),
-        "diagnosis": diagnosis_document(integers.diagnosis, best) if integers.diagnosis else None,
+        "diagnosis": diagnosis_document(integers.diagnosis, integers.decided) if integers.diagnosis else None,
     }
 
 

@@ -23,6 +23,7 @@ from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source.outputs import OutputSpec
+from edgekit.target import runtimes
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -105,10 +106,10 @@ def source_kind(model: str) -> str:
             where="model",
             fix=f"name the model too: edgekit export MODEL --weights {model}",
         )
-    if suffix == ".tflite":
+    if made_for := [runtime.title for runtime in runtimes() if suffix == f".{runtime.suffix}"]:
         raise EdgekitError(
             "EK106",
-            what=f"{model} is a finished TFLite file",
+            what=f"{model} is a finished file of {made_for[0]}",
             where="model",
             fix="start from the PyTorch model or an .onnx file",
         )

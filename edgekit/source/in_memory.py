@@ -22,6 +22,8 @@ from edgekit.source.input_size import run_on_zeros
 from edgekit.source.weights import load_chosen
 
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized")
+"""Where the classes of modules stand that PyTorch's own quantization made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,10 @@ def resolve(recipe: Recipe, given: InMemory) -> Source:
 
     Raises:
         EdgekitError: EK104 tensors that have no values yet; EK106 options that would build another module; EK107 a
-            module that cannot be copied; EK201, EK203 what `run_on_zeros` finds.
+            module that cannot be copied; EK201, EK203 what `run_on_zeros` finds; EK204 a module of integers.
     """
     refuse_building_options(recipe)
+    refuse_quantized(given)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         module = copied(given).eval().float().cpu()
@@ -109,6 +112,18 @@ def refuse_building_options(recipe: Recipe) -> None:
             what="a module in memory is built already",
             where=", ".join(refused),
             fix="leave these options out, and build the module with them",
+        )
+
+
+def refuse_quantized(given: InMemory) -> None:
+    """EK204 for a module that PyTorch quantized: its weights are packed for one CPU."""
+    parts = [name for name, part in given.module.named_modules() if type(part).__module__.startswith(QUANTIZED)]
+    if parts:
+        raise EdgekitError(
+            "EK204",
+            what=f"PyTorch quantized {len(parts)} parts of the module already: {', '.join(parts[:3])}",
+            where=given.class_name,
+            fix="give the float module: integers are made for the target; or a QDQ model as an .onnx file",
         )
 
 

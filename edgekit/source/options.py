@@ -4,15 +4,12 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
-
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing import Any, get_type_hints
 
 from edgekit.errors import EdgekitError, did_you_mean
+from edgekit.options import converted, words
 
 CLASSES = "num_classes"
-KINDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +30,7 @@ class Option:
     @property
     def takes(self) -> str:
         """The values in words."""
-        kinds = [kind for kind in get_args(self.type) or (self.type,) if kind is not NoneType]
-        if get_origin(self.type) is Literal:
-            return "one of " + ", ".join(map(str, kinds))
-        return " or ".join(KINDS.get(kind, "any value") for kind in kinds)
+        return words(self.type)
 
 
 def options_of(make: Callable[..., Any]) -> tuple[Option, ...]:
@@ -69,8 +63,8 @@ def _checked(known: Mapping[str, Option], name: str, value: Any, model: str) -> 
         raise _refused(f"{model} has no option {name!r}", f"{near} {listed}".strip())
     option = known[name]
     try:
-        return TypeAdapter(option.type, config=ConfigDict(allow_inf_nan=False)).validate_python(value)
-    except ValidationError as error:
+        return converted(option.type, value)
+    except ValueError as error:
         raise _refused(
             f"{name} of {model} is {value!r}, it must be {option.takes}", f"{name}: {option.meaning}"
         ) from error

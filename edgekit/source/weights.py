@@ -103,6 +103,9 @@ def tensors_sha256(module: nn.Module) -> str:
     """SHA-256 over the names and values of a module's state: the identity of weights that come from no file."""
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
+        if not isinstance(tensor, torch.Tensor):  # the extra state of a module
+            digest.update(f"{name}\0{tensor!r}\0".encode())
+            continue
         digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

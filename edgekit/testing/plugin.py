@@ -14,6 +14,8 @@ import pytest
 from edgekit.testing.under_test import UnderTest
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from edgekit.bundle.files import Bundle
 
 USUAL_DEVICE = "emulated:cortex-a76"
@@ -58,19 +60,20 @@ def edgekit_device(request: pytest.FixtureRequest) -> Iterator[UnderTest]:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> "Callable[..., Bundle]":
     """A function like edgekit.export that gives the bundle: `exported("mobilenet_v2", target="tflite-int8", ...)`.
 
-    The same arguments are exported once per session.
+    The same arguments are exported once per session; a module in memory is the same while it is the same object.
     """
     made: dict[str, Bundle] = {}
+    held: list[object] = []  # what is known by its id must not make room for another
 
-    def export(model: str, *, target: str, **choices: Any) -> "Bundle":
+    def export(model: "str | Path | nn.Module", *, target: str, **choices: Any) -> "Bundle":
         import edgekit
-        from edgekit.bundle.files import read_bundle
 
-        key = json.dumps([model, target, choices], sort_keys=True, default=str)
+        key = json.dumps([model, target, choices], sort_keys=True, default=lambda o: id(o) if callable(o) else str(o))
         if key not in made:
             run = edgekit.export(model, target=target, out=tmp_path_factory.mktemp("edgekit"), **choices)
             run.raise_for_failures()
-            made[key] = read_bundle(run.bundles[target])
+            made[key] = edgekit.read_bundle(run.bundles[target])
+            held.append((model, choices))
         return made[key]
 
     return export

@@ -14,12 +14,10 @@ from edgekit.devices.device import Device
 from edgekit.devices.faults import untrusted
 from edgekit.devices.result import DeviceTensor, RunnerResult
 from edgekit.devices.run_model import RunRequest, open_device, run_model
-from edgekit.devices.toolchain import RuntimeKind
-from edgekit.environment import installed
 from edgekit.errors import EdgekitError, Table
 from edgekit.graph.stored import to_real, to_stored
 from edgekit.progress import Progress
-from edgekit.target import FloatArray, Outputs, Target, TensorInfo, Tolerance, targets
+from edgekit.target import FloatArray, Outputs, Runtime, Target, TensorInfo, Tolerance, targets
 from edgekit.verify.parity import compare_output
 
 MAX_STEPS = 2
@@ -36,11 +34,6 @@ FLOAT_GATE = Tolerance(max_abs=1e-5)
 ON_THE_FLY_DB = 40.0
 """Activations that are rounded while the model runs: a difference in the last bit may become a whole step. Measured:
 146 dB like with like, 37 dB for a runtime that rounds other nodes on the fly (there `MIN_SQNR_DB` applies)."""
-
-HOST_RUNTIMES = {
-    "tflite": (("litert", "ai-edge-litert"), ("tflite-runtime", "tflite-runtime")),
-    "onnx": (("onnxruntime", "onnxruntime"),),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +165,7 @@ def check_device(device: Device, subject: Subject, timeout_s: int) -> DevicePari
         EdgekitError: EK60x from the device; EK608 when its outputs are not those of the contract.
     """
     inputs = to_stored(subject.images, subject.input).tobytes()
-    request = RunRequest(runtime_of(subject.target), subject.file, subject.sha256, inputs, timeout_s=timeout_s)
+    request = RunRequest(subject.target.runtime, subject.file, subject.sha256, inputs, timeout_s=timeout_s)
     result, data = run_model(device, request)
     name = device.address.name
     check_outputs(subject.tensors, result.outputs, name)
@@ -193,14 +186,9 @@ def check_outputs(expected: Sequence[TensorInfo], found: Sequence[DeviceTensor],
             raise untrusted(f"output {tensor.name!r} is {given}, the contract says {told}", where)
 
 
-def runtime_of(target: Target) -> RuntimeKind:
-    """What runs a target's files on a device."""
-    return "tflite" if target.format == "tflite" else "onnxruntime"
-
-
 def judge(name: str, subject: Subject, result: RunnerResult, actual: Outputs) -> DeviceParity:
     """Compare each of a device's outputs with the host's under the gate that applies to it."""
-    target, like = subject.target.name, is_like(subject.target, result)
+    target, like = subject.target.name, is_like(subject.target.runtime, result)
     judged = [judge_output(subject, tensor, actual[tensor.name], like) for tensor in subject.tensors]
     hop = Hop(f"{target} on {name}", f"{target} on the host", tuple(parity for parity, _ in judged))
     return DeviceParity(name, result, hop, like, tuple(difference for _, difference in judged))
@@ -222,13 +210,10 @@ def judge_output(
     return parity, found
 
 
-def is_like(target: Target, result: RunnerResult) -> bool:
-    """Same runtime, same version, and kernels that are the same on every CPU: XNNPACK's and ONNX Runtime's."""
-    host = next(((n, installed(p)) for n, p in HOST_RUNTIMES[target.format] if installed(p)), None)
-    same_kernels = result.delegate == "CPUExecutionProvider" or (
-        result.delegate == "XNNPACK" and not result.undelegated
-    )
-    return host == (result.runtime, result.runtime_version) and same_kernels
+def is_like(runtime: Runtime, result: RunnerResult) -> bool:
+    """Same package, same version, and kernels that are the same on every CPU."""
+    host, exact = runtime.host, result.delegate == runtime.exact and not result.undelegated
+    return host is not None and (host.name, host.version) == (result.runtime, result.runtime_version) and exact
 
 
 def float_gate(subject: Subject, output: str, like: bool) -> Tolerance:

@@ -70,8 +70,10 @@ def no_stricter_than(at_export: OutputParity, gate: Tolerance) -> Tolerance:
     The gate held on all parity inputs then; one disagreement among four golden vectors is 75 %, and no news.
     """
     sqnr, agreement, before = gate.min_sqnr_db, gate.min_agreement, at_export.agreement
+    lost = None if at_export.lost else gate.max_lost  # below a kernel's step: said at export, not gated
     return replace(
         gate,
+        max_lost=lost,
         min_sqnr_db=None if sqnr is None else min(sqnr, at_export.sqnr_db - SQNR_SLACK_DB),
         min_agreement=None if agreement is None or before is None else min(agreement, before),
     )

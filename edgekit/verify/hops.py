@@ -1,13 +1,13 @@
 """The hops of one export: which outputs are compared with which, and under what gate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import pairwise
 
 from edgekit.artifact import Hop
 from edgekit.target import Outputs, Tolerance
-from edgekit.verify.parity import compare
+from edgekit.verify.parity import NO_STEPS, compare
 
 # Tracing and simplifying change no number but by float rounding: 1e-4 of the outputs' range, whatever the target.
 GRAPH_TOLERANCE = Tolerance(max_abs=1e-4)
@@ -26,12 +26,15 @@ class Checked:
     gate: Tolerance = GRAPH_TOLERANCE
 
 
-def measure_hops(stages: Sequence[Checked], scores: str | None) -> tuple[Hop, ...]:
+def measure_hops(
+    stages: Sequence[Checked], scores: str | None, steps: Mapping[str, float] = NO_STEPS
+) -> tuple[Hop, ...]:
     """Each stage against the stage before, under its own gate.
 
     Args:
         stages: in pipeline order, the float reference first.
         scores: which output holds the scores of classes, if one does.
+        steps: output -> fixed step of the kernel that writes it.
     """
     return tuple(
         compare(
@@ -41,12 +44,13 @@ def measure_hops(stages: Sequence[Checked], scores: str | None) -> tuple[Hop, ..
             reference_name=before.name,
             tolerance=after.gate,
             scores=scores,
+            steps=steps,
         )
         for before, after in pairwise(stages)
     )
 
 
-def end_to_end(stages: Sequence[Checked], scores: str | None) -> tuple[Hop, ...]:
+def end_to_end(stages: Sequence[Checked], scores: str | None, steps: Mapping[str, float] = NO_STEPS) -> tuple[Hop, ...]:
     """The last stage against the first; nothing where that is a hop already.
 
     The gate is the last one's, or as loose as that of a step on the way which was meant to cost something.
@@ -56,7 +60,13 @@ def end_to_end(stages: Sequence[Checked], scores: str | None) -> tuple[Hop, ...]
         return ()
     gate = reduce(looser, (stage.gate for stage in stages[1:] if stage.gate != GRAPH_TOLERANCE), last.gate)
     whole = compare(
-        first.outputs, last.outputs, name="end to end", reference_name=first.name, tolerance=gate, scores=scores
+        first.outputs,
+        last.outputs,
+        name="end to end",
+        reference_name=first.name,
+        tolerance=gate,
+        scores=scores,
+        steps=steps,
     )
     return (whole,)
 

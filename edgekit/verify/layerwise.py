@@ -17,7 +17,7 @@ from edgekit.errors import EdgekitError
 from edgekit.graph.stored import to_stored
 from edgekit.progress import Step
 from edgekit.target import Cut, Layers, targets
-from edgekit.verify.device import FLOAT_GATE, runtime_of
+from edgekit.verify.device import FLOAT_GATE
 from edgekit.verify.first_difference import first_difference
 
 HOST = "local"
@@ -137,7 +137,7 @@ class BothPlaces:
         file = self.folder / "model"
         file.write_bytes(data)
         request = RunRequest(
-            runtime_of(targets.get(self.bundle.target)),
+            targets.get(self.bundle.target).runtime,
             file,
             sha256(data),
             to_stored(self.bundle.inputs, self.bundle.input).tobytes(),

@@ -1,13 +1,27 @@
 """ONNX Runtime on CPU: the quantized graph as it is, in the form that its kernels run fastest."""
 
-from edgekit.target import AndroidLibrary, QuantScheme, Target, Tolerance, targets
+from pathlib import Path
+
+from edgekit.target import AndroidLibrary, Library, Package, QuantScheme, Runtime, Target, Tolerance, targets
 from edgekit.targets.onnxruntime.emit import MIN_RUNTIME, emit
 from edgekit.targets.onnxruntime.layers import layers
 from edgekit.targets.onnxruntime.mobile import add_mobile_files
 from edgekit.targets.onnxruntime.run import run
 
-ANDROID = (
-    AndroidLibrary("onnxruntime", "onnxruntime", "com.microsoft.onnxruntime:onnxruntime-android:1.29.0", "1.29.0", 24),
+RUNTIME = Runtime(
+    name="onnxruntime",
+    title="ONNX Runtime",
+    suffix="onnx",
+    packages=(Package("onnxruntime", "onnxruntime"),),
+    session=Path(__file__).with_name("session.py"),
+    control="ort-fp32",
+    exact="CPUExecutionProvider",
+    library=Library("onnxruntime", "onnxruntime/capi/libonnxruntime.so.*", "libonnxruntime.so"),
+    android=(
+        AndroidLibrary(
+            "onnxruntime", "onnxruntime", "com.microsoft.onnxruntime:onnxruntime-android:1.29.0", "1.29.0", 24
+        ),
+    ),
 )
 _TARGETS = (
     (
@@ -31,21 +45,7 @@ _TARGETS = (
 )
 
 for _name, _summary, _scheme, _tolerance in _TARGETS:
-    targets.add(
-        _name,
-        Target(
-            _name,
-            "onnx",
-            _summary,
-            _scheme,
-            _tolerance,
-            emit,
-            run,
-            None,
-            layers,
-            add_mobile_files,
-            MIN_RUNTIME,
-            ANDROID,
-        ),
-        __name__,
+    _target = Target(
+        _name, RUNTIME, _summary, _scheme, _tolerance, emit, run, None, layers, add_mobile_files, MIN_RUNTIME
     )
+    targets.add(_name, _target, __name__)

@@ -12,8 +12,7 @@ from edgekit.graph.session import REFUSALS, exact_int8, open_session, refused
 from edgekit.graph.stored import real_values, to_stored
 from edgekit.target import FloatArray, Outputs, TensorInfo
 from edgekit.targets.onnxruntime.emit import quantization
-
-_OTHER_NAMES = {"float": "float32", "double": "float64"}  # ONNX Runtime's -> numpy's
+from edgekit.targets.onnxruntime.session import numpy_type
 
 
 class OrtRunner:
@@ -45,9 +44,8 @@ def run(path: Path) -> OrtRunner:
 
 
 def dtype_of(value: ort.NodeArg) -> np.dtype[Any]:
-    """The numpy dtype of a session's input or output, which calls it "tensor(float)"."""
-    name = str(value.type).removeprefix("tensor(").removesuffix(")")
-    return np.dtype(_OTHER_NAMES.get(name, name))
+    """The numpy dtype of a session's input or output."""
+    return np.dtype(numpy_type(value.type))
 
 
 def _describe(value: ort.NodeArg, scales: dict[str, tuple[float | None, int | None]]) -> TensorInfo:

@@ -1,6 +1,8 @@
 """TFLite: eight-bit and float files for ARM phones, written without TensorFlow."""
 
-from edgekit.target import AndroidLibrary, QuantScheme, Target, Tolerance, targets
+from pathlib import Path
+
+from edgekit.target import AndroidLibrary, Library, Package, QuantScheme, Runtime, Target, Tolerance, targets
 from edgekit.targets.tflite.delegate import delegation
 from edgekit.targets.tflite.emit import emit
 from edgekit.targets.tflite.layers import layers
@@ -10,12 +12,28 @@ from edgekit.targets.tflite.run import run
 # Integer gates are floors below which a file is broken, not targets of quality: the report shows the figures.
 INTEGER_GATE = Tolerance(min_sqnr_db=10.0, min_agreement=0.85)
 
-ANDROID = (
-    # The last line with the interpreter and its delegates; 2.x has it for the CPU alone.
-    AndroidLibrary("litert", "litert", "com.google.ai.edge.litert:litert:1.4.2", "2.17.0", 21),
-    # Its x86-64 library is aligned to 4 KB: no emulator with larger pages runs it.
-    AndroidLibrary(
-        "tensorflow-lite", "litert", "org.tensorflow:tensorflow-lite:2.17.0", "2.17.0", 21, ("arm64-v8a", "armeabi-v7a")
+RUNTIME = Runtime(
+    name="tflite",
+    title="TensorFlow Lite",
+    suffix="tflite",
+    packages=(Package("litert", "ai-edge-litert"), Package("tflite-runtime", "tflite-runtime")),
+    session=Path(__file__).with_name("session.py"),
+    control="tflite-fp32",
+    exact="XNNPACK",
+    library=Library("ai-edge-litert", "ai_edge_litert/libLiteRt.so", "libLiteRt.so"),
+    program="benchmark_model",
+    android=(
+        # The last line with the interpreter and its delegates; 2.x has it for the CPU alone.
+        AndroidLibrary("litert", "litert", "com.google.ai.edge.litert:litert:1.4.2", "2.17.0", 21),
+        # Its x86-64 library is aligned to 4 KB: no emulator with larger pages runs it.
+        AndroidLibrary(
+            "tensorflow-lite",
+            "litert",
+            "org.tensorflow:tensorflow-lite:2.17.0",
+            "2.17.0",
+            21,
+            ("arm64-v8a", "armeabi-v7a"),
+        ),
     ),
 )
 _TARGETS = (
@@ -43,6 +61,6 @@ _TARGETS = (
 
 for _name, _summary, _scheme, _tolerance in _TARGETS:
     _target = Target(
-        _name, "tflite", _summary, _scheme, _tolerance, emit, run, delegation, layers, add_metadata, "1.14.0", ANDROID
+        _name, RUNTIME, _summary, _scheme, _tolerance, emit, run, delegation, layers, add_metadata, "1.14.0"
     )
     targets.add(_name, _target, __name__)

@@ -1,9 +1,8 @@
 """How XNNPACK cuts a file: partitions, and the nodes it refused, measured in the runtime itself."""
 
-from typing import Any
-
 from edgekit.target import Delegation, Emitted, EmittedNode, Undelegated
 from edgekit.targets.tflite.run import load_interpreter
+from edgekit.targets.tflite.session import inside
 
 NO_WORK = {"RESHAPE", "QUANTIZE", "DEQUANTIZE"}
 _FIX = {
@@ -21,26 +20,9 @@ def delegation(emitted: Emitted) -> Delegation:
     own = details[: len(emitted.nodes)]
     if not delegates:
         return Delegation("none", 0, (_nothing_taken(emitted),))
-    inside = _delegated(own, delegates)
-    refused = tuple(_undelegated(emitted.nodes[op["index"]]) for op in own if op["index"] not in inside)
+    taken = inside(own, delegates)
+    refused = tuple(_undelegated(emitted.nodes[op["index"]]) for op in own if op["index"] not in taken)
     return Delegation("XNNPACK", len(delegates), refused)
-
-
-def _delegated(own: list[dict[str, Any]], delegates: list[dict[str, Any]]) -> set[int]:
-    """Indices of the nodes inside partitions: walk back from each partition's outputs to its inputs."""
-    producer = {int(out): op for op in own for out in op["outputs"]}
-    inside: set[int] = set()
-    for partition in delegates:
-        border = {int(tensor) for tensor in partition["inputs"]}
-        frontier = [int(tensor) for tensor in partition["outputs"]]
-        while frontier:
-            tensor = frontier.pop()
-            op = producer.get(tensor)
-            if op is None or op["index"] in inside or tensor in border:
-                continue
-            inside.add(op["index"])
-            frontier += [int(source) for source in op["inputs"] if int(source) not in border]
-    return inside
 
 
 def _nothing_taken(emitted: Emitted) -> Undelegated:

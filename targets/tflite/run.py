@@ -10,8 +10,7 @@ from edgekit.errors import EdgekitError
 from edgekit.graph.outputs import stack
 from edgekit.graph.stored import real_values, to_stored
 from edgekit.target import FloatArray, Layout, Outputs, TensorInfo
-
-RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
+from edgekit.targets.tflite.session import PACKAGES
 
 
 def load_interpreter(model: Path | bytes, threads: int = 1, **options: Any) -> Any:
@@ -20,9 +19,9 @@ def load_interpreter(model: Path | bytes, threads: int = 1, **options: Any) -> A
     Raises:
         EdgekitError: EK701 without a runtime, EK703 when the runtime refuses the file.
     """
-    for name in RUNTIMES:
+    for _, package in PACKAGES:
         try:
-            interpreter_class = importlib.import_module(name).Interpreter
+            interpreter_class = importlib.import_module(f"{package}.interpreter").Interpreter
             break
         except ImportError:
             continue

@@ -131,6 +131,14 @@ def test_a_file_newer_than_the_library_is_refused(bundles):
     assert raised.value.code == "EK302"
 
 
+def test_a_library_that_the_classes_cannot_call_is_refused(bundles):
+    manifest = bundles["ort-fp32"].manifest
+    other = {**manifest["android"][0], "name": "another", "runtime": "another"}
+    with pytest.raises(EdgekitError, match="no Kotlin class of edgekit calls another") as raised:
+        contents(replace(bundles["ort-fp32"], manifest={**manifest, "android": [other]}))
+    assert raised.value.code == "EK302"
+
+
 @pytest.mark.parametrize(("side", "said"), [("inputs", "takes float64"), ("outputs", "gives 'logits' as float64")])
 def test_numbers_that_the_app_cannot_read_are_refused(side, said, bundles):
     bundle = bundles["ort-fp32"]

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from edgekit.devices.local import LocalDevice
 from edgekit.devices.run_model import open_device
 from edgekit.devices.settings import find
 from edgekit.errors import EdgekitError
+from edgekit.target import runtimes
 from edgekit.targets.tflite.run import load_interpreter
 
 SHORT = Protocol(runs=4, min_time_s=0.0, rounds=2, warmup=1)
@@ -139,9 +139,8 @@ def test_the_input_is_stored_as_the_file_wants_it(bundle_folder):
     )  # half a step, more where it is clipped
 
 
-@pytest.mark.parametrize("runtime", ["tflite", "onnxruntime"])
+@pytest.mark.parametrize("runtime", runtimes(), ids=lambda runtime: runtime.name)
 def test_the_control_is_the_same_file_each_time(runtime, tmp_path):
     first = control_subject(runtime, tmp_path)
     assert first == control_subject(runtime, tmp_path)
-    assert first.file.suffix == {"tflite": ".tflite", "onnxruntime": ".onnx"}[runtime]
-    assert isinstance(first.file, Path)
+    assert first.file == tmp_path / f"control.{runtime.suffix}"

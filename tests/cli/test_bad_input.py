@@ -137,6 +137,36 @@ CASES = {
         2,
         "nowhere.toml",
     ),
+    "a method that there is not": (
+        without_files("mobilenet_v2", *RANDOM, "--method", "adarond"),
+        "EK106",
+        2,
+        "did you mean adaround",
+    ),
+    "a method of other activations": (
+        without_files("mobilenet_v2", "--weights", "random", "-t", "tflite-int16x8", "--method", "min-max"),
+        "EK302",
+        2,
+        "nearest, analytic",
+    ),
+    "a method of a float file": (
+        without_files("mobilenet_v2", "--weights", "random", "-t", "tflite-fp32", "--method", "adaround"),
+        "EK302",
+        2,
+        "--method",
+    ),
+    "a method and a quality": (
+        without_files("mobilenet_v2", *RANDOM, "--method", "mse", "--quality", "best"),
+        "EK106",
+        2,
+        "method, quality",
+    ),
+    "a module that there is not": (
+        without_files("mobilenet_v2", *RANDOM, "--input-size", "32", "--keep-float", "classifer.*"),
+        "EK106",
+        2,
+        "did you mean classifier",
+    ),
     "a place that cannot be written": (unwritable, "EK702", 3, "--out"),
     "a model file of another kind": (without_files("weights.pth", "-t", "tflite-int8"), "EK106", 2, "name the model"),
 }

@@ -17,8 +17,9 @@ from board import Board, missing
 from loopback import free_port, wait_for_port
 
 import edgekit
-from edgekit.devices.toolchain import LIBRARIES, runner_folder
+from edgekit.devices.toolchain import runner_folder
 from edgekit.errors import EdgekitError
+from edgekit.target import runtimes
 
 HERE = Path(__file__).parent
 
@@ -41,8 +42,8 @@ def emulation() -> None:
     """Skips where arm64 programs cannot be built or run."""
     skip_without("qemu-aarch64", "aarch64-linux-gnu-gcc")
     try:
-        for runtime in LIBRARIES:
-            runner_folder(runtime)
+        for runtime in runtimes():
+            runner_folder(runtime, runtime.library)
     except EdgekitError as error:
         if error.code != "EK609":
             raise

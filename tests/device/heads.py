@@ -64,7 +64,7 @@ def subject_in(folder: Path, order: tuple[str, ...], target: str) -> Subject:
     kind = targets.get(target)
     floats, graph = graphs_of(order, target)
     emitted = kind.emit(graph, kind, EmitOptions())
-    file = folder / f"model.{kind.format}"
+    file = folder / kind.model_file
     file.write_bytes(emitted.data)
     return Subject(
         kind,

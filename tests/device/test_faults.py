@@ -34,7 +34,7 @@ def request_of(bundles):
     inputs = to_stored(subject.images, subject.input).tobytes()
 
     def make(**options) -> RunRequest:
-        return RunRequest("tflite", subject.file, subject.sha256, inputs, **options)
+        return RunRequest(subject.target.runtime, subject.file, subject.sha256, inputs, **options)
 
     return make
 
@@ -214,7 +214,7 @@ def test_a_model_that_was_changed_on_the_way(emulation, request_of, tmp_path):
     subject = request_of()
     other = tmp_path / "model"
     other.write_bytes(subject.model.read_bytes()[:-1] + b"\xff")
-    changed = RunRequest("tflite", other, subject.sha256, subject.inputs)
+    changed = RunRequest(subject.runtime, other, subject.sha256, subject.inputs)
     with open_device("emulated:pi5") as device, pytest.raises(EdgekitError) as raised:
         run_model(device, changed)
     assert raised.value.code == "EK608"

@@ -5,9 +5,10 @@ from contextlib import ExitStack
 import pytest
 from heads import NAMES, ORDERS, subject_in
 
-from edgekit.devices.emulated_python import python_folder
+from edgekit.devices.emulated_python import packages_of_host, python_folder
 from edgekit.devices.run_model import open_device
 from edgekit.errors import EdgekitError
+from edgekit.target import targets
 from edgekit.verify.device import check_device
 
 TARGETS = ("tflite-int8", "ort-int8")
@@ -62,7 +63,7 @@ def test_every_output_has_a_gate_of_its_own(target, device, tmp_path):
 @pytest.mark.parametrize("order", [NAMES, NAMES[::-1]], ids="-".join)
 def test_the_python_runner_reads_every_output_there(order, target, emulation, tmp_path, monkeypatch):
     try:
-        python_folder(())
+        python_folder(packages_of_host(targets.get(target).runtime))
     except EdgekitError as error:
         pytest.skip(str(error))
     (tmp_path / "devices.toml").write_text(PYTHON)

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from edgekit.bundle.files import read_bundle
 from edgekit.cli import main
-from edgekit.devices.emulated_python import python_folder
+from edgekit.devices.emulated_python import packages_of_host, python_folder
 from edgekit.errors import EdgekitError
+from edgekit.target import targets
 
 OLD = ("tflite-runtime==2.14.0", "numpy==1.26.4")
 DEVICES = f"""
@@ -29,7 +31,8 @@ def verified(emulation, tmp_path, monkeypatch, capsys):
 
     def run(bundle, device):
         try:
-            python_folder(OLD if device == "old-pi" else ())
+            this = packages_of_host(targets.get(read_bundle(bundle).target).runtime)
+            python_folder(OLD if device == "old-pi" else this)
         except EdgekitError as error:
             pytest.skip(str(error))
         code = main(["verify", str(bundle), "--device", device, "--quiet", "--json"])

@@ -10,7 +10,8 @@ import pytest
 
 from edgekit.devices.device import Address
 from edgekit.devices.local import LocalDevice
-from edgekit.devices.toolchain import FLAGS, LIBRARIES, RuntimeKind
+from edgekit.devices.toolchain import FLAGS
+from edgekit.target import Runtime
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ def local(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def c_runner(package, tmp_path_factory) -> Callable[[RuntimeKind], tuple[str, ...]]:
+def c_runner(package, tmp_path_factory) -> Callable[[Runtime], tuple[str, ...]]:
     """`c_runner(runtime)`: the argv that starts the C runner, compiled for this host, with the host's own runtime."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
@@ -37,9 +38,9 @@ def c_runner(package, tmp_path_factory) -> Callable[[RuntimeKind], tuple[str, ..
     sources = sorted(map(str, Path(package, "devices", "runner_c").glob("*.c")))
     subprocess.run([compiler, *FLAGS, "-Werror", "-o", str(program), *sources, "-ldl"], check=True)
 
-    def start(runtime: RuntimeKind) -> tuple[str, ...]:
-        library = LIBRARIES[runtime]
+    def start(runtime: Runtime) -> tuple[str, ...]:
+        library = runtime.library
         [found] = [file for file in files(library.distribution) or () if file.match(library.member)]
-        return (str(program), "--runtime", runtime, "--library", str(found.locate()))
+        return (str(program), "--runtime", runtime.name, "--library", str(found.locate()))
 
     return start

@@ -1,11 +1,11 @@
 """A model file through both runners on this host, in both runtimes: outputs, times, and what they refuse."""
 
+import ast
 import hashlib
 import json
 import math
 from dataclasses import replace
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,11 +14,12 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.devices import run_model as running
-from edgekit.devices.device import Completed
+from edgekit.devices.device import Address, Completed
+from edgekit.devices.local import LocalDevice
 from edgekit.devices.result import MAX_OUTPUTS, RunnerResult
-from edgekit.devices.run_model import RunRequest, open_device, run_model
+from edgekit.devices.run_model import RunRequest, install_runner, open_device, run_model
 from edgekit.errors import EdgekitError
-from edgekit.target import EmitOptions, targets
+from edgekit.target import EmitOptions, Runtime, runtimes, targets
 from edgekit.targets.tflite.flatbuffer import pack_model
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
@@ -49,9 +50,9 @@ def heads(order: tuple[str, ...]) -> ir.Model:
     return graph(", ".join(HEADS[name][0] for name in order), BODY)
 
 
-def as_stored(values: np.ndarray, runtime: str) -> np.ndarray:
+def as_stored(values: np.ndarray, runtime: Runtime) -> np.ndarray:
     """Feature maps lie channels-last in TFLite files."""
-    return values.transpose(0, 2, 3, 1) if runtime == "tflite" and values.ndim == 4 else values
+    return values.transpose(0, 2, 3, 1) if runtime.name == "tflite" and values.ndim == 4 else values
 
 
 @pytest.fixture(params=["python", "c"])
@@ -63,19 +64,19 @@ def runner(request, monkeypatch) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["tflite", "onnxruntime"])
+@pytest.fixture(params=["tflite-fp32", "ort-fp32"])
 def request_for(request, runner, tmp_path):
-    """`request_for(net, **options)`: a request for a net in the runtime of the parameter; without one, for Relu."""
-    target = targets.get("tflite-fp32" if request.param == "tflite" else "ort-fp32")
+    """`request_for(net, **options)`: a request for a net as a file of the target; without one, for Relu."""
+    target = targets.get(request.param)
 
     def make(net: ir.Model | None = None, **options) -> RunRequest:
         file = tmp_path / "net"
         file.write_bytes(target.emit(net or heads(("zones",)), target, EmitOptions()).data)
         given = {
-            "runtime": request.param,
+            "runtime": target.runtime,
             "model": file,
             "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-            "inputs": np.ascontiguousarray(as_stored(IMAGES, request.param)).tobytes(),
+            "inputs": np.ascontiguousarray(as_stored(IMAGES, target.runtime)).tobytes(),
         }
         return RunRequest(**{**given, **options})
 
@@ -103,7 +104,7 @@ def test_every_output_of_all_images_comes_back_by_its_name(order, request_for, r
     assert result.outputs_bytes == sum(map(len, outputs.values()))
 
 
-@pytest.mark.parametrize("request_for", ["tflite"], indirect=True)
+@pytest.mark.parametrize("request_for", ["tflite-fp32"], indirect=True)
 @pytest.mark.parametrize("order", list(permutations(HEADS)), ids="-".join)
 def test_a_signature_may_name_the_outputs_in_another_order(order, request_for):
     request = request_for(heads(tuple(HEADS)))
@@ -118,7 +119,7 @@ def test_a_signature_may_name_the_outputs_in_another_order(order, request_for):
     _, outputs = run_here(replace(request, sha256=hashlib.sha256(request.model.read_bytes()).hexdigest()))
     for name, (_, values) in HEADS.items():
         np.testing.assert_allclose(
-            np.frombuffer(outputs[name], np.float32), as_stored(values, "tflite").ravel(), atol=1e-6
+            np.frombuffer(outputs[name], np.float32), as_stored(values, request.runtime).ravel(), atol=1e-6
         )
 
 
@@ -265,7 +266,38 @@ def test_the_runner_is_put_there_once(request_for, monkeypatch):
     assert [name.split("-")[0] for name in pushed] == ["runner", "work", "work"]
 
 
-def test_the_runner_needs_nothing_of_edgekit(package):
-    source = (Path(package) / "devices" / "runner.py").read_text()
-    assert "import edgekit" not in source
-    assert "from edgekit" not in source
+@pytest.mark.parametrize("runtime", runtimes(), ids=lambda runtime: runtime.name)
+def test_what_goes_to_a_board_needs_nothing_of_edgekit_and_an_old_python(runtime):
+    for file in (running.PYTHON_RUNNER, runtime.session):
+        tree = ast.parse(file.read_text(), feature_version=(3, 9))
+        names = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+        imported = {alias.name for node in names for alias in node.names} | {
+            node.module for node in names if isinstance(node, ast.ImportFrom)
+        }
+        assert not {name for name in imported if name.startswith("edgekit")}
+        assert "annotations" in imported  # 3.9 does not compute `int | None`
+
+
+@pytest.mark.parametrize("runner", ["python"], indirect=True)
+@pytest.mark.parametrize(
+    ("source", "code", "said"),
+    [
+        ("import no_such_package", "EK606", "No module named 'no_such_package'"),
+        ("def Session(model, threads): raise OSError('it is no model')", "EK610", "model: it is no model"),
+        ("def Session(model, threads): raise MemoryError", "EK607", "out of memory"),
+    ],
+)
+def test_a_runtime_that_cannot_be_loaded_says_why(source, code, said, request_for, tmp_path):
+    session = tmp_path / "session.py"
+    session.write_text(source)
+    with pytest.raises(EdgekitError) as raised:
+        run_here(request_for(runtime=replace(runtimes()[0], session=session)))
+    assert (raised.value.code, said in raised.value.what) == (code, True)
+
+
+def test_a_runtime_without_a_c_library_is_no_case_for_the_c_runner(tmp_path):
+    runtime = replace(runtimes()[0], title="Another", library=None)
+    device = LocalDevice(Address("board", "local", "local", "", runner="c", folder=str(tmp_path)))
+    with pytest.raises(EdgekitError, match="the C runner has no library of Another") as raised:
+        install_runner(device, runtime)
+    assert (raised.value.code, raised.value.where) == ("EK609", "board")

@@ -62,6 +62,19 @@ def ruined(order="scores-offsets"):
     return Ruined(order, "dict")
 
 
+class Detector(Net):
+    """Boxes in pixels above scores in 0..1, in one output as detectors give them."""
+
+    def forward(self, x):
+        features = torch.relu(self.body(x))
+        boxes, scores = self.boxes(features) * 200 + 80, torch.sigmoid(self.map(features) - 2)
+        return torch.cat([boxes.flatten(2), scores.flatten(2)], 1)
+
+
+def detector():
+    return Detector("map", "tuple")
+
+
 class Odd(Net):
     """An operator that TFLite has no rule for."""
 

@@ -47,7 +47,7 @@ def test_trained_weights_pass_the_gates_of_every_target(export):
     for name in FAST:
         files = {file.name for file in (folder / name).iterdir()}
         beside = {"model.ort", "required_operators.config"} if name.startswith("ort") else set()
-        assert files == BUNDLE | beside | {"labels.txt", f"model.{targets.get(name).format}"}
+        assert files == BUNDLE | beside | {"labels.txt", targets.get(name).model_file}
         assert main(["verify", str(folder / name)]) == 0
 
 

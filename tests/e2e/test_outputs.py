@@ -117,6 +117,17 @@ def test_a_ruined_output_is_named_in_the_table(net, tmp_path, capsys):
     assert failed.split()[3] == "offsets"
 
 
+def test_the_scores_of_a_detector_live_beside_its_boxes(export):
+    code, document, folder = export("detector", target=("tflite-int8", "ort-int8"))
+    assert code == 0
+    for target in document["targets"]:
+        end = target["parity"]["hops"][-1]["outputs"][0]
+        assert (end["channels"], end["lost"]) == (7, 0)
+        bundle = read_bundle(folder / target["target"])
+        scores, wanted = (values["output"][:, 4:] for values in (bundle.outputs, bundle.reference))
+        assert np.abs(scores - wanted).max() < 0.1 < np.ptp(scores)
+
+
 def test_a_model_without_classes_has_no_agreement(export):
     code, document, _ = export("make", "--model-arg", "order=map", target=("tflite-int8",))
     hops = document["targets"][0]["parity"]["hops"]

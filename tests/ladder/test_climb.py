@@ -146,6 +146,64 @@ def test_each_quality_gives_a_file(export, quality, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["layers"]
 
 
+def quantization(tmp_path):
+    return json.loads((tmp_path / "build" / "make" / "tflite-int8" / "manifest.json").read_text())["quantization"]
+
+
+def test_a_named_method_is_what_is_done(export, tmp_path, capsys):
+    code, document = export("--method", "adaround", "--keep-float", "7")
+    assert (code, document["receipts"]) == (0, [])
+    told = quantization(tmp_path)
+    assert (told["quality"], told["method"]["name"], told["method"]["rounding"]) == (None, "adaround", "adaptive")
+    assert [layer["module"] for layer in told["diagnosis"]["layers"] if layer["float32"]] == ["7"]
+    assert len(told["method"]["keep_float"]) == 1
+    assert main(["diagnose", str(tmp_path / "build" / "make" / "tflite-int8")]) == 0
+    assert "method adaround" in capsys.readouterr().out
+    report = (tmp_path / "build" / "make" / "tflite-int8" / "report.html").read_text()
+    assert "Quantization: adaround" in report
+    assert "In float32, as asked for: 7." in report
+
+
+def test_a_named_method_is_the_only_rung(export):
+    code, document = export("--method", "mse", "--min-sqnr", "5")
+    (receipt,) = document["receipts"]
+    assert (code, [(line["rung"], line["met"]) for line in receipt["tried"]]) == (0, [("mse", True)])
+    code, document = export("--method", "mse", "--min-sqnr", "500")
+    error = document["error"]
+    assert (code, error["code"], [row["rung"] for row in error["rows"]]) == (1, "EK505", ["mse"])
+    assert "the method mse of tflite-int8 does not give SQNR of at least 500 dB" in error["what"]
+    assert "leave --method out" in error["fix"]
+
+
+def test_a_table_of_knobs_is_called_own_and_is_told_knob_by_knob(export, tmp_path):
+    (tmp_path / "own.toml").write_text('[method]\nbase = "adaround"\ncriterion = "percentile"\nkeep_float = ["0"]\n')
+    _, document = export("--recipe", str(tmp_path / "own.toml"), "--min-sqnr", "5")
+    (receipt,) = document["receipts"]
+    told = quantization(tmp_path)["method"]
+    assert (receipt["tried"][0]["rung"], receipt["keep_float"]) == ("own", ["0"])
+    assert len(told.pop("keep_float")) == 1
+    assert told == {
+        "name": "own",
+        "criterion": "percentile",
+        "equalize": True,
+        "expand": False,
+        "rounding": "adaptive",
+        "bias": "analytic",
+    }
+
+
+def test_modules_that_stay_in_float_do_so_on_every_rung_and_the_ladder_adds_to_them(export, tmp_path):
+    _, document = export("--keep-float", "0", "--min-sqnr", "500")
+    plain = [float(row["SQNR"].split()[0]) for row in document["error"]["rows"][: len(RUNGS["int8"])]]
+    code, _ = export("--keep-float", "0", "--min-sqnr", str(max(plain) + 0.3))
+    told = quantization(tmp_path)
+    in_float = {layer["module"] for layer in told["diagnosis"]["layers"] if layer["float32"]}
+    assert code == 0
+    assert told["method"]["name"].startswith("mixed")
+    assert "0" in in_float
+    assert len(in_float) > 1
+
+
 def test_a_float_bundle_has_nothing_to_diagnose(export, tmp_path, capsys):
     export("--target", "tflite-fp32")
     assert main(["diagnose", str(tmp_path / "build" / "make" / "tflite-fp32")]) == 2

@@ -73,11 +73,11 @@ def test_the_parts_of_a_split_share_parameters(graph):
     assert members(plan, "a") == {"a", "b", "c"}
 
 
-@pytest.mark.parametrize("operator", ["Sigmoid", "Softmax", "Tanh"])
-def test_outputs_that_kernels_fix_are_not_observed(graph, operator):
+@pytest.mark.parametrize(("operator", "observed"), [("Sigmoid", ("x",)), ("Tanh", ("x",)), ("Softmax", ("x", "y"))])
+def test_outputs_that_kernels_fix_are_not_observed_but_probabilities(graph, operator, observed):
     plan = make_plan(graph(f"y = {operator}(x)"))
     assert plan.fixed == {plan.group["y"]: operator}
-    assert plan.observed == ("x",)
+    assert plan.observed == observed
 
 
 def test_an_operand_with_fixed_parameters_is_requantized_for_a_concat_of_others(graph):

@@ -51,7 +51,7 @@ def test_both_runtimes_give_the_same_integers(residual, images, tmp_path):
     graph, outputs = quantize(residual, calibrate(residual, [images]), INT8), []
     for name in ("tflite-int8", "ort-int8"):
         target = targets.get(name)
-        file = tmp_path / f"model.{target.format}"
+        file = tmp_path / target.model_file
         file.write_bytes(target.emit(graph, target, EmitOptions()).data)
         outputs.extend(target.run(file)(np.concatenate([images, 1.7 * images])).values())
     assert np.array_equal(*outputs)

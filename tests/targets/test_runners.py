@@ -56,7 +56,7 @@ class Choices(nn.Module):
 
 def runner(graph, name, folder, io=None):
     target = targets.get(name)
-    file = folder / f"model.{target.format}"
+    file = folder / target.model_file
     file.write_bytes(target.emit(graph, target, EmitOptions(io)).data)
     return target.run(file)
 

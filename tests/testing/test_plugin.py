@@ -65,6 +65,29 @@ def test_three_lines_make_a_test_on_the_device(pytester):
     pytester.runpytest_subprocess("--edgekit-device", "local").assert_outcomes(passed=1)
 
 
+def test_a_module_in_memory_is_exported_for_the_test(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+        from torch import nn
+        from edgekit import EdgekitError
+        from edgekit.testing import assert_parity
+
+        def test_on_device(exported, edgekit_device):
+            nets = [nn.Conv2d(3, 4, 3) for _ in range(2)]
+            bundles = [exported(net, target="ort-fp32", input_size=8) for net in nets]
+            assert exported(nets[0], target="ort-fp32", input_size=8) is bundles[0]
+            assert bundles[0].manifest["weights"] != bundles[1].manifest["weights"]
+            assert all(assert_parity(bundle, edgekit_device).hop.passed for bundle in bundles)
+
+        def test_a_refused_target_is_an_error(exported):
+            with pytest.raises(EdgekitError, match="EK402"):
+                exported(nn.Conv2d(3, 4, 3), target="tflite-int8", input_size=8)
+        """
+    )
+    pytester.runpytest_subprocess("--edgekit-device", "local").assert_outcomes(passed=2)
+
+
 def test_parity_holds_on_this_host(suite):
     suite("assert_parity(BUNDLE, edgekit_device)", "--edgekit-device", "local").assert_outcomes(passed=1)
 
@@ -147,6 +170,6 @@ def test_the_usual_device_where_it_cannot_be_had_skips_with_the_reason(suite, mo
 
 
 def test_the_plugin_loads_nothing_heavy():
-    heavy = ("torch", "onnxruntime", "onnx", "numpy", "ai_edge_litert", "edgekit.devices", "edgekit.bench")
+    heavy = ("torch", "onnxruntime", "onnx", "numpy", "ai_edge_litert", "edgekit.devices", "edgekit.bench.measure")
     code = f"import sys, edgekit.testing.plugin; print([name for name in {heavy!r} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

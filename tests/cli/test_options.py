@@ -1,0 +1,126 @@
+"""Options are what the recipe's fields say of themselves, and give the recipe what was typed."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from edgekit.cli import app
+from edgekit.cli.export import chosen_recipe
+from edgekit.cli.options import choices_of, parse_pairs
+from edgekit.errors import EdgekitError
+from edgekit.options import keys_of
+from edgekit.recipe import OwnMethod, Recipe
+
+WITHOUT = {"preprocess"}
+"""Fields that only a file or Python can fill: tables."""
+
+
+def parameters(command):
+    return {parameter.name: parameter for parameter in get_command(app).commands[command].params}
+
+
+def given(*arguments):
+    """The recipe that export follows."""
+    keys = [keys_of(Recipe)[field.name] for field in fields(Recipe) if field.name not in WITHOUT]
+    command = get_command(app).commands["export"]
+    typed = command.make_context("export", list(map(str, arguments))).params
+    return chosen_recipe(choices_of(keys, typed), typed["recipe"])
+
+
+def test_every_field_of_the_recipe_is_an_option():
+    assert {field.name for field in fields(Recipe)} - WITHOUT == set(parameters("export")) - {
+        "recipe",
+        "quiet",
+        "as_json",
+    }
+
+
+def test_commands_that_share_an_option_say_the_same_of_it():
+    export, evaluate = parameters("export"), parameters("eval")
+    for name in ("weights", "num_classes", "input_size", "model_args"):
+        one, other = export[name], evaluate[name]
+        assert (one.opts, one.help, one.metavar) == (other.opts, other.help, other.metavar)
+
+
+def test_what_was_not_typed_is_what_the_recipe_says():
+    assert given("net.onnx", "-t", "ort-int8") == Recipe(model="net.onnx", targets=("ort-int8",))
+
+
+def test_every_option_reaches_its_field():
+    typed = {
+        "--target": "ort-int8",
+        "-t": "tflite-int8",
+        "--weights": "w.pth",
+        "--num-classes": 7,
+        "--input-size": "16x8",
+        "--calibration": "images",
+        "--samples": 9,
+        "--method": "adaround",
+        "--max-drop": 0.5,
+        "--min-sqnr": 30,
+        "--min-agreement": 99,
+        "--eval": "test",
+        "--labels": "labels.txt",
+        "--io": "uint8",
+        "--device": "pi",
+        "--seed": 3,
+        "--out": "there",
+    }
+    arguments = [part for pair in typed.items() for part in pair]
+    several = ["--model-arg", "alpha=0.5", "--model-arg", "se=false", "--keep-float", "head.*", "--keep-float", "stem"]
+    assert given("net", *arguments, *several, "--fold-normalization") == Recipe(
+        model="net",
+        targets=("ort-int8", "tflite-int8"),
+        weights="w.pth",
+        num_classes=7,
+        input_size=(16, 8),
+        model_args={"alpha": 0.5, "se": False},
+        calibration="images",
+        samples=9,
+        method="adaround",
+        keep_float=("head.*", "stem"),
+        max_drop=0.5,
+        min_sqnr=30,
+        min_agreement=99,
+        eval="test",
+        labels=Path("labels.txt"),
+        io="uint8",
+        fold_normalization=True,
+        device="pi",
+        seed=3,
+        out=Path("there"),
+    )
+
+
+def test_options_override_the_file(tmp_path):
+    file = tmp_path / "recipe.toml"
+    file.write_text(
+        'model = "net"\ntargets = "ort-int8"\nsamples = 7\nkeep_float = ["a"]\n[method]\nbase = "mse"\nbias = "none"\n'
+    )
+    assert given("--recipe", file).method == OwnMethod("mse", bias="none")
+    made = given("other", "--recipe", file, "--quality", "best", "--keep-float", "b")
+    assert (made.model, made.samples, made.method, made.quality) == ("other", 7, None, "best")
+    assert made.keep_float == ("b",)
+
+
+def test_keyword_arguments_are_read_as_toml_or_python_or_text():
+    pairs = ["a=1", "b=0.5", "c=true", "d=False", "e=large", "f='x'", "g=[1, 2]", "h=x=y"]
+    assert parse_pairs(pairs) == {
+        "a": 1,
+        "b": 0.5,
+        "c": True,
+        "d": False,
+        "e": "large",
+        "f": "x",
+        "g": [1, 2],
+        "h": "x=y",
+    }
+
+
+@pytest.mark.parametrize("text", ["alpha", "=3", ""])
+def test_a_keyword_argument_without_a_name_or_value_is_refused(text):
+    with pytest.raises(EdgekitError, match="KEY=VALUE") as raised:
+        parse_pairs([text])
+    assert raised.value.code == "EK106"
