@@ -136,8 +136,9 @@ def _manifest_faults(manifest: Manifest) -> Iterator[str]:
 def _library_faults(library: AndroidLibrary) -> Iterator[str]:
     if not COORDINATE.fullmatch(library.coordinate):
         yield "coordinate: group:artifact:version"
-    if not PLAIN_NAME.fullmatch(library.name):
-        yield "name: letters, digits, dots and dashes"
+    for field_name, name in (("name", library.name), ("runtime", library.runtime)):
+        if not PLAIN_NAME.fullmatch(name):
+            yield f"{field_name}: letters, digits, dots and dashes"
     if not VERSION.fullmatch(library.loads):
         yield "loads: numbers with dots between"
     if not all(PLAIN_NAME.fullmatch(abi) for abi in library.abis):

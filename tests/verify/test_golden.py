@@ -47,7 +47,9 @@ def bundle(tmp_path):
         float_model = scores if reference is None else reference
         parity = ParityReport((), 4, "noise")
         made = Artifact("ort-fp32", emitted, contract, parity, IMAGES, {"y": scores}, {"y": float_model})
-        write_bundle(tmp_path / "ort-fp32", made, {"model_file": "model.onnx", "model": "net", "target": "ort-fp32"}, "")
+        write_bundle(
+            tmp_path / "ort-fp32", made, {"model_file": "model.onnx", "model": "net", "target": "ort-fp32"}, ""
+        )
         return read_bundle(tmp_path / "ort-fp32")
 
     return make
