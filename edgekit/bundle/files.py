@@ -98,7 +98,6 @@ def _read(path: Path) -> Bundle:
     kept = {name: data for name, data in _hashed(path, manifest) if name != manifest["model_file"]}
     contract, described = check_contract(kept[CONTRACT])
     golden = _arrays(GOLDEN, kept[GOLDEN])
-    names = [tensor.name for tensor in described.outputs]
     outputs, reference = (_golden_outputs(golden, kind, described.outputs) for kind in ("outputs", "reference"))
     inputs = golden.get("inputs", np.empty(0))
     _check_array(f"{GOLDEN}: inputs", inputs, real_shape(described.inputs[0]), len(next(iter(outputs.values()))))
@@ -112,7 +111,7 @@ def _read(path: Path) -> Bundle:
         outputs,
         reference,
         labels=_labels(kept),
-        golden_images=_golden_images(kept, described.inputs[0], described.outputs, names),
+        golden_images=_golden_images(kept, described.inputs[0], described.outputs),
     )
 
 
@@ -181,13 +180,16 @@ def real_shape(tensor: TensorInfo) -> tuple[int, ...]:
 
 
 def _golden_images(
-    files: Mapping[str, bytes], taken: TensorInfo, given: Sequence[TensorInfo], names: Sequence[str]
+    files: Mapping[str, bytes], taken: TensorInfo, given: Sequence[TensorInfo]
 ) -> tuple[GoldenImage, ...]:
     if GOLDEN_TENSORS not in files:
         return ()
     tensors = _arrays(GOLDEN_TENSORS, files[GOLDEN_TENSORS])
     # Names of the drawings have no dot; those of outputs may have some.
     stems = [stem for stem, _, kind in (name.partition(".") for name in tensors) if kind == "input"]
+    parts = ("input", *(f"outputs.{tensor.name}" for tensor in given))
+    if stray := tensors.keys() - {f"{stem}.{part}" for stem in stems for part in parts}:
+        raise ValueError(f"{GOLDEN_TENSORS}: {min(stray)[:100]!r} belongs to no picture")
     return tuple(_golden_image(stem, files, tensors, taken, given) for stem in stems)
 
 

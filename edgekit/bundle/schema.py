@@ -113,12 +113,12 @@ def _formed(name: str, form: TypeAdapter[Any], document: dict[str, Any]) -> Any:
 
 
 def _manifest_faults(manifest: Manifest) -> Iterator[str]:
-    for table in (manifest.files, manifest.unhashed_files):
-        for name, entry in table.items():
+    for table, entries in (("files", manifest.files), ("unhashed_files", manifest.unhashed_files)):
+        for name, entry in entries.items():
             if not is_plain_path(name):
-                yield f"files: {name[:100]!r} is no plain file name"
+                yield f"{table}: {name[:100]!r} is no plain file name"
             if entry.size_bytes < 0:
-                yield f"files.{name}.size_bytes: a size is not negative"
+                yield f"{table}.{name}.size_bytes: a size is not negative"
     for name, entry in manifest.files.items():
         if not SHA256.fullmatch(entry.sha256):
             yield f"files.{name}.sha256: 64 hexadecimal digits"
