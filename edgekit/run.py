@@ -25,6 +25,7 @@ from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source import Source
 from edgekit.target import FloatArray, Outputs, QuantScheme, Target
+from edgekit.verify.causes import what_helps
 from edgekit.verify.hops import Checked
 
 
@@ -215,9 +216,9 @@ class Run:
         if not errors:
             return
         worst = max(errors, key=lambda error: error.exit_code)
-        for error in errors:
-            if error is not worst:
-                worst.add_note(f"also: {error}")
+        for note in (f"also: {error}" for error in errors if error is not worst):
+            if note not in getattr(worst, "__notes__", ()):  # a refusal is kept, and may be raised again
+                worst.add_note(note)
         raise worst
 
 
@@ -228,15 +229,16 @@ def _notebook() -> Any:
 
 def gates_failed(run: Run) -> EdgekitError | None:
     """EK501 naming each target's first bad hop and where its numbers are."""
-    failed = {r.target.name: (r, r.artifact.parity.first_failure) for r in run.results if r.artifact is not None}
+    made = [(r, r.artifact.parity.first_failure) for r in run.results if r.artifact is not None]
+    failed = [(result, hop) for result, hop in made if hop is not None]
     rows = [
-        (name, f"{hop.reference} -> {hop.name}", hop.gate, str(result.folder and result.folder / "report.html"))
-        for name, (result, hop) in failed.items()
-        if hop is not None
+        (r.target.name, f"{hop.reference} -> {hop.name}", hop.gate, str(r.folder and r.folder / "report.html"))
+        for r, hop in failed
     ]
     if not rows:
         return None
     name, first, _, report = rows[0]
+    helps = what_helps(failed[0][1], failed[0][0].target)
     parity = run.artifacts[name].parity
     kept = any((run.recipe.out / run.source.name / target).exists() for target in run.failures)
     return EdgekitError(
@@ -244,7 +246,7 @@ def gates_failed(run: Run) -> EdgekitError | None:
         what=f"the hop {first} of {name} moved the outputs further than its gate allows; no bundle was written"
         + (", the one of an earlier export is still there" if kept else ""),
         where=f"{parity.inputs}, {parity.images} inputs",
-        fix=f"see {report}; for int8 try other or more images: --calibration DIR --samples 200",
+        fix=f"{helps}; see {report}",
         table=Table(("target", "first failed hop", "gate", "numbers"), tuple(rows)),
     )
 

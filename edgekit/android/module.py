@@ -154,9 +154,9 @@ def chosen_library(bundle: Bundle, name: str | None) -> dict[str, Any]:
     if not known:
         raise EdgekitError(
             "EK302",
-            what=f"no Android library runs files of {bundle.target}",
+            what=f"its manifest names no Android library that runs files of {bundle.target}",
             where=str(bundle.path),
-            fix="choose another target; they are listed by: edgekit targets",
+            fix="choose another target, or export it again where it is of an older edgekit",
         )
     names = [library["name"] for library in known]
     if name is not None and name not in names:

@@ -39,6 +39,7 @@ BLOCK = 64
 POSITIONS = 64
 # Added to the diagonal of H, as a share of its mean: 100 images do not span a late layer's operands.
 RIDGE = 0.01
+LEAST_VARIANCE = 1e-12
 # Layers with more weights per output channel are rounded to nearest: H alone would be over 20 MB.
 MOST_COLUMNS = 2304
 # With few weights a channel, another scale can fit better than the one that just holds the largest weight.
@@ -70,7 +71,7 @@ class Moments:
         mean = self.first / self.rows
         found = self.second / self.rows - mean[:, :, None] * mean[:, None, :]
         size = np.trace(found, axis1=1, axis2=2) / found.shape[1]
-        found += np.maximum(RIDGE * size, 1e-12)[:, None, None] * np.eye(found.shape[1])
+        found += np.maximum(RIDGE * size, LEAST_VARIANCE)[:, None, None] * np.eye(found.shape[1])
         result: FloatArray = found.astype(np.float32)
         return result
 
@@ -114,7 +115,30 @@ def round_layers(
 
 def round_layer(layer: ConstantLayer, moments: Moments, input_scale: float) -> QuantizedWeight:
     """The layer's weights rounded for its output; never worse on the moments than rounding to nearest."""
-    second, wanted = moments.centred(), layer.rows
+    second = moments.centred()
+    try:
+        return round_for(layer, second, input_scale)
+    except np.linalg.LinAlgError:
+        return round_for(layer, without_noise(second), input_scale)
+
+
+def without_noise(second: FloatArray) -> FloatArray:
+    """H of groups that have no inverse without what is beside its diagonal: there, nearest is best.
+
+    Operands that are nearly constant leave no more than rounding errors of float32 in it, even variances below zero.
+    """
+    found = second.copy()
+    for index, group in enumerate(second):
+        try:
+            factor(group[None])
+        except np.linalg.LinAlgError:
+            found[index] = np.diag(np.maximum(np.diagonal(group), LEAST_VARIANCE))
+    return found
+
+
+def round_for(layer: ConstantLayer, second: FloatArray, input_scale: float) -> QuantizedWeight:
+    """The layer's weights rounded for H, f32[G, K, K]."""
+    wanted = layer.rows
     base = weight_scale(layer.weight, layer.axis, input_scale, layer.bias).reshape(layer.groups, -1, 1)
     stored = search(second, wanted, base)
     scale = base
@@ -141,8 +165,7 @@ def search(second: FloatArray, wanted: FloatArray, scale: FloatArray) -> FloatAr
 
 def hand_on(second: FloatArray, target: FloatArray) -> FloatArray:
     """Round column by column; the weights to the right of each make up for its error as well as real numbers can."""
-    inverse = np.linalg.inv(second.astype(np.float64))
-    upper = np.linalg.cholesky((inverse + inverse.transpose(0, 2, 1)) / 2).transpose(0, 2, 1).astype(np.float32)
+    upper = factor(second)
     left, stored = target.copy(), np.empty_like(target)
     for start in range(0, target.shape[2], BLOCK):
         end = min(start + BLOCK, target.shape[2])
@@ -153,6 +176,14 @@ def hand_on(second: FloatArray, target: FloatArray) -> FloatArray:
             left[:, :, k + 1 : end] -= errors[:, :, k - start, None] * upper[:, k, None, k + 1 : end]
         left[:, :, end:] -= errors @ upper[:, start:end, end:]
     return stored
+
+
+def factor(second: FloatArray) -> FloatArray:
+    """The upper triangle U of U^T U = H^-1, f32[G, K, K]; LinAlgError where H has none."""
+    inverse = np.linalg.inv(second.astype(np.float64))
+    lower = np.linalg.cholesky((inverse + inverse.transpose(0, 2, 1)) / 2)
+    upper: FloatArray = lower.transpose(0, 2, 1).astype(np.float32)
+    return upper
 
 
 def descend(second: FloatArray, target: FloatArray, stored: FloatArray) -> FloatArray:

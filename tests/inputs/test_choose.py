@@ -49,7 +49,15 @@ def test_a_named_folder_is_calibrated_on_in_full_batches(folder):
     assert np.array_equal(found.load(), np.concatenate(list(found.batches()))), "they can be read again"
 
 
-def test_parity_is_measured_on_a_spread_of_the_calibration_images(folder):
+def test_parity_is_measured_on_images_that_calibration_did_not_see(folder):
+    found = parity_inputs(recipe(calibration=str(folder), samples=20), source(), FEED, None)
+    seen = set(ImageFolder.open(folder).select(20).names)
+    assert found.folder is not None
+    assert not set(found.folder.names) & seen
+    assert (found.count, found.description) == (20, "images that calibration did not see")
+
+
+def test_where_few_are_left_parity_is_measured_on_a_spread_of_the_calibration_images(folder):
     chosen = recipe(calibration=str(folder), samples=36)
     found = parity_inputs(chosen, source(), FEED, None)
     expected = ImageFolder.open(folder).select(36).select(PARITY_IMAGES)

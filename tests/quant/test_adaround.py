@@ -104,3 +104,25 @@ def test_a_budget_that_is_spent_leaves_layers_to_nearest_rounding(graph, images)
     heard = []
     assert layer.name in round_layers([layer], moments, {layer.name: 0.1}, progress=lambda *done: heard.append(done))
     assert heard == [(1, 1)]
+
+
+def test_operands_that_never_vary_are_rounded_to_nearest_and_the_others_as_ever(graph):
+    """A gate behind a pooled value can be the same for every image; float32 then leaves it a variance below zero."""
+    _, layer = make(graph, "depthwise")
+    rng = np.random.default_rng(0)
+    rows = rng.normal(0, 1, (layer.groups, 40, layer.columns)).astype("f4")
+
+    def moments_with(level):
+        """Of these rows, but for the first group, which is always at one level."""
+        moments = Moments.empty(layer)
+        for image in range(40):
+            constant = np.full((1, 1, layer.columns), level, np.float32)
+            moments.observe(np.concatenate([constant, rows[1:, image : image + 1]]))
+        return moments
+
+    all_moments = map(moments_with, rng.uniform(0.2, 40, 100))
+    moments = next(found for found in all_moments if np.diag(found.centred()[0]).min() < 0)
+    rounded, usual = round_layer(layer, moments, 0.05), round_layer(layer, moments_with(0), 0.05)
+    nearest = quantize_weight(layer.weight, layer.axis, 0.05)
+    assert (np.abs(rounded.dequantize() - layer.weight)[0] <= nearest.scale[0] / 2).all()
+    np.testing.assert_array_equal(rounded.stored[1:], usual.stored[1:])

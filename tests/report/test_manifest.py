@@ -22,8 +22,9 @@ from edgekit.target import Delegation, Emitted, Undelegated
 GRAPH = ir.Model(ir.Graph([], [], nodes=[], opset_imports={"": 21}, name="g"), ir_version=10)
 
 
-def hop(name, reference, *figures):
-    return Hop(name, reference, (OutputParity("output", *figures),))
+def hop(name, reference, max_abs, spread, cosine, sqnr_db, agreement, gate="", passed=True):
+    figures = (max_abs, spread, cosine, sqnr_db, agreement)
+    return Hop(name, reference, (OutputParity("output", *figures, gate=gate, passed=passed),))
 
 
 HOP = hop("tflite-int8", "quantized", 0.5, 10.0, 0.999, 30.0, 1.0, "SQNR 30.0 dB >= 10.0 dB", True)

@@ -106,7 +106,7 @@ def test_the_file_is_measured_beside_its_own_control(document, bundle):
         (("verify", "{}", "--device", "board"), "EK609 the C runner has no library of NumPy"),
         (("verify", "{}", "--device", "local", "--layerwise"), "EK302 files of numpy-fp32 cannot be cut"),
         (("bench", "{}", "--runner", "benchmark_model=x"), "EK106 benchmark_model runs .tflite files only"),
-        (("android", "{}", "--out", "app"), "EK302 no Android library runs files of numpy-fp32"),
+        (("android", "{}", "--out", "app"), "EK302 its manifest names no Android library"),
         (("export", "{}/model.npk", "--target", TARGET), "EK106"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",

@@ -1,5 +1,6 @@
 """`edgekit verify`: golden vectors, from a bundle alone."""
 
+import json
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ from edgekit.artifact import Artifact, Hop, OutputParity, ParityReport
 from edgekit.bundle.contract import make_contract
 from edgekit.bundle.files import read_bundle
 from edgekit.bundle.write import write_bundle
+from edgekit.cli import main
 from edgekit.errors import EdgekitError
 from edgekit.registry import Preprocess
 from edgekit.target import Emitted, TensorInfo, Tolerance, targets
@@ -78,6 +80,18 @@ def test_another_file_under_the_same_vectors_fails_with_the_hop_that_moved(bundl
     assert (error.code, error.exit_code, error.where) == ("EK502", 1, "build/net/ort-fp32")
     assert [row[0] for row in error.table.rows] == ["file at export -> file now", "float model -> file now"]
     assert error.what == "ort-fp32: the golden vectors no longer give their outputs"
+
+
+def test_the_command_tells_how_far_each_hop_moved_before_it_fails(bundle, capsys):
+    folder = str(bundle(factor=1.5).path)
+    assert main(["verify", folder, "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["error"]["code"] == "EK502"
+    assert [hop["passed"] for hop in document["hops"]] == [False, False]
+    assert main(["verify", folder]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.count("FAIL") == 2
+    assert printed.err.startswith("EK502 ")
 
 
 def test_the_float_model_is_compared_too(bundle):
