@@ -18,7 +18,7 @@ ALLOWED = {
     "registry": {"errors"},
     "target": {"environment", "registry"},
     "options": {"errors"},
-    "recipe": {"errors", "options", "registry"},
+    "recipe": {"errors", "files", "options", "registry"},
     "artifact": {"registry", "target"},
     # what is worked on
     "models": {"registry"},
@@ -28,14 +28,15 @@ ALLOWED = {
     # the stages
     "trace": {"errors", "graph"},
     "source": {
-        *("environment", "errors", "graph", "images", "options", "progress", "recipe", "registry", "target", "trace"),
+        *("environment", "errors", "files", "graph", "images", "options", "progress", "recipe", "registry", "target"),
+        "trace",
     },
     "passes": {"errors", "graph"},
     "quant": {"errors", "graph", "images", "progress", "recipe", "registry", "target"},
     "inputs": {"errors", "images", "progress", "quant", "recipe", "registry", "source", "target"},
     "targets": {"artifact", "errors", "graph", "passes", "quant", "registry", "target"},
     "bundle": {"artifact", "errors", "files", "graph", "images", "registry", "target"},
-    "devices": {"environment", "errors", "printable", "registry", "target"},
+    "devices": {"environment", "errors", "files", "printable", "registry", "target"},
     "verify": {
         *("artifact", "bundle", "devices", "environment", "errors", "graph", "images", "progress", "recipe"),
         *("registry", "source", "target"),

@@ -4,8 +4,10 @@ Commands import the pipeline inside their functions, so that `edgekit --help` lo
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from errno import EDQUOT, EFBIG, ENOSPC, EROFS
 from importlib.metadata import version
 from typing import Annotated
@@ -17,6 +19,8 @@ from edgekit.errors import EdgekitError
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 INTERRUPTION = "edgekit: interrupted; no half-written bundle is left"
+UNMAPPED = re.compile("failed to map segment|cannot allocate memory", re.IGNORECASE)
+"""The dynamic loader's words for a library that does not fit into the memory that is left."""
 FULL = frozenset((EDQUOT, EFBIG, ENOSPC, EROFS))
 # 128 + SIGPIPE: the reader went away, as in `edgekit models | head`; what was not finished is no success.
 BROKEN_PIPE = 141
@@ -58,11 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = app(given or ["--help"], standalone_mode=False, prog_name="edgekit")
         sys.stdout.flush()  # what cannot be written is told here, not at the end of the process
     except ClickException as error:
-        show_usage_error(error, as_json)
+        with suppress(OSError):
+            show_usage_error(error, as_json)
         return 2
     except (SystemExit, BrokenPipeError):  # SystemExit: Click's answer to a closed pipe, with the code of a failed gate
         return BROKEN_PIPE
-    except (EdgekitError, OSError, MemoryError, typer.Abort, KeyboardInterrupt) as error:
+    except (EdgekitError, OSError, MemoryError, ImportError, typer.Abort, KeyboardInterrupt) as error:
         return tell(error, as_json)
     if code == INTERRUPTED:
         print(INTERRUPTION, file=sys.stderr)
@@ -73,13 +78,15 @@ def tell(error: BaseException, as_json: bool) -> int:
     """Show what ended the command as one message; returns the exit code."""
     failure = failure_of(error)
     if failure is None:
-        print(INTERRUPTION, file=sys.stderr)
+        with suppress(OSError):
+            print(INTERRUPTION, file=sys.stderr)
         return INTERRUPTED
     try:
         show_error(failure, as_json)
         sys.stdout.flush()
     except OSError:  # stdout takes nothing, perhaps because that is the failure
-        show_error(failure, as_json=False)
+        with suppress(OSError):  # neither does stderr; the exit code still says it
+            show_error(failure, as_json=False)
     return failure.exit_code
 
 
@@ -89,9 +96,11 @@ def failure_of(error: BaseException) -> EdgekitError | None:
         return error
     if isinstance(error, OSError):
         return of_the_system(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, ImportError) and UNMAPPED.search(str(error))):
         fix = "a smaller input size or fewer images need less; or end other programs"
         return EdgekitError("EK704", what="there is not enough memory", where="this host", fix=fix)
+    if isinstance(error, ImportError):
+        raise error  # a package that is missing though edgekit needs it: nothing that a user can mend
     if isinstance(error.__cause__, EOFError):  # Click takes it for the end of what the user types
         fix = "the file is truncated; copy or download it again"
         return EdgekitError("EK102", what="a file ends too early", where="the files given", fix=fix)
