@@ -1,5 +1,6 @@
 """The recipe: every choice of an export, from the command line, a TOML file or Python."""
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from edgekit.errors import EdgekitError
+from edgekit.files import read_regular
 from edgekit.options import Option, Problem, Unfit, Values, fill, refusal
 from edgekit.registry import Preprocess
 
@@ -290,16 +292,16 @@ def merge(keys: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
+LARGEST_RECIPE = 1 << 24  # bytes
+
+
 def read_recipe(path: Path) -> dict[str, Any]:
     """The keys of a TOML recipe file; command-line options override them. Weights and labels may lie beside it."""
     try:
-        keys = tomllib.loads(path.read_text(encoding="utf-8"))
+        keys = tomllib.loads(read_regular(path, LARGEST_RECIPE, "the recipe").decode())
         for key in ("weights", "labels"):
-            if isinstance(keys.get(key), str) and (path.parent / keys[key]).is_file():
+            if isinstance(keys.get(key), str) and os.path.isfile(path.parent / keys[key]):
                 keys[key] = str(path.parent / keys[key])
         return keys
-    except OSError as error:
-        what = "recipe not found" if isinstance(error, FileNotFoundError) else f"cannot read it: {error.strerror}"
-        raise EdgekitError("EK102", what=what, where=str(path), fix="check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EdgekitError("EK106", what=f"not valid TOML: {error}", where=str(path), fix="correct the line") from error

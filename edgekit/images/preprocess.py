@@ -15,6 +15,7 @@ from edgekit.target import FloatArray
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Channels of a model -> Pillow's mode of the images that it can be fed."""
+MOST_PIXELS = 1 << 27  # of an image made smaller or larger: a strip of one pixel by many would fill the memory
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -62,6 +63,8 @@ def resize(image: Image.Image, preprocess: Preprocess) -> Image.Image:
     """
     short, long = sorted(image.size)
     scaled = preprocess.resize, int(preprocess.resize * long / short)
+    if scaled[0] * scaled[1] > MOST_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} pixels would become {scaled[0]} x {scaled[1]}")
     size = scaled if image.width <= image.height else scaled[::-1]
     if image.mode == "RGBA":  # Pillow would multiply the colours by alpha first
         return Image.merge("RGBA", [resize(plane, preprocess) for plane in image.split()])

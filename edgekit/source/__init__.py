@@ -25,6 +25,7 @@ from edgekit.images.labels import label_names, read_labels
 from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
+from edgekit.source.named_files import check_named_files
 from edgekit.source.outputs import OutputSpec
 from edgekit.target import runtimes
 
@@ -96,6 +97,8 @@ def resolve(recipe: Recipe, progress: Step | None = None, given: "InMemory | Non
         EK105 failed download; EK106 an option that cannot be combined; EK107 the user's Python file; EK109 labels;
         EK201 to EK204 graphs and input sizes; EK701 a library that is not installed.
     """
+    if given is None:
+        check_named_files(recipe)
     from edgekit.source.reference import one_thread  # torch is loaded when a model is, not when it is named
 
     resolver = import_module(f"edgekit.source.{source_kind(recipe.model) if given is None else 'in_memory'}")

@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 
 from edgekit.artifact import Artifact, Contract, Hop, OutputParity, ParityReport, hop_document
-from edgekit.bundle.files import as_json
+from edgekit.bundle.write import as_json
 from edgekit.inputs.choose import Inputs
 from edgekit.passes import FOR_INTEGERS, SIMPLIFY
 from edgekit.recipe import make_recipe
