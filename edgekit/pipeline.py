@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+import numpy as np
 import onnx_ir as ir
 
 from edgekit.artifact import Artifact, Contract, Hop, ParityReport
@@ -17,7 +18,8 @@ from edgekit.bundle.write import check_writable, write_bundle, write_failure
 from edgekit.devices.run_model import open_device
 from edgekit.devices.settings import find
 from edgekit.errors import EdgekitError
-from edgekit.graph.outputs import concatenate, take
+from edgekit.graph.distrust import explain
+from edgekit.graph.outputs import concatenate, stack, take
 from edgekit.graph.runner import GraphRunner
 from edgekit.inputs.choose import Inputs, as_fed, calibration_inputs, parity_inputs
 from edgekit.inputs.lint import Look, lint
@@ -37,7 +39,7 @@ from edgekit.report.manifest import make_manifest
 from edgekit.run import Clock, Floats, Images, Integers, Result, Run
 from edgekit.source import Source, resolve
 from edgekit.source.reference import module_outputs
-from edgekit.target import EmitOptions, Emitted, Outputs, QuantScheme, Target, names_with, targets
+from edgekit.target import EmitOptions, Emitted, FloatArray, Outputs, QuantScheme, Target, names_with, targets
 from edgekit.trace import trace
 from edgekit.verify.device import Subject, check_device
 from edgekit.verify.evaluate import Selection, labelled_images
@@ -86,6 +88,7 @@ def export(
     with clock.stage("compare graphs"):
         images = choose_images(recipe, floats, calibrated)
         stages = reference_stages(original, floats, images, preparation)
+        images = replace(images, warnings=(*images.warnings, *doubts(floats, images, stages)))
     made = {
         scheme: attempt(integer_graph, recipe, floats, images, stages, calibrated, scheme, clock)
         for scheme in dict.fromkeys(target.scheme for target in chosen if target.scheme.needs_calibration)
@@ -250,6 +253,24 @@ def reference_stages(
     if floats.canonical is not floats.traced:
         stages.append(Checked("simplified", GraphRunner(floats.canonical)(images.compared)))
     return tuple(stages)
+
+
+def doubts(floats: Floats, images: Images, stages: Sequence[Checked]) -> tuple[str, ...]:
+    """Where the graph's outputs are not those of the module: what of ONNX Runtime is to blame, if that is."""
+    at = next((index for index, stage in enumerate(stages) if stage.name == "onnx"), 0)
+    if at == 0 or measure_hops(stages[at - 1 : at + 1], None)[0].passed:
+        return ()
+    wanted = stages[at - 1].outputs
+    worst = {name: np.abs(stages[at].outputs[name] - values) for name, values in wanted.items()}
+    index = int(np.argmax(sum(error.reshape(len(error), -1).max(1) for error in worst.values())))
+    reference = take(wanted, slice(index, index + 1))
+
+    def same(found: Sequence[FloatArray]) -> bool:
+        pair = Checked("module", reference), Checked("graph", stack(list(reference), [found]))
+        return measure_hops(pair, None)[0].passed
+
+    said = explain(floats.traced, images.compared[index : index + 1], same)
+    return (said,) if said else ()
 
 
 def integer_graph(

@@ -5,7 +5,7 @@ the first layer that goes wrong can be named. Memory holds the values that are s
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+from onnxruntime import InferenceSession
 
 from edgekit.graph.session import open_session
 from edgekit.quant.layers import StoredLayer
@@ -22,6 +23,8 @@ from edgekit.quant.plan import Plan, name_of
 
 FloatArray = NDArray[np.float32]
 Values = dict[str, FloatArray]
+Sessions = dict[bytes, InferenceSession]
+"""A model of one node -> the session that runs it."""
 
 # What is added to the bias of a layer, f32[O], given (node, its float result, its result from stored operands).
 Correct = Callable[[ir.Node, FloatArray, FloatArray], FloatArray]
@@ -70,8 +73,9 @@ class Walker:
         reference: Values = {source: images}
         stored: Values = {source: self.store(source, images)}
         readers = Counter(name_of(v) for node in self.model.graph for v in node.inputs if v is not None)
+        sessions: Sessions = {}
         for node in self.model.graph:
-            run = NodeRunner(node)
+            run = NodeRunner(node, sessions)
             made = run(reference)
             given = run(self.operands(node, stored))
             if correct is not None and name_of(node) in self.layers and self.layers[name_of(node)].bias is not None:
@@ -119,11 +123,15 @@ class Walker:
 
 
 class NodeRunner:
-    """One node as a function of named values: f32[n, ...] each, or a constant without the images' axis."""
+    """One node as a function of named values: f32[n, ...] each, or a constant without the images' axis.
 
-    def __init__(self, node: ir.Node) -> None:
+    Args:
+        sessions: of other nodes; one that computes the same is used again, whatever its values are called. A new one
+            is added.
+    """
+
+    def __init__(self, node: ir.Node, sessions: Sessions) -> None:
         given = {name_of(value): value for value in node.inputs if value is not None}
-        self._outputs = [name_of(value) for value in node.outputs]
         self._streams = {name: first_axis(value) for name, value in given.items() if not is_constant(value)}
         self._numbers = {name for name in self._streams if not given[name].shape}
         self._constants = {
@@ -131,21 +139,37 @@ class NodeRunner:
             for name, value in given.items()
             if is_constant(value) and value.dtype == ir.DataType.FLOAT
         }
-        fixed = [name for name in given if name not in self._streams and name not in self._constants]
+        self._called = {name: f"in{index}" for index, name in enumerate(given)}
+        self._outputs = [f"out{index}" for index in range(len(node.outputs))]
+        model = self._model(node, given)
+        if model not in sessions:
+            sessions[model] = open_session(model, name_of(node))
+        self._session = sessions[model]
+
+    def _model(self, node: ir.Node, given: Mapping[str, ir.Value]) -> bytes:
+        """The node alone, under names that are the same for every node."""
+        proto = ir.to_proto(node)
+        proto.ClearField("name")
+        proto.ClearField("metadata_props")
+        proto.input[:] = [self._called.get(name, "") for name in proto.input]
+        proto.output[:] = self._outputs
+        fed = [name for name in given if name in self._streams or name in self._constants]
+        fixed = [name for name in given if name not in fed]
         graph = helper.make_graph(
-            [ir.to_proto(node)],
-            name_of(node),
-            [_info(given[name]) for name in (*self._streams, *self._constants)],
-            [_info(value) for value in node.outputs],
-            [numpy_helper.from_array(given[name].const_value.numpy(), name) for name in fixed],  # type: ignore[union-attr]
+            [proto],
+            "node",
+            [_info(given[name], self._called[name]) for name in fed],
+            [_info(value, name) for value, name in zip(node.outputs, self._outputs, strict=True)],
+            [numpy_helper.from_array(given[name].const_value.numpy(), self._called[name]) for name in fixed],  # type: ignore[union-attr]
         )
         opsets = [helper.make_opsetid("", 21), *([helper.make_opsetid(node.domain, 1)] if node.domain else [])]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-        self._session = open_session(model.SerializeToString(), name_of(node))
+        return bytes(
+            helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString(deterministic=True)
+        )
 
     def __call__(self, values: Values) -> tuple[FloatArray, ...]:
         """The results, f32[n, ...] each, image by image."""
-        constants = {name: values.get(name, own) for name, own in self._constants.items()}
+        constants = {self._called[name]: values.get(name, own) for name, own in self._constants.items()}
         name, rows = next(iter(self._streams.items()))
         results = [
             self._session.run(self._outputs, {**constants, **self._image(values, index)})
@@ -156,7 +180,9 @@ class NodeRunner:
     def _image(self, values: Values, index: int) -> Values:
         """The streams of one image, whose first axis is 1, or its windows; a number of an image has no axis."""
         rows_of = {name: values[name][index * rows : (index + 1) * rows] for name, rows in self._streams.items()}
-        return {name: found.reshape(()) if name in self._numbers else found for name, found in rows_of.items()}
+        return {
+            self._called[name]: found.reshape(()) if name in self._numbers else found for name, found in rows_of.items()
+        }
 
 
 def first_axis(value: ir.Value) -> int:
@@ -181,7 +207,7 @@ def by_channel(node: ir.Node, result: FloatArray, vector: FloatArray) -> FloatAr
     return vector.reshape(1, -1, *[1] * (result.ndim - 2)) if node.op_type == "Conv" else vector
 
 
-def _info(value: ir.Value) -> onnx.ValueInfoProto:
-    """The value as an input or output, of any shape."""
+def _info(value: ir.Value, name: str) -> onnx.ValueInfoProto:
+    """The value as an input or output of that name, of any shape."""
     assert value.dtype is not None
-    return helper.make_tensor_value_info(name_of(value), int(value.dtype), None)
+    return helper.make_tensor_value_info(name, int(value.dtype), None)

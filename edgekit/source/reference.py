@@ -1,7 +1,5 @@
 """The PyTorch module's own outputs: what every hop is measured against."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,9 @@ from torch import nn
 from edgekit.graph.outputs import stack
 from edgekit.target import FloatArray, Outputs
 from edgekit.trace.outputs import named_tensors
+from edgekit.trace.threads import one_thread
+
+__all__ = ["module_outputs", "one_thread"]
 
 
 def module_outputs(module: nn.Module, images: FloatArray) -> Outputs:
@@ -24,14 +25,3 @@ def module_outputs(module: nn.Module, images: FloatArray) -> Outputs:
             names = list(tensors)
             rows.append([tensor.numpy().astype(np.float32) for tensor in tensors.values()])
     return stack(names, rows)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """At batch 1 a second thread saves little, and beside another busy process its barriers cost a hundredfold."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -14,6 +14,7 @@ from torch import nn
 from edgekit.trace.capture import capture, output_names, require_eval
 from edgekit.trace.exporter import export_to_onnx
 from edgekit.trace.recorder import record
+from edgekit.trace.threads import one_thread
 
 __all__ = ["trace"]
 
@@ -32,7 +33,8 @@ def trace(module: nn.Module, input_shape: tuple[int, ...]) -> ir.Model:
         EdgekitError: EK203 when the module cannot run at this input shape, EK201 when it cannot be traced.
     """
     require_eval(module)
-    recorded = record(module, input_shape)
+    with one_thread():
+        recorded = record(module, input_shape)
     if recorded is not None:
         return recorded
     with torch.no_grad():
