@@ -33,7 +33,7 @@ SAVE = "save the tensors alone: torch.save(model.state_dict(), 'weights.pth')"
 BROKEN = (
     *(EOFError, RuntimeError, KeyError, ValueError, IndexError, TypeError, AttributeError, AssertionError),
     *(struct.error, OSError, tarfile.TarError, zipfile.BadZipFile, OverflowError, MemoryError, RecursionError),
-    *(ImportError, pickle.UnpicklingError),
+    *(ImportError, NotImplementedError, pickle.UnpicklingError),
 )
 """What torch.load raises on truncated or foreign bytes (its unpickler fails wherever it happens to stop)."""
 
@@ -133,7 +133,7 @@ def is_torchscript(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile, ValueError):
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
         return False
 
 

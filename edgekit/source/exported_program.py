@@ -17,13 +17,14 @@ from edgekit.errors import EdgekitError
 from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.source import Source, bundle_name
-from edgekit.source.checkpoint import file_sha256
+from edgekit.source.checkpoint import BROKEN, file_sha256
 from edgekit.source.choices import Shape, chosen_size, is_said, preprocess_for, refuse_weight_options
 from edgekit.source.input_size import run_on_zeros
 
 INSIDE = "inside the .pt2"
-# What torch.export.load raises on a file that is not its own, is truncated, or was written by an incompatible torch.
-UNREADABLE = (RuntimeError, ValueError, KeyError, TypeError, AssertionError, OSError, zipfile.BadZipFile)
+# What torch.export.load raises on a file that is not its own, is truncated, or was written by an incompatible torch;
+# like torch.load, it fails wherever its reader happens to stop.
+UNREADABLE = (*BROKEN, SyntaxError, ArithmeticError)
 
 
 def resolve(recipe: Recipe, progress: Step | None = None) -> Source:

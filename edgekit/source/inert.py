@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +30,10 @@ RUNS_CODE = frozenset(
 RUNS_CODE_BUILTINS = frozenset(("eval", "exec", "execfile", "open", "compile", "__import__", "breakpoint", "input"))
 NUMBERS = frozenset(("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1"))
 """NumPy's names of the dtypes that become tensors."""
+
+
+ALLOCATES = frozenset(pickle.BYTEARRAY8)
+"""Operations that take as much memory as the file says, before it is read."""
 
 
 class Code(Exception):
@@ -171,7 +175,10 @@ def read_inert(path: Path) -> tuple[object, tuple[str, ...]]:
     """
     replaced: dict[str, type[Placeholder]] = {}
 
-    class Unpickler(pickle.Unpickler):
+    # The reader in Python keeps what a pickle numbers in a dictionary; the one in C fills an array up to any number.
+    class Unpickler(pickle._Unpickler):
+        dispatch: ClassVar = {code: run for code, run in pickle._Unpickler.dispatch.items() if code not in ALLOCATES}
+
         def find_class(self, module: str, name: str) -> Any:
             return _look_up(module, name, replaced)
 

@@ -7,6 +7,7 @@ import io
 import os
 import pathlib
 import pickle
+import resource
 import struct
 import subprocess
 import sys
@@ -274,3 +275,16 @@ def test_what_was_not_looked_up_keeps_its_name(tmp_path):
     assert isinstance(loaded, Placeholder)
     assert (loaded.name, names) == ("argparse.Namespace", ("argparse.Namespace",))
     assert loaded.state == {"lr": 0.1}
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [b"r\xff\xff\xff\x7f", b"\x96\xff\xff\xff\xff\xff\x00\x00\x00"],
+    ids=["a number of the memo", "the length of a bytearray"],
+)
+def test_a_number_in_a_pickle_is_no_amount_of_memory(tmp_path, operation):
+    (tmp_path / "evil.pth").write_bytes(b"\x80\x02}" + operation + b".")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(EdgekitError):
+        read_checkpoint(tmp_path / "evil.pth")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kilobytes
