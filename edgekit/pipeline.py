@@ -381,7 +381,8 @@ def emitted_file(run: Run, target: Target) -> Emitted:
 
 def contract_of(run: Run, emitted: Emitted) -> Contract:
     meanings = {output.name: output.meaning for output in run.source.outputs}
-    return make_contract(run.floats.feed, emitted, run.source.labels, meanings)
+    contract = make_contract(run.floats.feed, emitted, run.source.labels, meanings)
+    return replace(contract, preprocess_assumed=run.source.assumed)
 
 
 def verified(run: Run, target: Target, emitted: Emitted, clock: Clock) -> Artifact:

@@ -32,9 +32,9 @@ def make_golden_images(preprocess: Preprocess, stored_as: TensorInfo, run: Runne
     """The four images for one model file, with the tensor that each becomes and what the file makes of it.
 
     They are drawn, not photographed: a bundle must not publish anybody's pictures, and the same bytes must come out on
-    every machine. Empty where the file takes no image.
+    every machine. Empty where the file takes no image, or one of more planes than an app's camera gives.
     """
-    if stored_as.layout not in ("NCHW", "NHWC"):
+    if stored_as.layout not in ("NCHW", "NHWC") or len(preprocess.mean) not in (1, 3):
         return ()
     made = []
     for name, draw in DRAWINGS.items():

@@ -48,6 +48,10 @@ def print_summary(run: Run) -> None:
     if run.artifacts:
         print_hops(console, {name: artifact.parity.hops for name, artifact in run.artifacts.items()})
         console.print(f"[dim]compared on {len(run.images.compared)} {shown(run.images.parity.description)}[/dim]\n")
+    for note in run.source.notes:
+        console.print(f"[dim]note: {shown(note)}[/dim]", soft_wrap=True)
+    if run.source.assumption:
+        console.print(f"[yellow]assumed[/yellow] {shown(run.source.assumption)}", soft_wrap=True)
     for warning in run.images.warnings:
         console.print(f"[yellow]warning[/yellow] {shown(warning)}", soft_wrap=True)
     for integers in run.integers.values():

@@ -61,6 +61,7 @@ def test_everything_that_decided_the_bytes_is_in_it():
     assert (made["model"], made["target"], made["model_file"]) == ("make", "tflite-int8", "model.tflite")
     assert (made["seed"], made["input_shape"]) == (7, [1, 3, 16, 12])
     assert made["weights"] == {"name": "own.pth", "sha256": "ab" * 32}
+    assert made["notes"] == []
     assert made["calibration"] == {"images": 40, "description": "calibration images", "sha256": "cd" * 32}
     assert made["scheme"] == {"weight": "int8", "activation": "int8"}
     assert made["passes"] == [each.__name__ for each in (*SIMPLIFY, *FOR_INTEGERS)]
