@@ -22,6 +22,8 @@ STRICT = ConfigDict(strict=True, allow_inf_nan=False, extra="ignore")
 EXACT = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 """Of a file in a bundle: no path, nothing hidden, nothing that a shell, Gradle or Kotlin reads as anything else."""
+MODEL_NAME = re.compile(r"[\w.-]{1,255}")
+"""As edgekit makes a folder's name of a model's."""
 VERSION = re.compile(r"\d{1,6}(\.\d{1,6}){0,3}")
 COORDINATE = re.compile(r"[A-Za-z0-9_.-]{1,200}:[A-Za-z0-9_.-]{1,200}:[A-Za-z0-9_.+-]{1,100}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -122,6 +124,10 @@ def _manifest_faults(manifest: Manifest) -> Iterator[str]:
     for name, entry in manifest.files.items():
         if not SHA256.fullmatch(entry.sha256):
             yield f"files.{name}.sha256: 64 hexadecimal digits"
+    if not MODEL_NAME.fullmatch(manifest.model):
+        yield "model: letters, digits, dots, dashes and underscores"
+    if not PLAIN_NAME.fullmatch(manifest.target):
+        yield "target: letters, digits, dots and dashes"
     if not PLAIN_NAME.fullmatch(manifest.model_file):
         yield f"model_file: {manifest.model_file[:100]!r} is no plain file name"
     for name in (manifest.model_file, CONTRACT, GOLDEN):

@@ -45,7 +45,7 @@ WHAT = {
     "EK610": "the runner failed",
 }
 FIX = {
-    "EK605": "free some space there, or set another folder in devices.toml",
+    "EK605": "free some space there, or set another folder: in devices.toml, or EDGEKIT_CACHE for this host",
     "EK606": 'check the CPU with: edgekit devices; a board with its own Python: runner = "python" in devices.toml',
     "EK607": "close other programs there, or use a smaller model",
     "EK610": "run it there by hand, or report this with: edgekit doctor",

@@ -4,6 +4,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Sequence
+from errno import EACCES, EPERM, EROFS
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -89,6 +90,9 @@ class HostFolder:
 
     def _failed(self, error: OSError) -> EdgekitError:
         message = f"{error.filename or self.folder}: {_reason(error)}"
+        if error.errno in (EACCES, EPERM, EROFS):
+            fix = "set EDGEKIT_CACHE to a folder that can be written"
+            return EdgekitError("EK702", what=f"cannot write: {message}", where=self.address.name, fix=fix)
         return failure(code_for(message, 1), message, self.address.name)
 
 

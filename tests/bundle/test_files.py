@@ -251,9 +251,9 @@ def test_a_folder_of_the_users_that_is_called_like_a_failure_stays(bundle):
 
 
 def test_names_that_are_no_text_are_written_as_text_that_every_reader_takes(folder):
-    write_bundle(folder, artifact(), {**MANIFEST, "model": "m\udcff"}, "<html>\udcff")
-    assert json.loads((folder / "manifest.json").read_text("utf-8"))["model"] == "m?"
-    assert read_bundle(folder).manifest["model"] == "m?"
+    write_bundle(folder, artifact(), {**MANIFEST, "recipe": {"model": "m\udcff"}}, "<html>\udcff")
+    assert json.loads((folder / "manifest.json").read_text("utf-8"))["recipe"] == {"model": "m?"}
+    assert read_bundle(folder).manifest["recipe"] == {"model": "m?"}
 
 
 @pytest.mark.parametrize("out", ["a" * 300, "a\0b"])

@@ -191,3 +191,15 @@ def test_a_full_cache_says_so(tmp_path):
         subprocess.run(["umount", disk], check=True)
     assert raised.value.code == "EK605"
     assert "No space left on device" in raised.value.what
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_cache_that_cannot_be_written_is_no_fault_of_the_runner(tmp_path, monkeypatch, number):
+    def refuse(*arguments, **options):
+        raise OSError(number, os.strerror(number), str(tmp_path))
+
+    monkeypatch.setattr(shutil, "copy", refuse)
+    device = LocalDevice(Address("local", "local", "local", "", folder=str(tmp_path)))
+    with pytest.raises(EdgekitError, match="EDGEKIT_CACHE") as raised:
+        device.push(tmp_path / "file", "file")
+    assert raised.value.code == "EK702"
