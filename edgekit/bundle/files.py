@@ -142,8 +142,11 @@ def keyed(prefix: str, outputs: Outputs) -> dict[str, NDArray[Any]]:
 
 
 def unkeyed(prefix: str, entries: Mapping[str, NDArray[Any]], names: Iterable[str]) -> Outputs:
-    """Outputs from the entries of an archive, in the order of `names`."""
-    return {name: entries[f"{prefix}.{name}"] for name in names}
+    """Outputs from the entries of an archive, in the order of `names`.
+
+    The whole name of the entry is asked for: numpy takes the short one of an output `a` for an output `a.npy`.
+    """
+    return {name: entries[f"{prefix}.{name}.npy"] for name in names}
 
 
 def _read_golden_images(path: Path, files: dict[str, Any], outputs: Sequence[str]) -> tuple[GoldenImage, ...]:
