@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from edgekit.artifact import Artifact, Hop, OutputParity
 from edgekit.ladder.climb import RECEIPT_COLUMNS, Receipt, receipt_row
@@ -13,14 +14,22 @@ from edgekit.run import Result, Run
 from edgekit.target import TensorInfo
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """A plain table on stdout; `right` names the columns of figures."""
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[str] = ()) -> None:
+    """A plain table on stdout; `right` names the columns of figures.
+
+    Text comes out as it is: brackets in the user's names are no markup. What has a style is a rich Text.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        add_row(table, row)
     _console().print(table)
+
+
+def add_row(table: Table, cells: Sequence[str | Text]) -> None:
+    """A row whose plain texts are no markup."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
 def _console() -> Console:
@@ -35,7 +44,7 @@ def print_summary(run: Run) -> None:
     console = _console()
     if run.artifacts:
         print_hops(console, {name: artifact.parity.hops for name, artifact in run.artifacts.items()})
-        console.print(f"[dim]compared on {len(run.images.compared)} {run.images.parity.description}[/dim]\n")
+        console.print(f"[dim]compared on {len(run.images.compared)} {escape(run.images.parity.description)}[/dim]\n")
     for warning in run.images.warnings:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}", soft_wrap=True)
     for integers in run.integers.values():
@@ -60,7 +69,7 @@ def print_hops(console: Console, hops: Mapping[str, Sequence[Hop]]) -> None:
     for column in hop_columns(several):
         table.add_column(column, justify="right" if column in HOP_FIGURES else "left")
     for name, hop in told_once(hops):
-        table.add_row(*hop_cells(hop, name, several))
+        add_row(table, hop_cells(hop, name, several))
     console.print(table)
 
 
@@ -81,7 +90,7 @@ def _print_receipt(console: Console, receipt: Receipt) -> None:
     for column in RECEIPT_COLUMNS:
         table.add_column(column, justify="right" if column in RECEIPT_COLUMNS[1:-1] else "left")
     for line in receipt.tried:
-        table.add_row(*receipt_row(line))
+        add_row(table, receipt_row(line))
     console.print(table)
     asked = f"; asked for: {receipt.demand}" if receipt.demand != "none" else ""
     asked += f"; in float32: {escape(', '.join(receipt.keep_float))}" if receipt.keep_float else ""
@@ -100,13 +109,14 @@ def hop_columns(several: bool) -> tuple[str, ...]:
     return ("hop", *(("worst output",) if several else ()), *HOP_FIGURES, "gate", "")
 
 
-def hop_cells(hop: Hop, target: str, several: bool) -> tuple[str, ...]:
+def hop_cells(hop: Hop, target: str, several: bool) -> tuple[str | Text, ...]:
     """One hop as cells of a terminal's table."""
     *cells, verdict = hop_text(hop, target, several)
-    return (*map(escape, cells), VERDICTS[verdict])
+    return (*cells, Text(verdict, VERDICTS[verdict]))
 
 
-VERDICTS = {"pass": "[green]pass[/green]", "FAIL": "[red bold]FAIL[/red bold]", "": ""}
+VERDICTS = {"pass": "green", "FAIL": "red bold", "": ""}
+"""What a hop came to -> its style."""
 
 
 def hop_text(hop: Hop, target: str, several: bool) -> tuple[str, ...]:
@@ -142,15 +152,17 @@ def _result_lines(result: Result) -> list[str]:
     if result.refused is not None:
         return [f"{name}  [red]refused[/red]: {escape(f'{result.refused.code} {result.refused.what}')}"]
     assert result.artifact is not None
-    lines = _file_lines(name, result.artifact)
+    first, *others = _file_lines(result.artifact)
+    lines, folder = [f"{name}  {escape(first)}", *map(escape, others)], escape(str(result.folder))
     if result.passed:
-        return [*lines, f"  {result.folder}"]
-    return [*lines, f"  [red]no bundle: a gate failed[/red]; numbers in {result.folder}"]
+        return [*lines, f"  {folder}"]
+    return [*lines, f"  [red]no bundle: a gate failed[/red]; numbers in {folder}"]
 
 
-def _file_lines(name: str, artifact: Artifact) -> list[str]:
+def _file_lines(artifact: Artifact) -> list[str]:
+    """Size, inputs and outputs of a file; what its delegate left, and what lies beside it."""
     io = f"{described(artifact.emitted.inputs)} in, {described(artifact.emitted.outputs)} out"
-    lines = [f"{name}  {size(len(artifact.emitted.data))}, {io}{_delegated(artifact)}"]
+    lines = [f"{size(len(artifact.emitted.data))}, {io}{_delegated(artifact)}"]
     if artifact.delegation:
         lines += [
             f"  not delegated: {n.operator} {n.module}: {n.reason}; {n.fix}" for n in artifact.delegation.undelegated
