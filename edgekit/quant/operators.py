@@ -112,6 +112,7 @@ RULES: dict[str, QuantRule] = {
     "Softmax": QuantRule("fixed"),
     "Tanh": QuantRule("fixed"),
     "AveragePool": QuantRule("same"),
+    "Identity": QuantRule("same"),
     "MaxPool": QuantRule("same", accepts=has_one_output),
     "GlobalMaxPool": QuantRule("same"),
     "Concat": QuantRule("same", data=None),

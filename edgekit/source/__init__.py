@@ -104,9 +104,23 @@ def resolve(recipe: Recipe, progress: Step | None = None, given: "InMemory | Non
     resolver = import_module(f"edgekit.source.{source_kind(recipe.model) if given is None else 'in_memory'}")
     with one_thread():
         source: Source = resolver.resolve(recipe, progress if given is None else given)
+    refuse_empty(source, recipe.model)
     if labels := _labels(recipe, source):
         return replace(source, labels=labels)
     return _with_folders_as_labels(recipe, source)
+
+
+def refuse_empty(source: Source, where: str) -> None:
+    """EK203 where an output holds no number: there is nothing to prove."""
+    empty = [output for output in source.outputs if 0 in output.shape]
+    if empty:
+        size = "x".join(map(str, source.input_shape))
+        raise EdgekitError(
+            "EK203",
+            what=f"output {empty[0].name} is empty for an input of {size}: {'x'.join(map(str, empty[0].shape))}",
+            where=where,
+            fix="choose a size that the model was made for with --input-size HxW, or leave the output out",
+        )
 
 
 def source_kind(model: str) -> str:

@@ -40,6 +40,7 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     common.InlinePass()(graph)
     common.RemoveInitializersFromInputsPass()(graph)
     graph.ir_version = max(graph.ir_version, IR_VERSION)
+    graph.graph.outputs[:] = dict.fromkeys(graph.graph.outputs)  # one that is listed twice has one name all the same
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(graph)
     to_float32(graph)
     shape = make_input_static(graph, chosen_size(recipe), str(path))

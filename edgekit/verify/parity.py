@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgekit.artifact import Hop, OutputParity
 from edgekit.target import FloatArray, Outputs, Tolerance
-from edgekit.verify.channels import EQUAL_DB, Channels, measure_channels
+from edgekit.verify.channels import EQUAL_DB, NOISE, Channels, measure_channels
 
 Doubles = NDArray[np.float64]
 NO_STEPS: Mapping[str, float] = MappingProxyType({})
@@ -79,7 +79,7 @@ def compare_output(
     found = OutputParity(
         name,
         max_abs=float(np.abs(expected - got).max(initial=0.0)),
-        range=float(np.ptp(expected)) if expected.size else 0.0,
+        range=measure_range(expected),
         cosine=measure_cosine(expected, got),
         sqnr_db=measure_sqnr_db(expected, got),
         agreement=measure_agreement(expected, got) if classes else None,
@@ -96,6 +96,13 @@ def refuse(output: str, gate: str) -> OutputParity:
     return OutputParity(output, max_abs=np.inf, range=0.0, cosine=0.0, sqnr_db=-np.inf, gate=gate, passed=False)
 
 
+def measure_range(expected: Doubles) -> float:
+    """Largest less smallest; 0 where that is float arithmetic's own noise: the mean of a softmax never varies."""
+    if not expected.size or np.ptp(expected) <= NOISE * np.abs(expected).max():
+        return 0.0
+    return float(np.ptp(expected))
+
+
 def measure_cosine(expected: Doubles, got: Doubles) -> float:
     """Cosine similarity over all elements; 1 for two zero outputs, 0 where only one is zero."""
     lengths = float(np.linalg.norm(expected) * np.linalg.norm(got))
@@ -110,7 +117,7 @@ def measure_sqnr_db(expected: Doubles, got: Doubles) -> float:
     The mean over all elements says nothing of an input: 100 +- 0.2 stored as 100 is all error. A single number that
     never varies is measured as it is.
     """
-    centred = expected - expected.mean() if expected.size and np.ptp(expected) else expected
+    centred = expected - expected.mean() if measure_range(expected) else expected
     signal, noise = float(np.square(centred).sum()), float(np.square(expected - got).sum())
     if noise == 0.0:
         return float("inf")

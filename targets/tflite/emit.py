@@ -45,7 +45,7 @@ def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
     for tensor in graph.outputs:
         taken = {index for index, _ in inputs + outputs}
         outputs.append(_write_output(emitter, tensor, io, taken))
-    data = writer.pack([index for index, _ in inputs], [index for index, _ in outputs])
+    data = writer.pack(*({info.name: index for index, info in side} for side in (inputs, outputs)))
     return Emitted(
         data=data,
         inputs=tuple(info for _, info in inputs),

@@ -1,6 +1,7 @@
 """Assembling the .tflite file: the official schema's object API, deterministic and 16-byte aligned."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import flatbuffers
@@ -143,13 +144,18 @@ class FlatbufferWriter:
     def min_runtime(self) -> str:
         return max(self._runtimes, key=lambda text: tuple(map(int, text.split("."))))
 
-    def pack(self, inputs: list[int], outputs: list[int]) -> bytes:
-        """The file's bytes."""
+    def pack(self, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> bytes:
+        """The file's bytes.
+
+        Args:
+            inputs, outputs: name -> tensor, in order. An app asks by these names, which an input may share with an
+                output; the tensors' own are all different.
+        """
         model = schema.ModelT()
         model.version = 3
         model.description = DESCRIPTION
         model.operatorCodes = [_operator_code(name, version) for name, version in self._codes]
-        model.subgraphs = [self._subgraph(inputs, outputs)]
+        model.subgraphs = [self._subgraph(list(inputs.values()), list(outputs.values()))]
         model.signatureDefs = [self._signature(inputs, outputs)]
         model.metadata = [self._metadata("min_runtime_version", self.min_runtime)]
         model.buffers = self._buffers
@@ -162,18 +168,13 @@ class FlatbufferWriter:
         subgraph.tensors, subgraph.operators = self._tensors, self._operators
         return subgraph
 
-    def _signature(self, inputs: list[int], outputs: list[int]) -> Any:
+    def _signature(self, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Any:
         """How an app reaches inputs and outputs by name; runtimes that know no signatures pass over it."""
         signature = schema.SignatureDefT()
         signature.signatureKey = SIGNATURE
-        signature.inputs = [self._named(index) for index in inputs]
-        signature.outputs = [self._named(index) for index in outputs]
+        signature.inputs = [_named(*item) for item in inputs.items()]
+        signature.outputs = [_named(*item) for item in outputs.items()]
         return signature
-
-    def _named(self, index: int) -> Any:
-        entry = schema.TensorMapT()
-        entry.name, entry.tensorIndex = self._tensors[index].name, index
-        return entry
 
     def _metadata(self, name: str, text: str) -> Any:
         entry = schema.MetadataT()
@@ -196,6 +197,12 @@ class FlatbufferWriter:
 
     def _opcode(self, builtin: str, version: int) -> int:
         return self._codes.setdefault((builtin, version), len(self._codes))
+
+
+def _named(name: str, index: int) -> Any:
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = name, index
+    return entry
 
 
 def _operator_code(builtin: str, version: int) -> Any:

@@ -95,6 +95,20 @@ def test_what_was_written_is_read_back(bundle):
     assert found.contract["preprocess"]["crop"] == [224, 224]
 
 
+def test_an_output_is_not_taken_for_another_whose_name_ends_like_an_array_file(folder):
+    known, names = artifact(), ("a.npy", "a")
+    scores, images = (replace(tensor, name=name) for tensor, name in zip(known.emitted.outputs, names, strict=True))
+    named = dict(zip(names, (SCORES, IMAGES), strict=True))
+    contract = replace(known.contract, outputs=(scores, images))
+    write_bundle(
+        folder, replace(known, contract=contract, golden_outputs=named, reference_outputs=named), MANIFEST, "<html>"
+    )
+    found = read_bundle(folder)
+    for outputs in (found.outputs, found.reference):
+        assert np.array_equal(outputs["a"], IMAGES)
+        assert np.array_equal(outputs["a.npy"], SCORES)
+
+
 def test_a_bundle_holds_these_files_and_leaves_nothing_beside_it(bundle):
     names = ["contract.json", "golden.npz", "labels.txt", "manifest.json", "model.onnx", "report.html"]
     assert sorted(contents(bundle)) == names

@@ -218,3 +218,26 @@ def test_a_preparation_that_costs_more_than_its_gate_fails_at_its_hop(net, tmp_p
     failed = run.artifacts["tflite-fp32"].parity.first_failure
     assert failed is not None
     assert (failed.reference, failed.name) == ("original", "prepared")
+
+
+def test_brackets_in_names_and_folders_are_text_and_no_markup(net, tmp_path, capsys):
+    images = np.random.default_rng(0).normal(size=(4, 3, 1, 1)).astype(np.float32)
+    names, out = ("[/x]", "[bold]y[/bold]"), tmp_path / "[red]"
+    taken = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1, 3, 16, 16])
+    given = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4, 16, 16]) for name in names]
+    nodes = [
+        onnx.helper.make_node("Conv", ["image", "weight"], ["[/x]"]),
+        onnx.helper.make_node("Relu", ["[/x]"], ["[bold]y[/bold]"]),
+    ]
+    graph = onnx.helper.make_graph(nodes, "net", [taken], given, [onnx.numpy_helper.from_array(images, "weight")])
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8),
+        out.with_suffix(".onnx"),
+    )
+    arguments = ["--calibration", str(net.parent / "images"), "--quiet", "--out", str(out)]
+    assert main(["export", str(out.with_suffix(".onnx")), "-t", "tflite-int8", *arguments]) == 0
+    (bundle,) = out.glob("*/tflite-int8")
+    assert main(["verify", str(bundle), "--quiet"]) == 0
+    said = capsys.readouterr().out
+    for text in (*names, str(bundle)):
+        assert said.count(text) >= 2

@@ -200,3 +200,12 @@ def test_a_value_without_a_range_is_named(net, images):
     with pytest.raises(EdgekitError, match="'s'") as raised:
         quantize(net, ranges, INT8)
     assert raised.value.code == "EK401"
+
+
+def test_an_output_that_is_given_twice_is_stored_as_integers_both_times(graph, quantized):
+    model = graph("y = GlobalAveragePool(x)\n twin = Identity(y)")
+    (twin,) = (node.outputs[0] for node in nodes(model, "Identity"))
+    model.graph.outputs.append(twin)
+    found = quantized(model)
+    assert [value.name for value in found.graph.outputs] == ["y", "twin"]
+    assert {value.producer().op_type for value in found.graph.outputs} == {"DequantizeLinear"}

@@ -73,6 +73,13 @@ def test_a_float_file_is_read_as_it_is(save):
     assert found.preprocess.crop == (8, 8)
 
 
+def test_an_output_that_is_listed_twice_is_one_output(save):
+    model = build()
+    model.graph.output.append(model.graph.output[0])
+    found = source(save(model))
+    assert [output.name for output in found.outputs] == [value.name for value in found.graph.graph.outputs] == ["y"]
+
+
 def test_half_precision_becomes_float32_with_the_same_weights(save):
     model = build(dtype=TensorProto.FLOAT16)
     found = source(save(model))

@@ -1,7 +1,13 @@
 """What each output of a model means."""
 
 import pytest
+import torch
+from torch import nn
 
+from edgekit.errors import EdgekitError
+from edgekit.recipe import make_recipe
+from edgekit.source import resolve
+from edgekit.source.in_memory import in_memory
 from edgekit.source.outputs import describe_outputs
 
 
@@ -45,3 +51,20 @@ def test_a_name_that_says_so_goes_before_the_place(name):
 
 def test_a_name_alone_makes_no_scores():
     assert meanings(score_map=(1, 2, 8, 8)) == {"score_map": "values"}
+
+
+class Cropped(nn.Module):
+    """The image, and what is left of it four pixels further in."""
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"image": x, "inside": x[:, :, 4:-4, 4:-4]}
+
+
+def test_an_output_without_a_number_is_refused_by_name():
+    def source(size):
+        return resolve(make_recipe(model="Cropped", targets=["ort-fp32"], input_size=size), given=in_memory(Cropped()))
+
+    assert [output.shape for output in source(9).outputs] == [(1, 3, 9, 9), (1, 3, 1, 1)]
+    with pytest.raises(EdgekitError, match="output inside is empty for an input of 1x3x8x8: 1x3x0x0") as refused:
+        source(8)
+    assert refused.value.code == "EK203"

@@ -98,3 +98,13 @@ def test_constant_outputs_are_gated_by_absolute_error():
 def test_error_is_exact_where_float32_would_round_it_away():
     reference = np.array([[1e8, 0.0]], np.float32)
     assert hop(reference, np.array([[1e8, 1e-3]], np.float32)).max_abs == pytest.approx(1e-3, rel=1e-6)
+
+
+def test_variation_that_is_rounding_is_no_range_to_take_a_fraction_of():
+    constant = np.full((8, 1, 1), 0.1, np.float32)
+    rounded = constant.copy()
+    rounded[3] = np.nextafter(np.float32(0.1), np.float32(1))
+    result = hop(rounded, constant, max_abs=1e-4, min_sqnr_db=60.0)
+    assert result.range == 0.0
+    assert result.passed, result.gate
+    assert not hop(rounded, constant + np.float32(0.01), max_abs=1e-4).passed

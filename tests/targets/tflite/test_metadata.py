@@ -36,9 +36,9 @@ def contract(feed=FEED, labels=("cat", "é"), outputs=(SCORES,)):
 def plain() -> Emitted:
     """A file that gives back its input."""
     writer = FlatbufferWriter()
-    indices = [writer.tensor(name, (1, 6, 8, 3), "float32") for name in ("image", "scores")]
-    writer.operator(EmittedNode("RELU", "relu"), indices[:1], indices[1:], {}, (1, "1.5.0"))
-    return Emitted(writer.pack(indices[:1], indices[1:]), (IMAGE,), (SCORES,), {"RELU": 1})
+    image, scores = (writer.tensor(name, (1, 6, 8, 3), "float32") for name in ("image", "scores"))
+    writer.operator(EmittedNode("RELU", "relu"), [image], [scores], {}, (1, "1.5.0"))
+    return Emitted(writer.pack({"image": image}, {"scores": scores}), (IMAGE,), (SCORES,), {"RELU": 1})
 
 
 def run(data):

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
+from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 from tflite_conformance.execute import emit_proto, run_emitted, stored_inputs
 from tflite_conformance.net import Feeds, Net
 from tflite_conformance.quantized import to_qdq
@@ -92,3 +93,15 @@ def test_an_input_that_is_an_output_too_has_a_name_on_each_side() -> None:
     through, positive = (by_signature(emitted, [fed])[info.name] for info in emitted.outputs)
     assert np.array_equal(through, fed)
     assert np.array_equal(positive, np.maximum(fed, 0))
+
+
+def test_an_output_that_is_the_input_by_its_very_name_leaves_the_input_its_own() -> None:
+    image, raised = (make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 7]) for name in ("image", "raised"))
+    graph = make_graph([make_node("Relu", ["image"], ["raised"], name="relu")], "net", [image], [image, raised])
+    emitted = emit_proto(make_model(graph, opset_imports=[make_opsetid("", 21)]), "tflite-fp32")
+    [(_, sides)] = load_interpreter(emitted.data).get_signature_list().items()
+    assert sides == {"inputs": ["image"], "outputs": ["image", "raised"]}
+    fed = np.linspace(-1, 1, 7, dtype=np.float32)[None]
+    found = by_signature(emitted, [fed])
+    assert np.array_equal(found["image"], fed)
+    assert np.array_equal(found["raised"], np.maximum(fed, 0))
