@@ -31,8 +31,10 @@ VAGUE = {"util", "utils", "common", "helper", "helpers", "manager", "misc"}
 ORT_AS_LIBRARY = {
     "edgekit/cli/catalogue.py",
     "edgekit/environment.py",
+    "edgekit/graph/distrust.py",
     "edgekit/graph/session.py",
     "edgekit/quant/calibrate.py",
+    "edgekit/quant/walk.py",
     "edgekit/source/onnx_file.py",
 }
 """ONNX Runtime runs every graph of the pipeline, whatever the target: these call it, and say what it did."""
