@@ -117,6 +117,7 @@ class Contract:
     Args:
         steps: preprocessing, one sentence each, in order, ending at the stored input dtype.
         labels: class names by index, where known; of the output that holds the scores.
+        preprocess_assumed: nobody said how images become the input; it is a guess.
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -124,6 +125,7 @@ class Contract:
     preprocess: Preprocess
     steps: tuple[str, ...]
     labels: tuple[str, ...] = ()
+    preprocess_assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import tempfile
 from importlib.metadata import PackageNotFoundError, entry_points, requires, version
 from pathlib import Path
 
@@ -70,4 +71,9 @@ def config_dir() -> Path:
 
 def _base(variable: str, folder: str) -> Path:
     chosen = os.environ.get(variable)
-    return Path(chosen) if chosen else Path.home() / folder
+    if chosen:
+        return Path(chosen)
+    try:
+        return Path.home() / folder
+    except RuntimeError:  # a user without a home and without an entry in the password file, as in a container
+        return Path(tempfile.gettempdir()) / f"edgekit-{os.getuid()}" / folder

@@ -62,6 +62,7 @@ CATALOGUE: dict[str, str] = {
     "EK701": "A package that this command needs is not installed.",
     "EK702": "The output cannot be written.",
     "EK703": "A runtime refused to load or run the file.",
+    "EK704": "This host has not enough memory.",
 }
 
 

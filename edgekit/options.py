@@ -39,6 +39,7 @@ class Option:
         names: all of them; empty: the field's own name.
         limits: what the value cannot leave, as the help shows it.
         is_argument: whether it is told by its place, without a name.
+        flag: the value that the name alone stands for.
     """
 
     help: str
@@ -46,6 +47,7 @@ class Option:
     names: tuple[str, ...] = ()
     limits: str = ""
     is_argument: bool = False
+    flag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,15 @@ class Key:
 
     @property
     def record(self) -> Any:
-        """The record that a table becomes; None where the field takes no table."""
+        """The record that a table becomes, the first of several; None where the field takes no table."""
         return next((kind for kind in kinds(self.type) if is_dataclass(kind)), None)
+
+    @property
+    def options(self) -> "tuple[Key, ...]":
+        """The options of the command line that fill it: its own, or those of its table."""
+        if self.option is not None:
+            return (self,)
+        return () if self.record is None else tuple(k for k in keys_of(self.record).values() if k.option is not None)
 
     def take(self, given: Any, within: str = "") -> Any:
         """The value as the field's type.
@@ -139,11 +148,13 @@ class Key:
         return value
 
     def _typed(self, given: Any, within: str) -> Any:
-        record = self.record
-        if record is not None and isinstance(given, Mapping | record):
-            table = given if isinstance(given, Mapping) else {f.name: getattr(given, f.name) for f in fields(record)}
-            return record(**fill(record, table, within))
-        plain = [kind for kind in kinds(self.type) if kind is not record]
+        records: list[Any] = [kind for kind in kinds(self.type) if is_dataclass(kind)]
+        for record in records:
+            if isinstance(given, record):
+                return record(**fill(record, {f.name: getattr(given, f.name) for f in fields(record)}, within))
+        if records and isinstance(given, Mapping):
+            return records[0](**fill(records[0], given, within))
+        plain = [kind for kind in kinds(self.type) if kind not in records]
         if not plain:
             raise ValueError
         return converted(reduce(or_, plain), given)

@@ -10,8 +10,10 @@ import onnx_ir as ir
 
 from edgekit.artifact import Artifact, Contract, Hop, ParityReport
 from edgekit.bundle.contract import make_contract
-from edgekit.bundle.files import check_writable, sha256, write_bundle, write_failure
+from edgekit.bundle.files import sha256
 from edgekit.bundle.golden_images import make_golden_images
+from edgekit.bundle.replace import check_replaceable
+from edgekit.bundle.write import check_writable, write_bundle, write_failure
 from edgekit.devices.run_model import open_device
 from edgekit.devices.settings import find
 from edgekit.errors import EdgekitError
@@ -78,6 +80,8 @@ def export(
     chosen = [targets.get(name) for name in dict.fromkeys(recipe.targets)]
     check_choices(recipe, chosen)
     original, floats = float_stages(recipe, clock, preparation, given)
+    for target in chosen:
+        check_replaceable(recipe.out / floats.source.name / target.name)
     calibrated = attempt(calibrate, recipe, floats, clock) if asks_for_integers(floats, chosen) else None
     with clock.stage("compare graphs"):
         images = choose_images(recipe, floats, calibrated)
@@ -377,7 +381,8 @@ def emitted_file(run: Run, target: Target) -> Emitted:
 
 def contract_of(run: Run, emitted: Emitted) -> Contract:
     meanings = {output.name: output.meaning for output in run.source.outputs}
-    return make_contract(run.floats.feed, emitted, run.source.labels, meanings)
+    contract = make_contract(run.floats.feed, emitted, run.source.labels, meanings)
+    return replace(contract, preprocess_assumed=run.source.assumed)
 
 
 def verified(run: Run, target: Target, emitted: Emitted, clock: Clock) -> Artifact:

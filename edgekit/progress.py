@@ -20,7 +20,9 @@ class Progress(Protocol):
         """How far a stage is that works in steps."""
         ...
 
-    def finish(self, stage: str) -> None: ...
+    def finish(self, stage: str) -> None:
+        """The stage is done; of one that failed nothing more is heard."""
+        ...
 
 
 class Silent:

@@ -1,12 +1,14 @@
 """The recipe: every choice of an export, from the command line, a TOML file or Python."""
 
+import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from edgekit.errors import EdgekitError
+from edgekit.files import read_regular
 from edgekit.options import Option, Problem, Unfit, Values, fill, refusal
 from edgekit.registry import Preprocess
 
@@ -53,18 +55,66 @@ def check_targets(targets: tuple[str, ...]) -> None:
         raise ValueError("name at least one; see: edgekit targets")
 
 
-def without_labels(given: object) -> object:
-    """A table [preprocess] that names no label set has none: ImageNet's names would be a guess."""
-    return {"labels": None, **given} if isinstance(given, Mapping) else given
+def parse_numbers(text: object) -> object:
+    """`0.485,0.456,0.406` or `0.485 0.456 0.406` -> a tuple of numbers."""
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        return (text,)
+    if not isinstance(text, str):
+        return text
+    try:
+        return tuple(float(number) for number in text.replace(",", " ").split())
+    except ValueError:
+        return text
 
 
-def check_preprocess(preprocess: Preprocess) -> None:
-    if len(preprocess.mean) != len(preprocess.std) or not preprocess.mean:
-        raise ValueError(f"{len(preprocess.mean)} means and {len(preprocess.std)} deviations; give one per channel")
-    if min(preprocess.std) <= 0:
+@dataclass(frozen=True, slots=True)
+class OwnPreprocess:
+    """A recipe's table [preprocess]: what to say otherwise than the weights do, field by field.
+
+    A field that is None is the weights' own. The label set is not: of a table that names none, the names would be a
+    guess.
+    """
+
+    resize: Annotated[int | None, Option("shorter side of the image, before the crop", "PIXELS")] = None
+    crop: Annotated[Size | None, Option("pixels cut from the centre", "HxW"), Values(read=parse_size)] = None
+    interpolation: Annotated[
+        Literal["bilinear", "bicubic"] | None, Option("bilinear or bicubic: how images are resized", "I")
+    ] = None
+    mean: Annotated[
+        tuple[float, ...] | None,
+        Option("subtracted from pixels in 0..1, one per channel: 0.485,0.456,0.406", "M,M,M"),
+        Values(read=parse_numbers),
+    ] = None
+    std: Annotated[
+        tuple[float, ...] | None, Option("divided by, one per channel", "S,S,S"), Values(read=parse_numbers)
+    ] = None
+    channel_order: Annotated[
+        Literal["RGB", "BGR"] | None, Option("the model takes BGR", names=("--bgr",), flag="BGR")
+    ] = None
+    labels: str | None = None
+
+    def over(self, default: Preprocess) -> Preprocess:
+        """`default` with what this says; another crop keeps the margin around it where no resize is said."""
+        base = default if self.crop is None else default.at(*self.crop)
+        given = {key.name: value for key in fields(self) if (value := getattr(self, key.name)) is not None}
+        return replace(base, **{"labels": None, **given})
+
+
+def check_preprocess(preprocess: Preprocess | OwnPreprocess) -> None:
+    full = preprocess if isinstance(preprocess, Preprocess) else _supposed(preprocess)
+    if len(full.mean) != len(full.std) or not full.mean:
+        raise ValueError(f"{len(full.mean)} means and {len(full.std)} deviations; give one per channel")
+    if min(full.std) <= 0:
         raise ValueError("a deviation (std) must be above 0")
-    if min(preprocess.resize, *preprocess.crop) < 1:
+    if min(full.resize, *full.crop) < 1:
         raise ValueError("resize and crop must be 1 pixel or more")
+
+
+def _supposed(table: OwnPreprocess) -> Preprocess:
+    """What a table comes to where the weights are fed as ImageNet's are."""
+    if table.crop is not None and min(table.crop) < 1:
+        raise ValueError("resize and crop must be 1 pixel or more")
+    return table.over(Preprocess())
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +224,7 @@ class Recipe:
     device: Annotated[str, Option("where the files are run", "D")] = "local"
     seed: Annotated[int, Option("of everything random", "N", limits="x>=0"), Values(0, MOST_SEED)] = 0
     out: Annotated[Path, Option("where bundles go", "DIR")] = Path("build")
-    preprocess: Annotated[Preprocess | None, Values(read=without_labels, check=check_preprocess)] = None
+    preprocess: Annotated[OwnPreprocess | Preprocess | None, Values(check=check_preprocess)] = None
 
     def __post_init__(self) -> None:
         """Read every value as its field's type, and refuse those that do not go together."""
@@ -235,19 +285,23 @@ def make_recipe(**choices: Any) -> Recipe:
 def merge(keys: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe file's keys, overridden by options; --method replaces the file's quality, and --quality its method."""
     overridden = EITHER if any(name in options for name in EITHER) else ()
-    return {**{key: value for key, value in keys.items() if key not in overridden}, **options}
+    merged = {**{key: value for key, value in keys.items() if key not in overridden}, **options}
+    file, typed = keys.get("preprocess"), options.get("preprocess")
+    if isinstance(file, Mapping) and isinstance(typed, Mapping):
+        merged["preprocess"] = {**file, **typed}
+    return merged
+
+
+LARGEST_RECIPE = 1 << 24  # bytes
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
     """The keys of a TOML recipe file; command-line options override them. Weights and labels may lie beside it."""
     try:
-        keys = tomllib.loads(path.read_text(encoding="utf-8"))
+        keys = tomllib.loads(read_regular(path, LARGEST_RECIPE, "the recipe").decode())
         for key in ("weights", "labels"):
-            if isinstance(keys.get(key), str) and (path.parent / keys[key]).is_file():
+            if isinstance(keys.get(key), str) and os.path.isfile(path.parent / keys[key]):
                 keys[key] = str(path.parent / keys[key])
         return keys
-    except OSError as error:
-        what = "recipe not found" if isinstance(error, FileNotFoundError) else f"cannot read it: {error.strerror}"
-        raise EdgekitError("EK102", what=what, where=str(path), fix="check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EdgekitError("EK106", what=f"not valid TOML: {error}", where=str(path), fix="correct the line") from error

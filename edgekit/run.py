@@ -62,10 +62,10 @@ class Clock:
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         try:
             yield
+            self.progress.finish(name)  # a stage that failed is not done: the error says so
         finally:
             spent = time.perf_counter() - wall_s, time.process_time() - cpu_s
             self._costs.append(StageCost(name, *spent, peak_memory_mb()))
-            self.progress.finish(name)
 
 
 @dataclass(frozen=True, slots=True)

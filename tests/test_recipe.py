@@ -2,13 +2,13 @@
 
 import re
 import tomllib
-from dataclasses import FrozenInstanceError, asdict, fields
+from dataclasses import FrozenInstanceError, asdict, fields, replace
 from pathlib import Path
 
 import pytest
 
 from edgekit.errors import EdgekitError
-from edgekit.recipe import OwnMethod, Recipe, make_recipe, merge, read_recipe
+from edgekit.recipe import OwnMethod, OwnPreprocess, Recipe, make_recipe, merge, read_recipe
 from edgekit.registry import Preprocess
 
 
@@ -168,7 +168,7 @@ def test_a_recipe_that_is_made_by_itself_is_checked_as_well():
 
 
 def test_all_bad_keys_are_named_at_once():
-    error = refused(samples=0, io="int4", bogus=1, preprocess={"resise": 1, "crop": 3})
+    error = refused(samples=0, io="int4", bogus=1, preprocess={"resise": 1, "crop": [3]})
     assert error.where == "bogus, io, preprocess, samples"
     assert [row[0] for row in error.table.rows] == ["samples", "io", "bogus", "preprocess.resise", "preprocess.crop"]
 
@@ -178,6 +178,13 @@ def test_a_model_is_needed():
         make_recipe(targets=("t",))
     assert (raised.value.where, raised.value.what) == ("model", "model is missing")
     assert raised.value.fix.startswith("give model: zoo name, timm:NAME")
+
+
+def test_a_table_says_otherwise_what_the_weights_say_and_nothing_else():
+    weights = Preprocess(40, (32, 32), "bicubic", labels="cifar10")
+    assert OwnPreprocess(mean=(0.5,) * 3).over(weights) == replace(weights, mean=(0.5,) * 3, labels=None)
+    assert OwnPreprocess(crop=(64, 48)).over(weights).resize == 60
+    assert OwnPreprocess(resize=64, crop=(64, 48)).over(weights).resize == 64
 
 
 def test_a_preprocess_made_in_python_is_checked_like_a_table():
@@ -262,7 +269,7 @@ def test_a_file_gives_what_options_would(tmp_path):
     assert made.input_size == (192, 160)
     assert made.targets == ("tflite-int8", "ort-int8")
     # ImageNet's class names are not assumed where the file names none.
-    assert made.preprocess == Preprocess(220, (192, 160), mean=(0.5,) * 3, std=(0.5,) * 3, labels=None)
+    assert made.preprocess == OwnPreprocess(220, (192, 160), mean=(0.5,) * 3, std=(0.5,) * 3)
     assert made.model_args == {"width": 0.5}
     assert made.method == OwnMethod("adaround", "mse", keep_float=("head.*", "features.0"))
     assert made.kept_float == ("stem", "head.*", "features.0")

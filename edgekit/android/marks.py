@@ -7,7 +7,8 @@ import numpy as np
 
 from edgekit.android import literals
 from edgekit.android.golden_files import tolerance
-from edgekit.bundle.files import LABELS, Bundle
+from edgekit.bundle.files import Bundle
+from edgekit.bundle.layout import LABELS
 from edgekit.errors import EdgekitError
 from edgekit.images.preprocess import takes_raw_pixels
 from edgekit.registry import Preprocess

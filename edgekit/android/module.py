@@ -10,13 +10,17 @@ from typing import Any, Literal
 from edgekit.android.golden_files import image_files, module_files
 from edgekit.android.marks import contract_marks, described, output_marks
 from edgekit.android.template import Marks, has_templates, render
-from edgekit.bundle.files import CONTRACT, LABELS, Bundle, replacing
+from edgekit.bundle.files import Bundle, sha256
+from edgekit.bundle.layout import CONTRACT, LABELS, MANIFEST
+from edgekit.bundle.replace import replace_folder
+from edgekit.bundle.write import as_json
 from edgekit.errors import EdgekitError, did_you_mean
 from edgekit.target import targets
 
 Language = Literal["kotlin", "java"]
 PACKAGE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 COMPILE_SDK = 35
+MODULE_FORMAT = 1
 SOURCES: dict[Language, tuple[str, ...]] = {
     "kotlin": ("Contract", "Preprocessor", "Outputs", "Model"),
     "java": ("Contract", "InputContract", "OutputContract", "TensorType", "Preprocessor", "Outputs", "Model"),
@@ -60,18 +64,21 @@ def write_module(module: Module, out: Path) -> list[str]:
             an unknown library, EK702 when it cannot be written or something else than a module is there.
     """
     files = dict(module_contents(module))
-    if out.is_dir() and any(out.iterdir()) and not (out / "consumer-rules.pro").is_file():
-        raise EdgekitError(
-            "EK702",
-            what="something else than an edgekit module is there",
-            where=str(out),
-            fix="choose another --out DIR",
-        )
-    with replacing(out) as folder:
-        for path, data in files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(data)
-    return sorted(files)
+    replace_folder(out, {**files, MANIFEST: module_manifest(module, files)}, "android module")
+    return sorted([*files, MANIFEST])
+
+
+def module_manifest(module: Module, files: dict[str, bytes]) -> bytes:
+    """What edgekit wrote into the module: the next run replaces these files and keeps all others."""
+    return as_json(
+        {
+            "format": MODULE_FORMAT,
+            "kind": "android module",
+            "model": module.bundle.manifest["model"],
+            "target": module.bundle.target,
+            "files": {name: {"sha256": sha256(data), "size_bytes": len(data)} for name, data in files.items()},
+        }
+    )
 
 
 def module_contents(module: Module) -> Iterator[tuple[str, bytes]]:

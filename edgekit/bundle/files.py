@@ -1,38 +1,27 @@
-"""Bundles: build/<model>/<target>/, a model file with its proof.
-
-Written beside and then renamed, so that none is ever half there; read with every hash checked.
-"""
+"""Bundles: build/<model>/<target>/, a model file with its proof; read with every hash and every form checked."""
 
 import hashlib
-import io
-import json
 import os
-import shutil
-import tempfile
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from errno import EEXIST
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.artifact import Artifact, Contract, GoldenImage
+from edgekit.artifact import GoldenImage
+from edgekit.bundle.archive import read_archive, unkeyed
+from edgekit.bundle.golden_images import check_picture
+from edgekit.bundle.layout import CONTRACT, GOLDEN, GOLDEN_FOLDER, GOLDEN_TENSORS, LABELS, MANIFEST
+from edgekit.bundle.schema import PLAIN_NAME, check_contract, check_manifest
 from edgekit.errors import EdgekitError
-from edgekit.images.preprocess import resampling
+from edgekit.files import GIGABYTE, is_folder, read_regular, status
 from edgekit.registry import Preprocess
 from edgekit.target import FloatArray, Outputs, TensorInfo
 
-FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold: the archive's bytes depend on its content alone
-FORMAT = 2  # of the bundle: raised when a reader of old ones would misread new ones
-CONTRACT_FORMAT = 1  # of contract.json, which apps read
-CONTRACT, GOLDEN, LABELS, MANIFEST = "contract.json", "golden.npz", "labels.txt", "manifest.json"
-GOLDEN_FOLDER, GOLDEN_TENSORS = "golden", "golden/tensors.npz"
-UNREPEATABLE = {"model.ort"}  # ONNX Runtime writes its tables in the order of a hash map: other bytes in each process
-REPORT = "report.html"  # holds timings, so it differs from run to run and is not among the hashed files
+LARGEST_DOCUMENT = 1 << 26  # bytes
+LARGEST_FILE = 8 * GIGABYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,207 +70,155 @@ def _tensor(described: dict[str, Any]) -> TensorInfo:
     return TensorInfo(**{**described, "shape": tuple(described["shape"])})
 
 
-def write_bundle(folder: Path, artifact: Artifact, manifest: dict[str, Any], report: str) -> None:
-    """Write a bundle into `folder`, in place of an older one.
+def read_bundle(path: str | Path) -> Bundle:
+    """Read a bundle whose hashes hold and whose documents and arrays have the form that they must have.
 
-    Args:
-        manifest: everything but "files", the hashes and sizes of what is written here.
-        report: the HTML page.
+    Raises:
+        EdgekitError: EK102 where there is none, EK110 when it is incomplete, was changed since it was written, or says
+            something that cannot be.
     """
-    files: dict[str, bytes] = {
-        manifest["model_file"]: artifact.emitted.data,
-        CONTRACT: as_json(contract_document(artifact.contract)),
-        GOLDEN: archive(
-            {
-                "inputs": artifact.golden_inputs,
-                **keyed("outputs", artifact.golden_outputs),
-                **keyed("reference", artifact.reference_outputs),
-            }
-        ),
-    }
-    if artifact.contract.labels:
-        files[LABELS] = ("\n".join(artifact.contract.labels) + "\n").encode()
-    files |= _golden_files(artifact.golden_images)
-    files |= {name: data for name, data in artifact.emitted.beside.items() if name not in UNREPEATABLE}
-    hashes = {name: {"sha256": sha256(data), "size_bytes": len(data)} for name, data in files.items()}
-    unhashed = {name: data for name, data in artifact.emitted.beside.items() if name in UNREPEATABLE}
-    sizes = {name: {"size_bytes": len(data)} for name, data in unhashed.items()}
-    complete = {"format": FORMAT, **manifest, "files": hashes, "unhashed_files": sizes}
-    _write(folder, {**files, **unhashed, MANIFEST: as_json(complete), REPORT: report.encode()})
-    shutil.rmtree(failure_folder(folder), ignore_errors=True)
+    path = Path(path)
+    while True:
+        if not is_folder(path, "the bundle"):
+            fix = "name the folder that export printed"
+            raise EdgekitError("EK102", what="no bundle there", where=str(path), fix=fix)
+        before = status(path, "the bundle")
+        try:
+            return _read(path)
+        except ValueError as error:
+            now = status(path, "the bundle")
+            if before and now and before.st_ino != now.st_ino:
+                continue  # an export put a newer one there meanwhile
+            raise _broken(path, str(error)) from error
 
 
-def write_failure(folder: Path, manifest: dict[str, Any], report: str) -> Path:
-    """Write the numbers of a failed gate, and no model file, to <target>.failed/; returns that folder."""
-    failed = failure_folder(folder)
-    _write(failed, {MANIFEST: as_json({"format": FORMAT, **manifest}), REPORT: report.encode()})
-    return failed
+def _read(path: Path) -> Bundle:
+    """As `read_bundle`; what is wrong as a ValueError."""
+    manifest = check_manifest(_contents(path, MANIFEST, LARGEST_DOCUMENT))
+    kept = {name: data for name, data in _hashed(path, manifest) if name != manifest["model_file"]}
+    contract, described = check_contract(kept[CONTRACT])
+    golden = _arrays(GOLDEN, kept[GOLDEN])
+    outputs, reference = (_golden_outputs(golden, kind, described.outputs) for kind in ("outputs", "reference"))
+    inputs = golden.get("inputs", np.empty(0))
+    _check_array(f"{GOLDEN}: inputs", inputs, real_shape(described.inputs[0]), len(next(iter(outputs.values()))))
+    return Bundle(
+        path,
+        manifest["target"],
+        path / manifest["model_file"],
+        contract,
+        manifest,
+        inputs,
+        outputs,
+        reference,
+        labels=_labels(kept),
+        golden_images=_golden_images(kept, described.inputs[0], described.outputs),
+    )
 
 
-def _write(folder: Path, files: dict[str, bytes]) -> None:
-    with replacing(folder) as beside:
-        for name, data in files.items():
-            (beside / name).parent.mkdir(exist_ok=True)
-            (beside / name).write_bytes(data)
+def _hashed(path: Path, manifest: Mapping[str, Any]) -> Any:
+    """(name, bytes) of every file that the manifest lists, each as it was when it was written."""
+    for name, entry in manifest["files"].items():
+        data = _contents(path, name, min(entry["size_bytes"], LARGEST_FILE))
+        if sha256(data) != entry["sha256"]:
+            raise ValueError(f"{name} was changed after it was written")
+        yield name, data
 
 
-def _golden_files(images: tuple[GoldenImage, ...]) -> dict[str, bytes]:
-    """golden/: the pictures, and one archive of the tensors that belong to them."""
-    if not images:
-        return {}
-    arrays: dict[str, NDArray[Any]] = {f"{image.name}.input": image.stored for image in images}
-    for image in images:
-        arrays |= keyed(f"{image.name}.outputs", image.outputs)
-    pictures = {f"{GOLDEN_FOLDER}/{image.name}.png": image.png for image in images}
-    return {**pictures, GOLDEN_TENSORS: archive(arrays)}
+def _contents(path: Path, name: str, limit_bytes: int) -> bytes:
+    """The bytes of one of the bundle's own files."""
+    file = path / name
+    if not os.path.lexists(file):
+        raise ValueError(f"{name} is missing")
+    if os.path.commonpath((os.path.realpath(file), os.path.realpath(path))) != os.path.realpath(path):
+        raise ValueError(f"{name} is a link that leads out of the bundle")
+    try:
+        found = status(file, name)
+        if found is not None and name != MANIFEST and found.st_size > limit_bytes:
+            raise ValueError(f"{name} was changed after it was written")
+        return read_regular(file, limit_bytes, name)
+    except EdgekitError as error:
+        raise ValueError(error.what) from error
 
 
-def keyed(prefix: str, outputs: Outputs) -> dict[str, NDArray[Any]]:
-    """Outputs as entries of an archive: "outputs.boxes"."""
-    return {f"{prefix}.{name}": values for name, values in outputs.items()}
+def _labels(files: Mapping[str, bytes]) -> tuple[str, ...]:
+    try:
+        return tuple(files.get(LABELS, b"").decode().splitlines())
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{LABELS} is not text: {error}") from error
 
 
-def unkeyed(prefix: str, entries: Mapping[str, NDArray[Any]], names: Iterable[str]) -> Outputs:
-    """Outputs from the entries of an archive, in the order of `names`.
+def _arrays(name: str, data: bytes) -> dict[str, NDArray[Any]]:
+    try:
+        return read_archive(data)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
-    The whole name of the entry is asked for: numpy takes the short one of an output `a` for an output `a.npy`.
-    """
-    return {name: entries[f"{prefix}.{name}.npy"] for name in names}
+
+def _golden_outputs(golden: Mapping[str, NDArray[Any]], kind: str, tensors: Sequence[TensorInfo]) -> Outputs:
+    try:
+        outputs = unkeyed(kind, golden, [tensor.name for tensor in tensors])
+    except ValueError as error:
+        raise ValueError(f"{GOLDEN}: {error}") from error
+    count = len(outputs[tensors[0].name]) if outputs[tensors[0].name].ndim else 0
+    for tensor in tensors:
+        _check_array(f"{GOLDEN}: {kind}.{tensor.name}", outputs[tensor.name], real_shape(tensor), count)
+    return outputs
 
 
-def _read_golden_images(path: Path, files: dict[str, Any], outputs: Sequence[str]) -> tuple[GoldenImage, ...]:
+def _check_array(name: str, array: NDArray[Any], shape: tuple[int, ...], count: int) -> None:
+    """That it is f32[count, *shape], for one vector at least."""
+    if count < 1 or array.dtype != np.float32 or array.shape != (count, *shape):
+        raise ValueError(f"{name} is {array.dtype} {list(array.shape)}, not float32 {[max(count, 1), *shape]}")
+
+
+def real_shape(tensor: TensorInfo) -> tuple[int, ...]:
+    """Of one image's values: axes in ONNX order, without a batch axis of 1."""
+    shape = tensor.shape
+    if tensor.layout == "NHWC":
+        shape = (shape[0], shape[3], shape[1], shape[2])
+    return shape[1:] if shape[:1] == (1,) else shape
+
+
+def _golden_images(
+    files: Mapping[str, bytes], taken: TensorInfo, given: Sequence[TensorInfo]
+) -> tuple[GoldenImage, ...]:
     if GOLDEN_TENSORS not in files:
         return ()
-    with np.load(path / GOLDEN_TENSORS, allow_pickle=False) as tensors:
-        # Names of the drawings have no dot; those of outputs may have some.
-        names = [stem for stem, _, kind in (name.partition(".") for name in tensors.files) if kind == "input"]
-        return tuple(
-            GoldenImage(
-                name,
-                (path / GOLDEN_FOLDER / f"{name}.png").read_bytes(),
-                tensors[f"{name}.input"],
-                unkeyed(f"{name}.outputs", tensors, outputs),
-            )
-            for name in names
+    tensors = _arrays(GOLDEN_TENSORS, files[GOLDEN_TENSORS])
+    # Names of the drawings have no dot; those of outputs may have some.
+    stems = [stem for stem, _, kind in (name.partition(".") for name in tensors) if kind == "input"]
+    parts = ("input", *(f"outputs.{tensor.name}" for tensor in given))
+    if stray := tensors.keys() - {f"{stem}.{part}" for stem in stems for part in parts}:
+        raise ValueError(f"{GOLDEN_TENSORS}: {min(stray)[:100]!r} belongs to no picture")
+    return tuple(_golden_image(stem, files, tensors, taken, given) for stem in stems)
+
+
+def _golden_image(
+    stem: str,
+    files: Mapping[str, bytes],
+    tensors: Mapping[str, NDArray[Any]],
+    taken: TensorInfo,
+    given: Sequence[TensorInfo],
+) -> GoldenImage:
+    picture = f"{GOLDEN_FOLDER}/{stem}.png"
+    if not PLAIN_NAME.fullmatch(stem):
+        raise ValueError(f"{GOLDEN_TENSORS}: {stem[:100]!r} is no plain file name")
+    if picture not in files:
+        raise ValueError(f"{MANIFEST} does not list {picture}")
+    check_picture(picture, files[picture])
+    stored = tensors[f"{stem}.input"]
+    if (stored.dtype, stored.shape) != (np.dtype(taken.dtype), taken.shape):
+        raise ValueError(f"{GOLDEN_TENSORS}: {stem}.input is not as the contract says")
+    outputs = unkeyed(f"{stem}.outputs", tensors, [tensor.name for tensor in given])
+    for tensor in given:
+        _check_array(
+            f"{GOLDEN_TENSORS}: {stem}.outputs.{tensor.name}", outputs[tensor.name][None], real_shape(tensor), 1
         )
-
-
-def contract_document(contract: Contract) -> dict[str, Any]:
-    """contract.json as a JSON-ready dict."""
-    document = asdict(contract)
-    document["format"] = CONTRACT_FORMAT
-    document["labels_file"] = LABELS if document.pop("labels") else None
-    document["resampling"] = resampling(contract.preprocess)
-    document["golden_images"] = f"{GOLDEN_FOLDER}/NAME.png must become NAME.input of {GOLDEN_TENSORS}, bit for bit"
-    document["dequantize"] = "real value = scale * (stored - zero_point); a float tensor holds the values themselves"
-    return document
-
-
-def read_bundle(path: str | Path) -> Bundle:
-    """Read a bundle, or EK102 / EK110 when it is missing, incomplete or changed since it was written."""
-    path = Path(path)
-    if not path.is_dir():
-        raise EdgekitError("EK102", what="no bundle there", where=str(path), fix="name the folder that export printed")
-    try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        if manifest["format"] != FORMAT:
-            raise _broken(path, f"its format is {manifest['format']}, this edgekit reads {FORMAT}")
-        for name in (manifest["model_file"], CONTRACT, GOLDEN):
-            if name not in manifest["files"]:
-                raise _broken(path, f"{MANIFEST} does not list {name}")
-        for name, entry in manifest["files"].items():
-            if sha256((path / name).read_bytes()) != entry["sha256"]:
-                raise _broken(path, f"{name} was changed after it was written")
-        contract = json.loads((path / CONTRACT).read_text(encoding="utf-8"))
-        names = [tensor["name"] for tensor in contract["outputs"]]
-        with np.load(path / GOLDEN, allow_pickle=False) as golden:
-            inputs, outputs, reference = (
-                golden["inputs"],
-                unkeyed("outputs", golden, names),
-                unkeyed("reference", golden, names),
-            )
-        labels = (path / LABELS).read_text("utf-8").splitlines() if LABELS in manifest["files"] else []
-        return Bundle(
-            path,
-            manifest["target"],
-            path / manifest["model_file"],
-            contract,
-            manifest,
-            inputs,
-            outputs,
-            reference,
-            labels=tuple(labels),
-            golden_images=_read_golden_images(path, manifest["files"], names),
-        )
-    except FileNotFoundError as error:
-        raise _broken(path, f"{Path(error.filename).name} is missing") from error
-    except OSError as error:
-        raise _broken(path, f"{Path(error.filename).name} cannot be read: {error.strerror}") from error
-    except (KeyError, ValueError, TypeError, AttributeError) as error:  # JSONDecodeError is a ValueError
-        raise _broken(path, f"a file cannot be read: {error}") from error
+    return GoldenImage(stem, files[picture], stored, outputs)
 
 
 def _broken(path: Path, what: str) -> EdgekitError:
     return EdgekitError("EK110", what=what, where=str(path), fix="export it again: edgekit export MODEL --target T")
-
-
-def failure_folder(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.failed")
-
-
-def check_writable(out: Path) -> None:
-    """EK702 when bundles could not be written under `out`; creates nothing."""
-    existing = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise EdgekitError("EK702", what="cannot write there", where=str(existing), fix="choose another --out DIR")
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A fresh folder beside `folder` that takes its place when the block ends, and vanishes when it fails."""
-    missing = [parent for parent in folder.parents if not parent.exists()]
-    beside = old = None
-    try:
-        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise FileExistsError(EEXIST, "something else than a bundle is there", str(folder))
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        yield beside
-        beside.chmod(0o755)  # mkdtemp makes it private
-        if folder.exists():
-            old = folder.rename(beside.with_name(f"{beside.name}-old"))
-        beside.rename(folder)
-    except OSError as error:
-        raise EdgekitError(
-            "EK702",
-            what=f"cannot write: {error.strerror}",
-            where=str(folder),
-            fix="free some space, or choose another --out DIR",
-        ) from error
-    finally:
-        if old is not None and not folder.exists():
-            old.rename(folder)
-        for leftover in filter(None, (beside, old)):
-            shutil.rmtree(leftover, ignore_errors=True)
-        for parent in missing:
-            if parent.is_dir() and not any(parent.iterdir()):
-                parent.rmdir()
-
-
-def archive(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """An .npz whose bytes depend on the arrays alone; numpy's own writer stores the time."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for name, array in sorted(arrays.items()):
-            data = io.BytesIO()
-            np.lib.format.write_array(data, np.ascontiguousarray(array), allow_pickle=False)
-            zipped.writestr(zipfile.ZipInfo(f"{name}.npy", FIXED_TIME), data.getvalue(), zipfile.ZIP_DEFLATED, 6)
-    return stream.getvalue()
-
-
-def as_json(document: dict[str, Any]) -> bytes:
-    """Stable, readable JSON: sorted keys, two spaces, a newline at the end."""
-    return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def sha256(data: bytes) -> str:

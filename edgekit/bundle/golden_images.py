@@ -24,15 +24,17 @@ from edgekit.target import Runner, TensorInfo
 Pixels = NDArray[np.uint8]
 ORIENTATION = 0x0112  # the EXIF tag
 QUARTER_TURN = 6
+MODES = ("L", "RGB", "RGBA")
+MOST_PIXELS = 1 << 26
 
 
 def make_golden_images(preprocess: Preprocess, stored_as: TensorInfo, run: Runner) -> tuple[GoldenImage, ...]:
     """The four images for one model file, with the tensor that each becomes and what the file makes of it.
 
     They are drawn, not photographed: a bundle must not publish anybody's pictures, and the same bytes must come out on
-    every machine. Empty where the file takes no image.
+    every machine. Empty where the file takes no image, or one of more planes than an app's camera gives.
     """
-    if stored_as.layout not in ("NCHW", "NHWC"):
+    if stored_as.layout not in ("NCHW", "NHWC") or len(preprocess.mean) not in (1, 3):
         return ()
     made = []
     for name, draw in DRAWINGS.items():
@@ -60,6 +62,17 @@ def check_golden_images(
             fix="compare manifest.json's version of pillow with: edgekit doctor",
             table=Table(("image", "values that differ"), tuple(rows)),
         )
+
+
+def check_picture(name: str, png: bytes) -> None:
+    """ValueError unless it is a PNG that can be decoded, of a size and kind that edgekit draws."""
+    try:
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+            if image.mode not in MODES or image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels of {image.mode}")
+            image.load()
+    except Exception as error:  # Pillow raises many kinds for a damaged file
+        raise ValueError(f"{name} cannot be decoded: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,7 +207,7 @@ def gate(outcomes: "list[Outcome]", strict: bool) -> EdgekitError | None:
             "EK504",
             what=f"{len(slower)} of {len(outcomes)} files became slower",
             where=slower[0].title,
-            fix="compare the exports: edgekit profile; a wanted change needs a new baseline: --history F",
+            fix="compare operators and partitions of both manifest.json; a wanted change needs a new baseline: --history F",
             table=_reasons(slower),
         )
     if strict and unsure:

@@ -142,7 +142,7 @@ def verify_document(verified: "Verified") -> dict[str, Any]:
 
 
 @app.command("eval")
-@with_options("weights", "num_classes", "input_size", "model_args")
+@with_options("weights", "num_classes", "input_size", "model_args", "preprocess")
 def eval_command(
     subject: Annotated[
         str, typer.Argument(metavar="BUNDLE|MODEL", help="a bundle's folder, or a model as export takes it")

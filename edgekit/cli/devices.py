@@ -1,5 +1,7 @@
 """`edgekit devices`: what models can be run on, and putting the runner there."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,9 +12,11 @@ from edgekit.cli.output import print_json
 from edgekit.errors import EdgekitError, error_document
 
 if TYPE_CHECKING:
-    from edgekit.devices.device import DeviceInfo
+    from edgekit.devices.device import Device, DeviceInfo
+    from edgekit.target import Runtime
 
 SETUP = "setup"
+SETUP_TIMEOUT_S = 120
 
 
 @app.command("devices")
@@ -67,14 +71,45 @@ def ask(name: str) -> dict[str, Any]:
 
 
 def set_up(name: str) -> dict[str, Any]:
-    """Put the runner for every runtime there that can run on it."""
-    from edgekit.devices.run_model import install_runner, open_device
+    """Put the runner for every runtime there, and let each run a model.
+
+    Raises:
+        EdgekitError: what the first runtime said, where none of them runs on the device.
+    """
+    from edgekit.devices.run_model import open_device
     from edgekit.target import runtimes
 
     with open_device(name) as device:
         fitting = [runtime for runtime in runtimes() if runtime.library or device.runner == "python"]
-        started = [install_runner(device, runtime) for runtime in fitting]
-        return {**info_document(device.info()), "runner": device.runner, "installed": [argv[0] for argv in started]}
+        tried = [(runtime.title, try_runtime(device, runtime)) for runtime in fitting]
+        failed = [outcome for _, outcome in tried if isinstance(outcome, EdgekitError)]
+        if len(failed) == len(tried):
+            raise failed[0]
+        return {
+            **info_document(device.info()),
+            "runner": device.runner,
+            "installed": [said for _, said in tried if isinstance(said, str)],
+            "not_installed": [
+                {"runtime": title, "error": error_document(said)}
+                for title, said in tried
+                if isinstance(said, EdgekitError)
+            ],
+        }
+
+
+def try_runtime(device: "Device", runtime: "Runtime") -> str | EdgekitError:
+    """Run bench's control network there: the runtime with its version, or why it does not run."""
+    from edgekit.bench.subject import control_subject
+    from edgekit.devices.run_model import RunRequest, run_model
+
+    with TemporaryDirectory(prefix="edgekit-") as folder:
+        subject = control_subject(runtime, Path(folder))
+        request = RunRequest(runtime, subject.file, subject.sha256, subject.inputs, timeout_s=SETUP_TIMEOUT_S)
+        try:
+            result, _ = run_model(device, request)
+        except EdgekitError as error:
+            return error
+    return f"{result.runtime} {result.runtime_version}"
 
 
 def info_document(info: "DeviceInfo") -> dict[str, Any]:
@@ -107,7 +142,10 @@ def show(documents: list[dict[str, Any]]) -> None:
             error = document["error"]
             print(f"{document['device']}: {error['code']} {error['what']}; {error['fix']}")
         if document.get("installed"):
-            print(f"{document['device']}: the {document['runner']} runner is there")
+            runs = " and ".join(document["installed"])
+            print(f"{document['device']}: the {document['runner']} runner is there and ran a model with {runs}")
+        for absent in document.get("not_installed", ()):
+            print(f"{document['device']}: {absent['runtime']} does not run there: {absent['error']['what']}")
 
 
 def row(document: dict[str, Any]) -> tuple[str, ...]:

@@ -32,13 +32,12 @@ def with_options(*names: str) -> Callable[[Command], Command]:
     """
 
     def decorate(command: Command) -> Command:
-        keys = [
-            key for key in keys_of(Recipe).values() if key.option is not None and key.name in (names or (key.name,))
-        ]
+        keys = [key for key in keys_of(Recipe).values() if key.options and key.name in (names or (key.name,))]
 
         @wraps(command)
         def run(**given: Any) -> None:
-            own = {name: value for name, value in given.items() if name not in {key.name for key in keys}}
+            typed = {option.name for key in keys for option in key.options}
+            own = {name: value for name, value in given.items() if name not in typed}
             command(**own, **{CHOICES: choices_of(keys, given)})
 
         parameters = list(_parameters(command, keys))
@@ -51,8 +50,14 @@ def with_options(*names: str) -> Callable[[Command], Command]:
 
 def choices_of(keys: Iterable[Key], given: Mapping[str, Any]) -> dict[str, Any]:
     """What the recipe reads of a command's parameters, by fields; without those that were not given."""
-    chosen = {key.name: _value(key, given[key.name]) for key in keys}
+    chosen = {key.name: _value(key, given[key.name]) if key.option else _table(key, given) for key in keys}
     return {name: value for name, value in chosen.items() if value is not None}
+
+
+def _table(key: Key, given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What was given for the fields of a table; None where nothing was."""
+    table = {option.name: _value(option, given[option.name]) for option in key.options}
+    return {name: value for name, value in table.items() if value is not None} or None
 
 
 def _parameters(command: Command, keys: Iterable[Key]) -> Iterator[inspect.Parameter]:
@@ -60,7 +65,7 @@ def _parameters(command: Command, keys: Iterable[Key]) -> Iterator[inspect.Param
     hints = get_type_hints(command, include_extras=True)
     for parameter in inspect.signature(command).parameters.values():
         if parameter.name == CHOICES:
-            yield from map(_parameter, keys)
+            yield from (_parameter(option) for key in keys for option in key.options)
         else:
             yield parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
 
@@ -87,6 +92,8 @@ def _option(key: Key) -> Any:
 def _typed(key: Key) -> Any:
     """What the parser makes of the text: numbers and paths; text where the recipe knows better."""
     kind = kinds(key.type)[0]
+    if key.option is not None and key.option.flag:
+        return bool
     if is_repeatable(key):
         return list[str]
     return kind if kind in (int, float, bool, Path) else str
@@ -101,6 +108,8 @@ def _value(key: Key, given: Any) -> Any:
     """What the recipe reads; None where nothing was given."""
     if is_repeatable(key) and not given:
         return None
+    if key.option is not None and key.option.flag:
+        return key.option.flag if given else None
     return parse_pairs(given) if get_origin(key.type) is dict else given
 
 

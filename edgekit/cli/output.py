@@ -9,10 +9,17 @@ from typing import Any
 import typer
 
 from edgekit.errors import EdgekitError, error_document
+from edgekit.printable import printable
 
 
 def print_json(document: dict[str, Any]) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False))
+    """One document on stdout; in ASCII where a name in it is no text that the stream can write."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        text = json.dumps(document, indent=2)
+    print(text)
 
 
 @contextlib.contextmanager
@@ -29,10 +36,11 @@ def show_error(error: EdgekitError, as_json: bool) -> None:
         return
     code = typer.style(error.code, fg=typer.colors.RED, bold=True)
     fix = typer.style("fix:", bold=True)
-    typer.echo(f"{code} {error.what} [{error.where}] {fix} {error.fix}", err=True)
+    what, where, advice = map(printable, (error.what, error.where, error.fix))
+    typer.echo(f"{code} {what} [{where}] {fix} {advice}", err=True)
     if error.table:
         for line in error.table.lines():
-            typer.echo(f"  {line}", err=True)
+            typer.echo(f"  {printable(line)}", err=True)
 
 
 def show_usage_error(error: Exception, as_json: bool) -> None:
@@ -44,4 +52,6 @@ def show_usage_error(error: Exception, as_json: bool) -> None:
         return
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "edgekit"
-    typer.echo(f"{typer.style('usage', fg=typer.colors.RED, bold=True)} {message} Try: {command} --help", err=True)
+    typer.echo(
+        f"{typer.style('usage', fg=typer.colors.RED, bold=True)} {printable(message)} Try: {command} --help", err=True
+    )

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Literal, Protocol, Self
 
 from edgekit.errors import EdgekitError
+from edgekit.printable import printable as harmless
 from edgekit.registry import Registry
 
 RunnerKind = Literal["c", "python"]
@@ -73,7 +74,7 @@ class Completed:
 
 def printable(text: str, limit: int = 300) -> str:
     """Text from a device without control characters: it may end in a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text[:limit])
+    return harmless(text[:limit])
 
 
 @dataclass(frozen=True, slots=True)

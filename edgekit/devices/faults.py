@@ -50,6 +50,9 @@ FIX = {
     "EK607": "close other programs there, or use a smaller model",
     "EK610": "run it there by hand, or report this with: edgekit doctor",
 }
+NO_PACKAGE = "install it there with pip, for the Python that devices.toml names: python = PATH"
+_NO_PACKAGE = ("No module named", "is installed")
+"""Words of Python, and of a runner that looked for a package: the device's own Python has no runtime."""
 
 
 def code_for(text: str, exit_code: int, otherwise: str = "EK610") -> str:
@@ -66,7 +69,8 @@ def code_for(text: str, exit_code: int, otherwise: str = "EK610") -> str:
 def failure(code: str, message: str, where: str) -> EdgekitError:
     """An EK605, EK606, EK607 or EK610 with the device's own words."""
     what = f"{WHAT[code]}: {printable(message)}"
-    return EdgekitError(_one_of(code, "EK605", "EK606", "EK607", "EK610"), what=what, where=where, fix=FIX[code])
+    fix = NO_PACKAGE if any(sign in message for sign in _NO_PACKAGE) else FIX[code]
+    return EdgekitError(_one_of(code, "EK605", "EK606", "EK607", "EK610"), what=what, where=where, fix=fix)
 
 
 def _one_of(code: str, *possible: str) -> str:

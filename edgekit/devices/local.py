@@ -88,8 +88,15 @@ class HostFolder:
             raise failure("EK606", f"{argv[0]}: {error.strerror}", self.address.name) from error
 
     def _failed(self, error: OSError) -> EdgekitError:
-        message = f"{error.filename or self.folder}: {error.strerror}"
+        message = f"{error.filename or self.folder}: {_reason(error)}"
         return failure(code_for(message, 1), message, self.address.name)
+
+
+def _reason(error: OSError) -> str:
+    """Why a copy failed; copying a folder collects (from, to, why) of each of its files."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        return str(error.args[0][0][2])
+    return error.strerror or str(error)
 
 
 class LocalDevice(HostFolder):

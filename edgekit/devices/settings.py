@@ -18,8 +18,10 @@ from typing import Any
 from edgekit.devices.device import Address, drivers
 from edgekit.environment import config_dir
 from edgekit.errors import EdgekitError, did_you_mean
+from edgekit.files import read_regular
 
 FILE = "devices.toml"
+LARGEST_FILE = 1 << 24  # bytes
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FOLDER = re.compile(r"/?[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_.][A-Za-z0-9._-]*)*")
 _PROGRAM = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9._/+-]*")
@@ -31,7 +33,8 @@ def files() -> list[Path]:
     """The files that are read, the project's before the user's; $EDGEKIT_DEVICES names another one instead."""
     chosen = os.environ.get("EDGEKIT_DEVICES")
     candidates = [Path(chosen)] if chosen else [Path(FILE), config_dir() / FILE]
-    return [file for file in candidates if file.is_file()]
+    # A folder without rights (another user's home) holds no configuration of this one; neither does a name too long.
+    return [file for file in candidates if os.path.isfile(file)]
 
 
 def configured() -> dict[str, Address]:
@@ -61,8 +64,10 @@ def parse_uri(uri: str, name: str, known: list[str] | None = None, **options: An
 
 def _read(file: Path) -> dict[str, Address]:
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        document = tomllib.loads(read_regular(file, LARGEST_FILE, FILE).decode())
+    except EdgekitError as error:
+        raise _wrong(file, error.what) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise _wrong(file, f"it cannot be read: {error}") from error
     tables = document.get("devices", {})
     if document.keys() - {"devices"} or not isinstance(tables, dict):

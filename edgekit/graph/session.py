@@ -1,5 +1,6 @@
 """Opening an ONNX Runtime session: the same options and the same words of refusal for every graph and file."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,10 @@ REFUSALS: tuple[type[Exception], ...] = (
     status.RuntimeException,
 )
 
+
+# Optimizations of ONNX Runtime that change results, which no graph of the pipeline is run with: what is compared with
+# them would be refused for an error that is not its own. Pad_Fusion takes zeros before a MaxPool for minus infinity.
+WRONG_OPTIMIZERS = ("Pad_Fusion",)
 
 # CPU features, in /proc/cpuinfo's words, with which products of bytes are added in 32 bits.
 VNNI = ("avx512_vnni", "avx_vnni")
@@ -84,13 +89,14 @@ class _GraphSession(ort.InferenceSession):  # type: ignore[misc]  # onnxruntime 
         self._weights = [ort.OrtValue.ortvalue_from_numpy(array) for array in arrays]
         options.add_external_initializers(list(beside.tensors), self._weights)
         graph = ir.to_proto(beside.model).SerializeToString()
-        super().__init__(graph, options, providers=["CPUExecutionProvider"])
+        chosen = {"providers": ["CPUExecutionProvider"], "disabled_optimizers": list(WRONG_OPTIMIZERS)}
+        super().__init__(graph, options, **chosen)
 
 
 def _options(threads: int, config: Mapping[str, str]) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # it prints what it raises
     for key, value in config.items():
         options.add_session_config_entry(key.replace("_", ".", 1), value)
     return options
@@ -100,7 +106,17 @@ def refused(error: Exception, where: str) -> EdgekitError:
     """EK703 in one line."""
     return EdgekitError(
         "EK703",
-        what=f"ONNX Runtime refused it: {str(error).splitlines()[0]}",
+        what=f"ONNX Runtime refused it: {reason_of(error)}",
         where=where,
         fix="run the model in ONNX Runtime alone; if that works, report this with the model and: edgekit doctor",
     )
+
+
+def reason_of(error: Exception) -> str:
+    """What ONNX Runtime says, in one line: the node and its reason, without codes and places in its own source."""
+    said = " ".join(str(error).split())
+    said = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", said)
+    said = re.sub(
+        r"Non-zero status code returned while running (\S+) node\. Name:'(.*?)' Status Message: ", r"\2 (\1): ", said
+    )
+    return re.sub(r"/\S*onnxruntime\S*:\d+ (?:[^()]*\([^()]*\)(?: const)? )?", "", said)

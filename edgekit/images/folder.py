@@ -2,8 +2,11 @@
 
 import hashlib
 import io
+import lzma
 import os
+import struct
 import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,14 +19,20 @@ import numpy as np
 from PIL import Image
 
 from edgekit.errors import EdgekitError
+from edgekit.files import GIGABYTE, check_regular, in_words, is_folder, read_regular, status
 from edgekit.images.preprocess import load_image
 from edgekit.registry import Preprocess
 from edgekit.target import FloatArray
 
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".gif", ".tif", ".tiff"))
 DECODERS = 4  # threads; Pillow releases the GIL while it decodes and resizes
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, zipfile.BadZipFile)
-"""What Pillow and zipfile raise for a broken file."""
+UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, EOFError, TypeError, struct.error, Image.DecompressionBombError),
+    *(zipfile.BadZipFile, lzma.LZMAError, zlib.error, NotImplementedError),
+)
+"""What Pillow, zipfile and what they unpack with raise for a broken file."""
+LARGEST_IMAGE = 1 << 29  # bytes, of one image file
+LARGEST_ARCHIVE = 4096 * GIGABYTE  # of which images are read one by one
 
 Reader = Callable[[str], bytes]
 
@@ -123,7 +132,7 @@ class ImageFolder:
         with self._reader() as read:
             for name in self.names:
                 data = self._read(read, name)
-                digest.update(f"{name}\0{len(data)}\0".encode())
+                digest.update(f"{name}\0{len(data)}\0".encode(errors="surrogateescape"))  # the name's own bytes
                 digest.update(data)
         return digest.hexdigest()
 
@@ -137,16 +146,18 @@ class ImageFolder:
         try:
             return load_image(io.BytesIO(data), preprocess)
         except UNREADABLE as error:
-            raise self._corrupt(name, error) from error
+            raise self._corrupt(name, str(error)) from error
 
     def _read(self, read: Reader, name: str) -> bytes:
         try:
             return read(name)
+        except EdgekitError as error:
+            raise self._corrupt(name, error.what.removeprefix("cannot read the image: ")) from error
         except (*UNREADABLE, RuntimeError) as error:  # RuntimeError: an encrypted zip entry
-            raise self._corrupt(name, error) from error
+            raise self._corrupt(name, str(error)) from error
 
-    def _corrupt(self, name: str, error: Exception) -> EdgekitError:
-        reason = "not an image" if "cannot identify image" in str(error) else str(error)
+    def _corrupt(self, name: str, reason: str) -> EdgekitError:
+        reason = "not an image" if "cannot identify image" in reason else reason
         return EdgekitError(
             "EK108",
             what=f"cannot read image {name}: {reason}",
@@ -157,23 +168,54 @@ class ImageFolder:
     @contextmanager
     def _reader(self) -> Iterator[Reader]:
         if self.location.is_dir():
-            yield lambda name: (self.location / name).read_bytes()
+            yield lambda name: read_regular(self.location / name, LARGEST_IMAGE, "the image")
         else:
             with zipfile.ZipFile(self.location) as archive:
-                yield archive.read
+                yield lambda name: _unpacked(archive, name)
+
+
+def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
+    """One file of an archive; no more of it than an image can have, whatever the archive says of its size."""
+    with archive.open(name) as packed:
+        data = packed.read(LARGEST_IMAGE + 1)
+    if len(data) > LARGEST_IMAGE:
+        raise ValueError(f"it unpacks to more than {in_words(LARGEST_IMAGE)}")
+    return data
 
 
 def _list_files(location: Path) -> list[str]:
-    if location.is_dir():
-        return [path.relative_to(location).as_posix() for path in location.rglob("*") if path.is_file()]
+    found = status(location, "the images")
+    if found is None:
+        raise _no_images(location, "no such folder or archive")
+    if is_folder(location, "the images"):
+        try:
+            return [path.relative_to(location).as_posix() for path in _walk(location) if path.is_file()]
+        except OSError as error:
+            raise _no_images(Path(error.filename or location), f"cannot read it: {error.strerror}") from error
+    check_regular(location, LARGEST_ARCHIVE, "the images")
     try:
         with zipfile.ZipFile(location) as archive:
             return [entry.filename for entry in archive.infolist() if not entry.is_dir()]
-    except (OSError, zipfile.BadZipFile) as error:
-        what = "no such folder or archive" if not location.exists() else "neither a folder nor a readable .zip archive"
-        raise EdgekitError(
-            "EK102", what=what, where=str(location), fix="name a folder of images or a .zip of one"
-        ) from error
+    except PermissionError as error:
+        raise _no_images(location, f"cannot read it: {error.strerror}") from error
+    except Exception as error:  # zipfile has no one kind for a damaged directory
+        raise _no_images(location, "neither a folder nor a readable .zip archive") from error
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """All that lies in a folder; OSError for one in it that cannot be read, unless it can hold no images."""
+
+    def refuse(error: OSError) -> None:
+        name = Path(error.filename or "").name
+        if not name.startswith(".") and name != "lost+found":
+            raise error
+
+    for inner, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(inner, name) for name in names)
+
+
+def _no_images(location: Path, what: str) -> EdgekitError:
+    return EdgekitError("EK102", what=what, where=str(location), fix="name a folder of images or a .zip of one")
 
 
 def _is_image(name: str) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import EdgekitError
+from edgekit.files import read_regular
 
 LABEL_SETS: dict[str, tuple[str, ...]] = {
     "cifar10": (
@@ -22,6 +23,7 @@ LABEL_SETS: dict[str, tuple[str, ...]] = {
 }
 """Name -> class names. ImageNet's thousand names are the user's to bring, with --labels FILE."""
 
+LARGEST_LABELS = 1 << 26  # bytes
 WORDNET_ID = re.compile(r"n\d{8}")
 
 
@@ -50,16 +52,12 @@ def read_labels(path: Path) -> Labels:
         EK102 the file is missing; EK109 it is not text, is empty, or has an empty line between labels.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise EdgekitError(
-            "EK102", what=f"cannot read the labels: {reason}", where=str(path), fix="check the path given to --labels"
-        ) from error
+        text = read_regular(path, LARGEST_LABELS, "the labels").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise EdgekitError(
             "EK109", what="the labels are not a text file", where=str(path), fix="one class name per line, UTF-8"
         ) from error
+    lines = [line.strip() for line in text.rstrip().splitlines()]
     if not lines or "" in lines:
         line = lines.index("") + 1 if lines else 1
         raise EdgekitError(

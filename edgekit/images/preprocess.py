@@ -13,6 +13,9 @@ from PIL import Image
 from edgekit.registry import Preprocess
 from edgekit.target import FloatArray
 
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Channels of a model -> Pillow's mode of the images that it can be fed."""
+MOST_PIXELS = 1 << 27  # of an image made smaller or larger: a strip of one pixel by many would fill the memory
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -20,7 +23,8 @@ def load_image(file: str | Path | BinaryIO, preprocess: Preprocess) -> FloatArra
     """Decode and preprocess one image.
 
     Returns:
-        f32[C, crop height, crop width]; C = len(preprocess.mean), 3 for colour and 1 for greyscale.
+        f32[C, crop height, crop width]; C = len(preprocess.mean), 3 for colour, 1 for greyscale, 4 for colour and the
+        alpha plane as it is stored.
 
     Errors:
         OSError, SyntaxError, ValueError, Image.DecompressionBombError: what Pillow raises for a broken file. Image
@@ -29,22 +33,26 @@ def load_image(file: str | Path | BinaryIO, preprocess: Preprocess) -> FloatArra
     with Image.open(file) as image:
         pixels = np.asarray(center_crop(resize(to_mode(image, preprocess), preprocess), preprocess.crop))
     if preprocess.channel_order == "BGR":
-        pixels = pixels[..., ::-1]
+        pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[-1])]] if pixels.ndim == 3 else pixels
     planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     return normalize(planes, preprocess)
 
 
 def to_mode(image: Image.Image, preprocess: Preprocess) -> Image.Image:
-    """8-bit RGB, or 8-bit greyscale for one-channel models.
+    """8-bit RGB; 8-bit greyscale for one-channel models, RGBA for those of four.
 
     Errors:
-        ValueError: more than 8 bits a pixel; converting would clip instead of scale.
+        ValueError: more than 8 bits a pixel, which converting would clip instead of scale; an image without as many
+            planes as the model takes.
     """
+    channels = len(preprocess.mean)
     if image.mode.startswith(("I", "F")):
         raise ValueError(f"{image.mode} pixels have more than 8 bits")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # Pillow warns about a direct conversion
-    return image.convert("L" if len(preprocess.mean) == 1 else "RGB")
+    if channels not in MODES or (channels == 4 and image.mode != "RGBA"):
+        raise ValueError(f"{image.mode} pixels, where the model takes {channels} channels")
+    return image.convert(MODES[channels])
 
 
 def resize(image: Image.Image, preprocess: Preprocess) -> Image.Image:
@@ -55,7 +63,11 @@ def resize(image: Image.Image, preprocess: Preprocess) -> Image.Image:
     """
     short, long = sorted(image.size)
     scaled = preprocess.resize, int(preprocess.resize * long / short)
+    if scaled[0] * scaled[1] > MOST_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} pixels would become {scaled[0]} x {scaled[1]}")
     size = scaled if image.width <= image.height else scaled[::-1]
+    if image.mode == "RGBA":  # Pillow would multiply the colours by alpha first
+        return Image.merge("RGBA", [resize(plane, preprocess) for plane in image.split()])
     for step in ((size[0], image.height), size):
         image = image if step == image.size else image.resize(step, RESAMPLING[preprocess.interpolation])
     return image
@@ -126,9 +138,11 @@ def resampling(preprocess: Preprocess) -> dict[str, Any]:
 def steps(preprocess: Preprocess) -> tuple[str, ...]:
     """The same, one sentence a step, for contract.json; the last step leaves float32."""
     height, width = preprocess.crop
-    grey = len(preprocess.mean) == 1
+    channels = len(preprocess.mean)
+    grey = channels == 1
+    planes = {1: "greyscale", 3: "RGB", 4: "RGBA, not premultiplied"}.get(channels, f"planes, {channels} of them")
     said = [
-        f"decode the image to 8-bit {'greyscale' if grey else 'RGB'}, as stored: EXIF orientation is not applied",
+        f"decode the image to 8-bit {planes}, as stored: EXIF orientation is not applied",
         f"resize the shorter side to {preprocess.resize} pixels, keeping the aspect ratio and truncating the longer"
         f" side to whole pixels ({preprocess.interpolation}, antialiased, half-pixel centres: Pillow's resampling)",
         f"cut the centre {height} x {width} pixels (height x width), black where the image is smaller",

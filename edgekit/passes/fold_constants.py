@@ -20,8 +20,16 @@ def fold_constants(model: ir.Model) -> bool:
 
     result = evaluate(model, onnx_shape_inference=False, input_size_limit=SIZE_LIMIT, output_size_limit=SIZE_LIMIT)
     ir.passes.common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    _state_shapes(model)
     _name_modules(model)
     return bool(result.modified)
+
+
+def _state_shapes(model: ir.Model) -> None:
+    """Give each constant the shape that it has: the result of an operator of unknown shape kept that, for inference."""
+    for value in model.graph.initializers.values():
+        if value.const_value is not None and shape_of(value) is None:
+            value.shape = ir.Shape(value.const_value.numpy().shape)
 
 
 def _name_modules(model: ir.Model) -> None:

@@ -1,4 +1,4 @@
-"""Fold an explicit zero padding into what reads it."""
+"""Fold an explicit padding into what reads it, where that pads with the same value."""
 
 import operator
 
@@ -10,24 +10,29 @@ from edgekit.passes.rewrite import (
     for_each,
     int_attribute,
     ints_attribute,
+    produced_by,
+    remove_unused,
     scalar,
     shape_of,
     sole_producer,
     string_attribute,
 )
 
+LOWEST = float(np.finfo(np.float32).min)
+"""A MaxPool pads with minus infinity; this is as good, since no number is less."""
+
 
 def fold_pad(model: ir.Model) -> bool:
-    """Fold a zero Pad into the `pads` of the Conv or AveragePool behind it.
+    """Fold a Pad into the `pads` of the operator behind it: zeros of a Conv or AveragePool, the lowest of a MaxPool.
 
     pads' = pads + the Pad's, per side. An AveragePool then counts the padding, as it did before.
 
     Shapes: x f32[N,C,H,W].
-    Skips:  a Pad that pads batch or channels, crops, or pads with anything but 0; a padded value with another use; an
-        AveragePool that has pads of its own that it does not count, that rounds its size up, or whose window would fit
-        into the padding, which ONNX Runtime refuses.
+    Skips:  a Pad that pads batch or channels, crops, or pads with another value; a value padded with zeros that has
+        another use; an AveragePool that has pads of its own that it does not count; a pool that rounds its size up, or
+        whose window would fit into the padding, which ONNX Runtime refuses; a MaxPool that gives indices.
     """
-    return for_each(model, ("Conv", "AveragePool"), _fold_all)
+    return for_each(model, ("Conv", "AveragePool", "MaxPool"), _fold_all)
 
 
 def _fold_all(node: ir.Node) -> bool:
@@ -38,29 +43,46 @@ def _fold_all(node: ir.Node) -> bool:
 
 
 def _fold(node: ir.Node) -> bool:
-    pad = sole_producer(node.inputs[0], "Pad")
-    extra = spatial_zeros(pad) if pad is not None else None
+    is_max = node.op_type == "MaxPool"
+    pad = produced_by(node.inputs[0], "Pad") if is_max else sole_producer(node.inputs[0], "Pad")
+    extra = spatial_amounts(pad, -np.inf, LOWEST) if is_max else spatial_amounts(pad, 0.0, 0.0)
     if pad is None or extra is None or "auto_pad" in node.attributes:
         return False
     own = list(ints_attribute(node, "pads") or [0] * len(extra))
     pads = [a + b for a, b in zip(own, extra, strict=True)]
+    if node.op_type != "Conv" and not _can_pad(node, own, pads):
+        return False
     if node.op_type == "AveragePool":
-        counts = int_attribute(node, "count_include_pad")
-        window = ints_attribute(node, "kernel_shape") * 2
-        if int_attribute(node, "ceil_mode") or (any(own) and not counts) or any(map(operator.ge, pads, window)):
-            return False
         node.attributes["count_include_pad"] = ir.AttrInt64("count_include_pad", 1)
     node.attributes["pads"] = ir.AttrInt64s("pads", pads)
     node.replace_input_with(0, pad.inputs[0])
-    pad.graph.remove(pad, safe=True)  # type: ignore[union-attr]  # a producer stands in the graph
+    remove_unused(pad)
     return True
+
+
+def _can_pad(pool: ir.Node, own: list[int], pads: list[int]) -> bool:
+    """Whether a pool with these pads instead of its `own` is the same behind a Pad, and one that ONNX Runtime takes."""
+    window = ints_attribute(pool, "kernel_shape") * 2
+    if int_attribute(pool, "ceil_mode") or any(map(operator.ge, pads, window)):
+        return False
+    if pool.op_type == "MaxPool":
+        return len(pool.outputs) == 1
+    return not any(own) or bool(int_attribute(pool, "count_include_pad"))
 
 
 def spatial_zeros(pad: ir.Node) -> list[int] | None:
     """The Pad's amounts without batch and channel, begin and end; None when it is not a plain spatial zero padding."""
+    return spatial_amounts(pad, 0.0, 0.0)
+
+
+def spatial_amounts(pad: ir.Node | None, lowest: float, highest: float) -> list[int] | None:
+    """The amounts of a plain spatial padding with a number of this range; None for any other."""
+    if pad is None:
+        return None
     shape, amounts = shape_of(pad.inputs[0]), constant(pad.inputs[1])
     fill = pad.inputs[2] if len(pad.inputs) > 2 else None
-    if shape is None or amounts is None or (fill is not None and scalar(fill) != 0):
+    value = 0.0 if fill is None else scalar(fill)
+    if shape is None or amounts is None or value is None or not lowest <= value <= highest:
         return None
     if string_attribute(pad, "mode", "constant") != "constant":
         return None

@@ -6,6 +6,7 @@ from onnx_ir.passes import common
 
 from edgekit.errors import EdgekitError, Table
 from edgekit.graph.module_path import path_of
+from edgekit.graph.opset import convert_opset
 from edgekit.graph.shapes import infer_shapes
 from edgekit.passes.rewrite import shape_of
 
@@ -109,7 +110,7 @@ def _to_opset(model: ir.Model) -> ir.Model:
         model.opset_imports[""] = OPSET
         return model
     try:
-        return ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(model), OPSET))
+        return convert_opset(model, OPSET)
     except (RuntimeError, onnx.checker.ValidationError, onnx.version_converter.ConvertError) as refused:
         raise EdgekitError(
             "EK204",

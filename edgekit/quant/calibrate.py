@@ -20,7 +20,7 @@ from onnxruntime import InferenceSession
 
 from edgekit.errors import EdgekitError, Table
 from edgekit.graph.module_path import module_of
-from edgekit.graph.session import open_graph
+from edgekit.graph.session import REFUSALS, open_graph, refused
 from edgekit.progress import Step
 from edgekit.quant.observers import ChannelObserver, HistogramObserver, MeanObserver, Range
 from edgekit.quant.plan import make_plan, values_of
@@ -96,7 +96,10 @@ def stream_maps(session: InferenceSession, batches: Iterable[FloatArray]) -> Ite
     feed, workers = session.get_inputs()[0].name, images_ahead(session)
 
     def run(image: FloatArray) -> list[FloatArray]:
-        maps: list[FloatArray] = session.run(None, {feed: np.ascontiguousarray(image[None], np.float32)})
+        try:
+            maps: list[FloatArray] = session.run(None, {feed: np.ascontiguousarray(image[None], np.float32)})
+        except REFUSALS as error:
+            raise refused(error, "the graph to calibrate") from error
         return maps
 
     images = (image for batch in batches for image in batch)

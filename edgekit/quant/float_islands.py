@@ -1,4 +1,4 @@
-"""What stays in float although its operator has an integer kernel: the core of attention, and sums between float nodes.
+"""What stays in float although its operator has an integer kernel: the core of attention, sums and guards of divisors.
 
 Integers pay where there are many products per number: in convolutions and fully connected layers. Around them, measured
 on Swin-T (benchmarks in TFLite's delegate and onnxruntime):
@@ -8,13 +8,14 @@ on Swin-T (benchmarks in TFLite's delegate and onnxruntime):
     Gelu                        the same
     sums read by float nodes    a residual stream read by LayerNormalization; its range grows with depth, and int8 would
                                 round it once per block for nothing: its readers are in float anyway
+    guards read by float nodes  the 1e-12 under which no divisor goes (F.normalize): stored in int8 it is 0
 
 Everything that only moves data (windows, heads, shifts, paddings) stays int8, where it moves a quarter of the bytes.
 """
 
 import onnx_ir as ir
 
-from edgekit.quant.operators import find_rule, is_constant
+from edgekit.quant.operators import QuantRule, activation_bounds, find_rule, is_constant
 
 MOVES = frozenset({"Flatten", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
 """A sum that is only moved on its way to a float node is rounded once, for the move, not at every sum before it."""
@@ -32,7 +33,7 @@ def float_islands(model: ir.Model) -> set[str]:
         rule, in_float = find_rule(node), _is_read_in_float(node, float_readers)
         if rule is None or (node.op_type in MOVES and in_float):
             float_readers.add(node.name)
-        elif _never_pays(node) or (rule.role == "arithmetic" and in_float) or _is_attention(node, islands):
+        elif _never_pays(node) or (in_float and _is_spoiled(node, rule)) or _is_attention(node, islands):
             islands.add(node.name)
             float_readers.add(node.name)
     return islands
@@ -40,6 +41,11 @@ def float_islands(model: ir.Model) -> set[str]:
 
 def _never_pays(node: ir.Node) -> bool:
     return node.op_type == "Gelu" or (node.op_type == "MatMul" and not any(map(is_constant, node.inputs)))
+
+
+def _is_spoiled(node: ir.Node, rule: QuantRule) -> bool:
+    """Whether a result that float nodes read is better left to them: a sum, or a number kept from zero by a Clip."""
+    return rule.role == "arithmetic" or (node.op_type == "Clip" and activation_bounds(node)[0] > 0)
 
 
 def _is_attention(node: ir.Node, islands: set[str]) -> bool:

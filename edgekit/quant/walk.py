@@ -139,7 +139,8 @@ class NodeRunner:
             [_info(value) for value in node.outputs],
             [numpy_helper.from_array(given[name].const_value.numpy(), name) for name in fixed],  # type: ignore[union-attr]
         )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+        opsets = [helper.make_opsetid("", 21), *([helper.make_opsetid(node.domain, 1)] if node.domain else [])]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
         self._session = open_session(model.SerializeToString(), name_of(node))
 
     def __call__(self, values: Values) -> tuple[FloatArray, ...]:

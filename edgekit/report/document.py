@@ -17,6 +17,8 @@ def run_document(run: Run) -> dict[str, Any]:
         "model": run.source.name,
         "input_shape": list(run.source.input_shape),
         "weights": run.source.weights,
+        "notes": list(run.source.notes),
+        "preprocess_assumed": run.source.assumption or None,
         "outputs": [asdict(output) for output in run.source.outputs],
         "warnings": list(run.images.warnings),
         "receipts": [receipt_document(receipt) for receipt in receipts],

@@ -12,6 +12,7 @@ from edgekit.report.terminal import share, sqnr
 from edgekit.run import Run
 from edgekit.target import TensorInfo
 
+ASSUMED = "Assumed: nobody said how images become this model's input. These steps are a guess."
 EQUAL_DB = 150.0  # drawn for outputs that are bit for bit equal, whose SQNR is infinite
 
 
@@ -110,6 +111,7 @@ def _contract(artifact: Artifact) -> str:
     return markup.section(
         "What to feed it, and what comes out",
         markup.table(("", "name", "holds", "dtype", "shape", "layout", "real value"), rows),
+        markup.paragraph(ASSUMED) if contract.preprocess_assumed else "",
         markup.steps(contract.steps),
         markup.paragraph(f"The same as data: contract.json; {labels}; golden.npz holds inputs with their outputs."),
     )
@@ -153,6 +155,7 @@ def _provenance(manifest: dict[str, Any]) -> str:
         markup.facts(
             (
                 ("weights", f"{weights['name']}, sha256 {weights['sha256']}"),
+                ("notes", "; ".join(manifest["notes"]) or "none"),
                 ("calibration", described),
                 ("recipe", json.dumps(recipe)),
                 ("passes", ", ".join(manifest["passes"])),

@@ -32,6 +32,7 @@ def make_manifest(run: Run, artifact: Artifact) -> dict[str, Any]:
         "input_shape": list(run.source.input_shape),
         "scheme": asdict(target.scheme),
         "weights": {"name": file_name(run.source.weights), "sha256": run.source.weights_sha256},
+        "notes": list(run.source.notes),
         "calibration": calibration_document(run) if integers else None,
         "quantization": quantization_document(run, artifact.target),
         "recipe": recipe_document(run.recipe),

@@ -52,6 +52,8 @@ def run_html(run: Run) -> str:
     parts = (
         f"<style>{STYLE}</style><p><b>{escape(run.source.name)}</b> {escape(_shape(run))}</p>",
         _hops(run) + markup.paragraph(compared) if run.artifacts else "",
+        *(markup.paragraph(f"note: {note}") for note in run.source.notes),
+        markup.paragraph(f"assumed {run.source.assumption}") if run.source.assumption else "",
         *(markup.paragraph(f"warning: {warning}") for warning in run.images.warnings),
         markup.table(TARGET_COLUMNS, map(_cells, run.results), numeric=TARGET_COLUMNS[2:5]),
     )

@@ -1,6 +1,5 @@
 """Progress on stderr: a spinner while a stage runs, one line with its seconds when it is done."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -45,8 +44,6 @@ class TerminalProgress:
         self._status.update(f"{self._stage}: step {done}{of_total}")
 
     def finish(self, stage: str) -> None:
-        if sys.exc_info()[0] is not None:
-            return  # the stage failed: the error says so
         seconds = time.perf_counter() - self._started_s
         self._console.print(f"[green]done[/green] {stage} [dim]{seconds:.1f} s[/dim]")
 

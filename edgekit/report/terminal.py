@@ -10,26 +10,29 @@ from rich.text import Text
 
 from edgekit.artifact import Artifact, Hop, OutputParity
 from edgekit.ladder.climb import RECEIPT_COLUMNS, Receipt, receipt_row
+from edgekit.printable import printable
 from edgekit.run import Result, Run
 from edgekit.target import TensorInfo
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[str] = ()) -> None:
-    """A plain table on stdout; `right` names the columns of figures.
-
-    Text comes out as it is: brackets in the user's names are no markup. What has a style is a rich Text.
-    """
+    """A plain table on stdout; `right` names the columns of figures."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        add_row(table, row)
+        table.add_row(*(cell if isinstance(cell, Text) else plain(cell) for cell in row))
     _console().print(table)
 
 
-def add_row(table: Table, cells: Sequence[str | Text]) -> None:
-    """A row whose plain texts are no markup."""
-    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+def plain(text: str) -> Text:
+    """A name or figure as it is: no markup, no control characters."""
+    return Text(printable(text))
+
+
+def shown(text: object) -> str:
+    """The same inside a line that has markup."""
+    return escape(printable(str(text)))
 
 
 def _console() -> Console:
@@ -44,9 +47,13 @@ def print_summary(run: Run) -> None:
     console = _console()
     if run.artifacts:
         print_hops(console, {name: artifact.parity.hops for name, artifact in run.artifacts.items()})
-        console.print(f"[dim]compared on {len(run.images.compared)} {escape(run.images.parity.description)}[/dim]\n")
+        console.print(f"[dim]compared on {len(run.images.compared)} {shown(run.images.parity.description)}[/dim]\n")
+    for note in run.source.notes:
+        console.print(f"[dim]note: {shown(note)}[/dim]", soft_wrap=True)
+    if run.source.assumption:
+        console.print(f"[yellow]assumed[/yellow] {shown(run.source.assumption)}", soft_wrap=True)
     for warning in run.images.warnings:
-        console.print(f"[yellow]warning[/yellow] {escape(warning)}", soft_wrap=True)
+        console.print(f"[yellow]warning[/yellow] {shown(warning)}", soft_wrap=True)
     for integers in run.integers.values():
         if integers.receipt is not None:
             _print_receipt(console, integers.receipt)
@@ -69,7 +76,7 @@ def print_hops(console: Console, hops: Mapping[str, Sequence[Hop]]) -> None:
     for column in hop_columns(several):
         table.add_column(column, justify="right" if column in HOP_FIGURES else "left")
     for name, hop in told_once(hops):
-        add_row(table, hop_cells(hop, name, several))
+        table.add_row(*hop_cells(hop, name, several))
     console.print(table)
 
 
@@ -90,14 +97,14 @@ def _print_receipt(console: Console, receipt: Receipt) -> None:
     for column in RECEIPT_COLUMNS:
         table.add_column(column, justify="right" if column in RECEIPT_COLUMNS[1:-1] else "left")
     for line in receipt.tried:
-        add_row(table, receipt_row(line))
+        table.add_row(*map(plain, receipt_row(line)))
     console.print(table)
     asked = f"; asked for: {receipt.demand}" if receipt.demand != "none" else ""
-    asked += f"; in float32: {escape(', '.join(receipt.keep_float))}" if receipt.keep_float else ""
-    console.print(f"[dim]rungs of {receipt.target} on {receipt.images}{asked}[/dim]", soft_wrap=True)
+    asked += f"; in float32: {shown(', '.join(receipt.keep_float))}" if receipt.keep_float else ""
+    console.print(f"[dim]rungs of {receipt.target} on {shown(receipt.images)}{asked}[/dim]", soft_wrap=True)
     for kept in receipt.tried[-1].kept:
-        gain, module = f"{100 * kept.gain:.1f} % of the noise", escape(kept.module)
-        console.print(f"  float32: {kept.operator} {module}: {gain} for {kept.lost_us:.0f} us", soft_wrap=True)
+        gain, module = f"{100 * kept.gain:.1f} % of the noise", shown(kept.module)
+        console.print(f"  float32: {shown(kept.operator)} {module}: {gain} for {kept.lost_us:.0f} us", soft_wrap=True)
     console.print()
 
 
@@ -109,14 +116,13 @@ def hop_columns(several: bool) -> tuple[str, ...]:
     return ("hop", *(("worst output",) if several else ()), *HOP_FIGURES, "gate", "")
 
 
-def hop_cells(hop: Hop, target: str, several: bool) -> tuple[str | Text, ...]:
+def hop_cells(hop: Hop, target: str, several: bool) -> tuple[Text, ...]:
     """One hop as cells of a terminal's table."""
     *cells, verdict = hop_text(hop, target, several)
-    return (*cells, Text(verdict, VERDICTS[verdict]))
+    return (*map(plain, cells), Text.from_markup(VERDICTS[verdict]))
 
 
-VERDICTS = {"pass": "green", "FAIL": "red bold", "": ""}
-"""What a hop came to -> its style."""
+VERDICTS = {"pass": "[green]pass[/green]", "FAIL": "[red bold]FAIL[/red bold]", "": ""}
 
 
 def hop_text(hop: Hop, target: str, several: bool) -> tuple[str, ...]:
@@ -150,22 +156,21 @@ def _result_lines(result: Result) -> list[str]:
     """What one target came to."""
     name = f"[bold]{result.target.name}[/bold]"
     if result.refused is not None:
-        return [f"{name}  [red]refused[/red]: {escape(f'{result.refused.code} {result.refused.what}')}"]
+        return [f"{name}  [red]refused[/red]: {shown(f'{result.refused.code} {result.refused.what}')}"]
     assert result.artifact is not None
-    first, *others = _file_lines(result.artifact)
-    lines, folder = [f"{name}  {escape(first)}", *map(escape, others)], escape(str(result.folder))
+    lines = _file_lines(name, result.artifact)
     if result.passed:
-        return [*lines, f"  {folder}"]
-    return [*lines, f"  [red]no bundle: a gate failed[/red]; numbers in {folder}"]
+        return [*lines, f"  {shown(result.folder)}"]
+    return [*lines, f"  [red]no bundle: a gate failed[/red]; numbers in {shown(result.folder)}"]
 
 
-def _file_lines(artifact: Artifact) -> list[str]:
-    """Size, inputs and outputs of a file; what its delegate left, and what lies beside it."""
+def _file_lines(name: str, artifact: Artifact) -> list[str]:
     io = f"{described(artifact.emitted.inputs)} in, {described(artifact.emitted.outputs)} out"
-    lines = [f"{size(len(artifact.emitted.data))}, {io}{_delegated(artifact)}"]
+    lines = [f"{name}  {size(len(artifact.emitted.data))}, {shown(io)}{_delegated(artifact)}"]
     if artifact.delegation:
         lines += [
-            f"  not delegated: {n.operator} {n.module}: {n.reason}; {n.fix}" for n in artifact.delegation.undelegated
+            shown(f"  not delegated: {n.operator} {n.module}: {n.reason}; {n.fix}")
+            for n in artifact.delegation.undelegated
         ]
     return [*lines, *(f"  {file}  {size(len(data))}" for file, data in artifact.emitted.beside.items())]
 

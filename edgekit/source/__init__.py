@@ -6,11 +6,13 @@
     timm:NAME             libraries.py         (torchvision:NAME as well)
     model.onnx            onnx_file.py         a graph; float or QDQ
     model.pt2             exported_program.py  a saved torch.export program
+    model.pt              torchscript.py       a TorchScript program; a checkpoint there is refused
 
 Everything that can be wrong with a model, its weights or its input size is found here, before anything is written.
 This package itself does not import torch: images, preprocessing and labels are needed where torch is not.
 """
 
+import os
 import re
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -18,10 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.errors import EdgekitError
+from edgekit.images.folder import ImageFolder
 from edgekit.images.labels import label_names, read_labels
 from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
+from edgekit.source.named_files import check_named_files
 from edgekit.source.outputs import OutputSpec
 from edgekit.target import runtimes
 
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from edgekit.source.in_memory import InMemory
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar", ".safetensors")
+PREPROCESS_OPTIONS = ("--mean", "--std", "--resize", "--crop", "--interpolation", "--bgr")
+SCRIPT_SUFFIXES = (".torchscript", ".ptl", ".jit", ".ts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,8 @@ class Source:
         labels: class names by index; empty where they are not known.
         outputs: in the model's own order.
         quantized: the graph holds QuantizeLinear/DequantizeLinear pairs already.
+        assumed: nobody said how images become this model's input; `preprocess` is a guess.
+        notes: how weights and labels were found, and what was left out, a sentence each.
     """
 
     name: str
@@ -60,6 +68,15 @@ class Source:
     outputs: tuple[OutputSpec, ...]
     labels: tuple[str, ...] = ()
     quantized: bool = False
+    assumed: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def assumption(self) -> str:
+        """What was assumed of the images, in a sentence; empty where somebody said how they become the input."""
+        if not self.assumed:
+            return ""
+        return f"{fed(self.preprocess)}: nobody said so; {' '.join(PREPROCESS_OPTIONS)} say it"
 
     @property
     def scores(self) -> OutputSpec | None:
@@ -80,13 +97,17 @@ def resolve(recipe: Recipe, progress: Step | None = None, given: "InMemory | Non
         EK105 failed download; EK106 an option that cannot be combined; EK107 the user's Python file; EK109 labels;
         EK201 to EK204 graphs and input sizes; EK701 a library that is not installed.
     """
+    if given is None:
+        check_named_files(recipe)
     from edgekit.source.reference import one_thread  # torch is loaded when a model is, not when it is named
 
     resolver = import_module(f"edgekit.source.{source_kind(recipe.model) if given is None else 'in_memory'}")
     with one_thread():
         source: Source = resolver.resolve(recipe, progress if given is None else given)
     refuse_empty(source, recipe.model)
-    return replace(source, labels=_labels(recipe, source))
+    if labels := _labels(recipe, source):
+        return replace(source, labels=labels)
+    return _with_folders_as_labels(recipe, source)
 
 
 def refuse_empty(source: Source, where: str) -> None:
@@ -113,6 +134,8 @@ def source_kind(model: str) -> str:
         return "exported_program"
     if re.search(r"\.py(:|$)", model):
         return "python_file"
+    if suffix in SCRIPT_SUFFIXES or (suffix in CHECKPOINT_SUFFIXES and os.path.isfile(model)):
+        return "torchscript"
     if suffix in CHECKPOINT_SUFFIXES:
         raise EdgekitError(
             "EK106",
@@ -130,9 +153,39 @@ def source_kind(model: str) -> str:
     return "zoo"
 
 
+def fed(preprocess: Preprocess) -> str:
+    """`resize 256, crop 224x224, RGB, mean 0.5 0.5 0.5, std ...`: the preprocessing in one line."""
+    mean, std = (" ".join(f"{value:.6g}" for value in values) for values in (preprocess.mean, preprocess.std))
+    order = {1: "grey", 3: preprocess.channel_order}.get(len(preprocess.mean), f"{len(preprocess.mean)} channels")
+    size = "x".join(map(str, preprocess.crop))
+    return f"resize {preprocess.resize} {preprocess.interpolation}, crop {size}, {order}, mean {mean}, std {std}"
+
+
 def bundle_name(text: str) -> str:
     """`text` as the name of a folder: letters, digits, dot, dash, underscore."""
     return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "model"
+
+
+def _with_folders_as_labels(recipe: Recipe, source: Source) -> Source:
+    """The names of class folders as labels, where there are as many as classes."""
+    for location in (recipe.eval, recipe.calibration):
+        folders = _class_folders(location)
+        if len(folders) == source.classes:
+            told = f"labels are the names of the {len(folders)} class folders of {Path(str(location)).name}"
+            return replace(source, labels=folders, notes=(*source.notes, told))
+    return source
+
+
+def _class_folders(location: str | None) -> tuple[str, ...]:
+    """Names of the class folders of images; none where there are none, or where the images are found missing later."""
+    if location in (None, "distill"):
+        return ()
+    try:
+        folders = ImageFolder.open(str(location)).classes
+    except EdgekitError:
+        return ()
+    last = tuple(folder.rpartition("/")[2] for folder in folders)
+    return last if len(set(last)) == len(folders) else folders
 
 
 def _labels(recipe: Recipe, source: Source) -> tuple[str, ...]:

@@ -1,16 +1,46 @@
 """What the recipe chooses about a model's input, and what it cannot choose for a finished file."""
 
+from typing import TYPE_CHECKING
+
 from edgekit.errors import EdgekitError
-from edgekit.recipe import Recipe
+from edgekit.recipe import OwnPreprocess, Recipe
 from edgekit.registry import Preprocess
+
+if TYPE_CHECKING:
+    pass
 
 Shape = tuple[int, int, int, int]
 
 
 def chosen_preprocess(recipe: Recipe, default: Preprocess) -> Preprocess:
     """What the recipe says, else what the weights say, at the recipe's input size."""
-    preprocess = recipe.preprocess or default
+    preprocess = said(recipe, default)
     return preprocess.at(*recipe.input_size) if recipe.input_size else preprocess
+
+
+def is_said(recipe: Recipe) -> bool:
+    """Whether the recipe says how pixels become the model's numbers."""
+    own = recipe.preprocess
+    return own is not None and own.mean is not None and own.std is not None
+
+
+def said(recipe: Recipe, default: Preprocess) -> Preprocess:
+    """What the recipe says of images, over what is so without it.
+
+    Errors:
+        EK106 as many means as the model takes no channels.
+    """
+    if not isinstance(recipe.preprocess, OwnPreprocess):
+        return recipe.preprocess or default
+    made = recipe.preprocess.over(default)
+    if len(made.mean) != len(made.std):
+        raise EdgekitError(
+            "EK106",
+            what=f"{len(made.mean)} means and {len(made.std)} deviations for a model of {len(default.mean)} channels",
+            where="preprocess",
+            fix="give --mean and --std together, one number per channel",
+        )
+    return made
 
 
 def chosen_size(recipe: Recipe) -> tuple[int, int] | None:
@@ -23,24 +53,29 @@ def input_shape(preprocess: Preprocess) -> Shape:
     return (1, len(preprocess.mean), *preprocess.crop)
 
 
+def unsaid(channels: int) -> Preprocess:
+    """What is assumed of so many channels: ImageNet's normalisation for three, else pixels of 0..1 as they are."""
+    if channels == 3:
+        return Preprocess(labels=None)
+    return Preprocess(mean=(0.0,) * channels, std=(1.0,) * channels, labels=None)
+
+
 def preprocess_for(recipe: Recipe, shape: Shape, where: str) -> Preprocess:
     """The preprocessing for a file that fixes its own input shape and says nothing else.
 
-    Without a recipe table [preprocess] it is ImageNet's normalisation for three channels and 0..1 for one.
+    Without a recipe table [preprocess] it is ImageNet's normalisation for three channels and 0..1 for others.
 
     Errors:
-        EK203 the model takes neither one nor three channels, or not as many as the recipe's mean has.
+        EK203 the model does not take as many channels as the recipe's mean has.
     """
     channels, height, width = shape[1:]
-    grey = Preprocess(mean=(0.0,), std=(1.0,), labels=None)
-    default = grey if channels == 1 else Preprocess(labels=None)
-    preprocess = (recipe.preprocess or default).at(height, width)
+    preprocess = said(recipe, unsaid(channels)).at(height, width)
     if len(preprocess.mean) != channels:
         raise EdgekitError(
             "EK203",
             what=f"the model takes {channels} channels, the preprocessing gives {len(preprocess.mean)}",
             where=where,
-            fix="images have one channel or three; give as many means in the recipe's table [preprocess]",
+            fix="give one mean and one std per channel: --mean and --std, or the recipe's table [preprocess]",
         )
     return preprocess
 

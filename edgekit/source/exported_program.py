@@ -18,7 +18,7 @@ from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.source import Source, bundle_name
 from edgekit.source.checkpoint import file_sha256
-from edgekit.source.choices import Shape, chosen_size, preprocess_for, refuse_weight_options
+from edgekit.source.choices import Shape, chosen_size, is_said, preprocess_for, refuse_weight_options
 from edgekit.source.input_size import run_on_zeros
 
 INSIDE = "inside the .pt2"
@@ -56,7 +56,10 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     module = Program(program)
     outputs = run_on_zeros(module, shape, str(path))
     preprocess = preprocess_for(recipe, shape, str(path))
-    return Source(bundle_name(path.stem), module, None, shape, preprocess, INSIDE, file_sha256(path), outputs)
+    assumed = not is_said(recipe)
+    return Source(
+        bundle_name(path.stem), module, None, shape, preprocess, INSIDE, file_sha256(path), outputs, assumed=assumed
+    )
 
 
 class Program(nn.Module):

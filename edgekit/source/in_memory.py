@@ -11,14 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from edgekit.errors import EdgekitError
 from edgekit.recipe import Recipe
-from edgekit.registry import Preprocess
 from edgekit.source import Source, bundle_name
-from edgekit.source.choices import chosen_preprocess, input_shape
-from edgekit.source.input_size import run_on_zeros
+from edgekit.source.choices import chosen_preprocess, input_shape, is_said, unsaid
+from edgekit.source.input_size import fitting, materialize, run_on_zeros
 from edgekit.source.weights import load_chosen
 
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
@@ -73,11 +71,25 @@ def resolve(recipe: Recipe, given: InMemory) -> Source:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         module = copied(given).eval().float().cpu()
-        weights, sha256 = load_chosen(module, recipe.weights, "a module in memory")
-        preprocess = chosen_preprocess(recipe, replace(Preprocess(), labels=None))
+        preprocess = chosen_preprocess(recipe, unsaid(3))
+        if not is_said(recipe):
+            preprocess = fitting(module, preprocess)
         shape = input_shape(preprocess)
+        materialize(module, shape, recipe.model)
+        loaded = load_chosen(module, recipe.weights, "a module in memory")
         outputs = run_on_zeros(module, shape, recipe.model)
-    return Source(given.name, module, None, shape, preprocess, weights, sha256, outputs)
+    return Source(
+        given.name,
+        module,
+        None,
+        shape,
+        preprocess,
+        loaded.weights,
+        loaded.sha256,
+        outputs,
+        notes=loaded.notes,
+        assumed=not is_said(recipe),
+    )
 
 
 def how_to_give(model: object) -> str:
@@ -131,13 +143,13 @@ def copied(given: InMemory) -> nn.Module:
     """A deep copy, of tensors that were computed from others as well (weight_norm's): deepcopy refuses those."""
     module = given.module
     tensors = (*module.named_parameters(), *module.named_buffers())
-    empty = [name for name, tensor in tensors if is_lazy(tensor) or tensor.is_meta]
+    empty = [name for name, tensor in tensors if tensor.is_meta]
     if empty:
         raise EdgekitError(
             "EK104",
             what=f"{len(empty)} tensors have no values yet: {', '.join(empty[:3])}",
             where=given.class_name,
-            fix="load the weights, or run the module once where it is lazy",
+            fix="load the weights before the module is exported",
         )
     computed = (value for part in module.modules() for value in vars(part).values() if isinstance(value, Tensor))
     known: dict[int, Any] = {id(tensor): tensor.detach().clone() for tensor in computed if not tensor.is_leaf}

@@ -1,12 +1,19 @@
 """Whether a module can take the input size that was asked for, found out by running it once."""
 
+import inspect
+from dataclasses import replace
+
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from edgekit.errors import EdgekitError
-from edgekit.source.choices import Shape
+from edgekit.registry import Preprocess
+from edgekit.source.choices import Shape, input_shape
 from edgekit.source.outputs import OutputSpec, describe_outputs
 from edgekit.trace.outputs import NotTensors, named_tensors
+
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def check_minimum(shape: Shape, min_input: int, where: str) -> None:
@@ -30,13 +37,14 @@ def run_on_zeros(module: nn.Module, shape: Shape, where: str) -> tuple[OutputSpe
         with torch.no_grad():
             results = module(torch.zeros(shape))
     except Exception as error:  # the user's code can raise anything
+        _refuse_several_inputs(module, where)
         size = "x".join(map(str, shape))
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise EdgekitError(
             "EK203",
             what=f"the model cannot take an input of {size}: {reason}",
             where=where,
-            fix="choose the size that the model was made for: --input-size HxW",
+            fix=_how_to_fit(module, shape[1]),
         ) from error
     try:
         tensors = named_tensors(results)
@@ -48,3 +56,59 @@ def run_on_zeros(module: nn.Module, shape: Shape, where: str) -> tuple[OutputSpe
             fix="wrap it in a module whose forward returns tensors, in tuples, lists, dicts or dataclasses",
         ) from error
     return describe_outputs({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+
+
+def materialize(module: nn.Module, shape: Shape, where: str) -> None:
+    """Give the tensors of lazy layers (nn.LazyLinear) their shapes and first values, by a run on zeros, in place."""
+    if any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
+        run_on_zeros(module, shape, where)
+
+
+def fitting(module: nn.Module, assumed: Preprocess) -> Preprocess:
+    """What to feed a module of which nobody said: `assumed`, or pixels of 0 to 1 where it takes another count of them.
+
+    The first convolution says how many channels, and a run on zeros whether it is so.
+    """
+    channels = _channels_of(module)
+    if channels is None or channels == len(assumed.mean) or _runs(module, assumed):
+        return assumed
+    plain = replace(assumed, mean=(0.0,) * channels, std=(1.0,) * channels)
+    return plain if _runs(module, plain) else assumed
+
+
+def _channels_of(module: nn.Module) -> int | None:
+    """What the first convolution reads; None where there is none, or one that takes any number."""
+    first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
+    return None if first is None or is_lazy(first.weight) else first.in_channels
+
+
+def _how_to_fit(module: nn.Module, given: int) -> str:
+    channels = _channels_of(module)
+    if channels in (None, given):
+        return "choose the size that the model was made for: --input-size HxW"
+    return f"its first convolution reads {channels} channels, not {given}: give {channels} numbers as --mean and --std"
+
+
+def _runs(module: nn.Module, preprocess: Preprocess) -> bool:
+    try:
+        with torch.no_grad():
+            module(torch.zeros(input_shape(preprocess)))
+    except Exception:  # noqa: BLE001 - the user's code can raise anything
+        return False
+    return True
+
+
+def _refuse_several_inputs(module: nn.Module, where: str) -> None:
+    """EK203 where the forward cannot be called with one image."""
+    try:
+        parameters = list(inspect.signature(module.forward).parameters.values())
+    except (TypeError, ValueError):  # TorchScript and other callables that do not say
+        return
+    needed = [one.name for one in parameters if one.default is one.empty and one.kind not in VARIADIC]
+    if len(needed) > 1:
+        raise EdgekitError(
+            "EK203",
+            what=f"the model takes {len(needed)} inputs ({', '.join(needed)}), and a file of edgekit takes one image",
+            where=where,
+            fix="wrap it in a module whose forward takes one image and makes the others: constants, or channels of it",
+        )

@@ -1,7 +1,9 @@
 """Models of installed libraries: `timm:NAME` and `torchvision:NAME`, fed as the library's own configuration says."""
 
 import importlib
+import inspect
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -15,11 +17,11 @@ from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source import Source, bundle_name
-from edgekit.source.checkpoint import file_sha256, read_state_dict
-from edgekit.source.choices import chosen_preprocess, input_shape
+from edgekit.source.checkpoint import exists, file_sha256, read_checkpoint, split_choice
+from edgekit.source.choices import chosen_preprocess, input_shape, is_said
 from edgekit.source.download import download
-from edgekit.source.input_size import run_on_zeros
-from edgekit.source.weights import load_weights, tensors_sha256
+from edgekit.source.input_size import fitting, run_on_zeros
+from edgekit.source.weights import load_chosen, load_weights
 
 IMAGENET, RANDOM = "imagenet", "random"
 IMAGENET_CLASSES = 1000
@@ -34,23 +36,35 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
         fix = did_you_mean(name, known, f"list them with: python -c 'import {library}'")
         raise EdgekitError("EK101", what=f"{library} has no model {name!r}", where="model", fix=fix)
     weights = _weights_choice(recipe)
+    module, declared, sha256 = _built(package, recipe, progress)
+    from_file = weights not in (IMAGENET, RANDOM)
+    loaded = load_chosen(module, weights if from_file else None, recipe.model, _rebuild(package, recipe))
+    preprocess = chosen_preprocess(recipe, declared)
+    if not is_said(recipe):
+        preprocess = fitting(loaded.module, preprocess)
+    shape = input_shape(preprocess)
+    outputs = run_on_zeros(loaded.module, shape, recipe.model)
+    if [output.classes for output in outputs] != [IMAGENET_CLASSES] or weights == RANDOM:
+        preprocess = replace(preprocess, labels=None)
+    named, sha256 = (loaded.weights, loaded.sha256) if from_file else (weights, sha256 or loaded.sha256)
+    return Source(bundle_name(name), loaded.module, None, shape, preprocess, named, sha256, outputs, notes=loaded.notes)
+
+
+def _built(package: ModuleType, recipe: Recipe, progress: Step | None) -> tuple[nn.Module, Preprocess, str]:
+    """The module with the recipe's seed, what to feed it, and the SHA-256 of its file where it has one."""
+    library, _, name = recipe.model.partition(":")
     make = _timm if library == "timm" else _torchvision
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         module, declared, sha256 = make(package, name, recipe, progress)
-    module = module.eval().float()
-    if weights not in (IMAGENET, RANDOM):
-        path = Path(weights)
-        load_weights(module, read_state_dict(path), weights)
-        weights, sha256 = path.name, file_sha256(path)
-    preprocess = chosen_preprocess(recipe, declared)
-    shape = input_shape(preprocess)
-    outputs = run_on_zeros(module, shape, recipe.model)
-    if [output.classes for output in outputs] != [IMAGENET_CLASSES] or weights == RANDOM:
-        preprocess = replace(preprocess, labels=None)
-    return Source(
-        bundle_name(name), module, None, shape, preprocess, weights, sha256 or tensors_sha256(module), outputs
-    )
+    return module.eval().float(), declared, sha256
+
+
+def _rebuild(package: ModuleType, recipe: Recipe) -> Callable[[int], nn.Module] | None:
+    """The module with another number of classes, where the recipe says none."""
+    if recipe.num_classes is not None:
+        return None
+    return lambda classes: _built(package, replace(recipe, num_classes=classes), None)[0]
 
 
 def _import(library: str) -> ModuleType:
@@ -68,7 +82,7 @@ def _import(library: str) -> ModuleType:
 def _weights_choice(recipe: Recipe) -> str:
     """ "imagenet", "random" or a file's path; EK104 where nothing, or an unknown name, was chosen."""
     name = recipe.weights
-    if name is None or (name not in (IMAGENET, RANDOM) and not Path(name).suffix and not Path(name).exists()):
+    if name is None or (name not in (IMAGENET, RANDOM) and not Path(name).suffix and not exists(Path(name))):
         raise EdgekitError(
             "EK104",
             what="the weights must be named" if name is None else f"no weights are called {name!r}",
@@ -102,7 +116,17 @@ def _timm(timm: ModuleType, name: str, recipe: Recipe, progress: Step | None) ->
             fix="connect to the network, or name a file with --weights FILE",
         ) from error
     config = timm.data.resolve_model_data_config(module)
-    return module, recipe.preprocess or timm_preprocess(config, recipe.model), ""
+    return module, _timm_feed(config, recipe), ""
+
+
+def _timm_feed(config: dict[str, Any], recipe: Recipe) -> Preprocess:
+    """timm's preprocessing, where the recipe does not say all of it, or what timm cannot."""
+    own = recipe.preprocess
+    if isinstance(own, Preprocess):
+        return own
+    if own is not None and own.interpolation is not None:
+        config = {**config, "interpolation": own.interpolation, "crop_mode": "center"}
+    return timm_preprocess(config, recipe.model)
 
 
 def timm_preprocess(config: dict[str, Any], where: str) -> Preprocess:
@@ -117,7 +141,7 @@ def timm_preprocess(config: dict[str, Any], where: str) -> Preprocess:
             "EK106",
             what=f"the model's images need crop mode {mode!r} with {interpolation} resampling",
             where=where,
-            fix="say in the recipe's table [preprocess] what to use instead",
+            fix="say what to use instead: --interpolation bilinear or bicubic",
         )
     return Preprocess(
         resize=math.floor(min(height, width) / config["crop_pct"]),
@@ -143,7 +167,7 @@ def _torchvision(
     module = _build_torchvision(torchvision, name, recipe)
     if recipe.weights == IMAGENET:
         file = download(weights.url, _hash_in(weights.url), progress)
-        load_weights(module, read_state_dict(file), file.name)
+        load_weights(module, read_checkpoint(file), file.name)
         return module, torchvision_preprocess(preset), file_sha256(file)
     return module, torchvision_preprocess(_preset_of_file(recipe.weights, type(weights)) or preset), ""
 
@@ -155,7 +179,10 @@ def _build_torchvision(torchvision: ModuleType, name: str, recipe: Recipe) -> nn
     if name in ("googlenet", "inception_v3"):
         options.setdefault("init_weights", True)  # they warn that this default will change
     try:
-        module: nn.Module = torchvision.models.get_model_builder(name)(weights=None, **options)
+        builder = torchvision.models.get_model_builder(name)
+        if "weights_backbone" in inspect.signature(builder).parameters:
+            options.setdefault("weights_backbone", None)  # else it downloads what the model's own weights overwrite
+        module: nn.Module = builder(weights=None, **options)
     except (TypeError, ValueError) as error:
         raise _not_built(recipe, error) from error
     return module
@@ -168,8 +195,8 @@ def _hash_in(url: str) -> str:
 
 def _preset_of_file(file: str | None, weights: Any) -> Any:
     """The preset of the official file that `file` is, if it is one: V1 and V2 weights are fed differently."""
-    path = Path(file or "")
-    if not path.is_file():
+    path, _ = split_choice(file or "")
+    if not exists(path) or not path.is_file():
         return None
     sha256 = file_sha256(path)
     return next((member.transforms() for member in weights if sha256.startswith(_hash_in(member.url))), None)

@@ -10,12 +10,13 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes import common
 
 from edgekit.errors import EdgekitError
-from edgekit.graph.session import REFUSALS, open_graph
-from edgekit.graph.shapes import infer_shapes
+from edgekit.graph.opset import convert_opset
+from edgekit.graph.session import REFUSALS, open_graph, reason_of
+from edgekit.graph.shapes import believe_shapes, forget_shapes, infer_shapes
 from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.source import Source, bundle_name
-from edgekit.source.choices import Shape, chosen_size, preprocess_for, refuse_weight_options
+from edgekit.source.choices import Shape, chosen_size, is_said, preprocess_for, refuse_weight_options
 from edgekit.source.onnx_input import make_input_static
 from edgekit.source.onnx_precision import to_float32
 from edgekit.source.outputs import OutputSpec, describe_outputs
@@ -44,13 +45,25 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     to_float32(graph)
     shape = make_input_static(graph, chosen_size(recipe), str(path))
     preprocess = preprocess_for(recipe, shape, str(path))
+    declared = forget_shapes(graph)
     quantized = is_quantized(graph, str(path))
     if quantized:
         graph = _at_opset(graph, str(path))
     infer_shapes(graph, data_prop=True)
+    if believe_shapes(graph, declared):
+        infer_shapes(graph, data_prop=True)
     outputs = run_on_zeros(graph, shape, path)
     return Source(
-        bundle_name(path.stem), None, graph, shape, preprocess, path.name, sha256, outputs, quantized=quantized
+        bundle_name(path.stem),
+        None,
+        graph,
+        shape,
+        preprocess,
+        path.name,
+        sha256,
+        outputs,
+        quantized=quantized,
+        assumed=not is_said(recipe),
     )
 
 
@@ -119,7 +132,7 @@ def run_on_zeros(graph: ir.Model, shape: Shape, path: Path) -> tuple[OutputSpec,
         session = open_graph(graph, str(path))
         outputs = session.run(None, {session.get_inputs()[0].name: np.zeros(shape, np.float32)})
     except RUN_REFUSALS as error:
-        reason = error.what if isinstance(error, EdgekitError) else str(error).splitlines()[0]
+        reason = error.what if isinstance(error, EdgekitError) else reason_of(error)
         raise EdgekitError(
             "EK203",
             what=f"the graph does not run on an input of {'x'.join(map(str, shape))}: {reason}",
@@ -136,7 +149,7 @@ def _at_opset(graph: ir.Model, where: str) -> ir.Model:
     if version == OPSET:
         return graph
     try:
-        return ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(graph), OPSET))
+        return convert_opset(graph, OPSET)
     except (RuntimeError, onnx.checker.ValidationError, onnx.version_converter.ConvertError) as error:
         raise EdgekitError(
             "EK204",

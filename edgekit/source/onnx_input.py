@@ -3,6 +3,7 @@
 import onnx_ir as ir
 
 from edgekit.errors import EdgekitError
+from edgekit.graph.shapes import forget_shapes
 from edgekit.source.choices import Shape
 
 AXES = ("batch", "channels", "height", "width")
@@ -37,7 +38,7 @@ def make_input_static(model: ir.Model, size: tuple[int, int] | None, where: str)
     channels, height, width = (given[i] or wanted[i] or 3 for i in (1, 2, 3))
     shape = (1, channels, height, width)
     if given != shape:
-        _forget_shapes(model)
+        forget_shapes(model)
     image.shape = ir.Shape(shape)
     return shape
 
@@ -46,7 +47,11 @@ def _only_input(model: ir.Model, where: str) -> ir.Value:
     inputs = [value for value in model.graph.inputs if value.name not in model.graph.initializers]
     if len(inputs) != 1:
         names = ", ".join(str(value.name) for value in inputs) or "none"
-        raise _refused(f"the graph has {len(inputs)} inputs ({names})", where, "export a model that takes one image")
+        raise _refused(
+            f"the graph takes {len(inputs)} inputs ({names}), and a file of edgekit takes one image",
+            where,
+            "export it from a module that takes one image and makes the others: constants, or channels of it",
+        )
     image = inputs[0]
     if image.dtype != ir.DataType.FLOAT:
         raise _refused(
@@ -69,12 +74,6 @@ def _dimensions(image: ir.Value, where: str) -> list[int | str | None]:
             "export the model with channels first: [batch, channels, height, width]",
         )
     return dimensions
-
-
-def _forget_shapes(model: ir.Model) -> None:
-    for node in model.graph.all_nodes():
-        for value in node.outputs:
-            value.shape = None
 
 
 def _symbol(dimension: object) -> str:

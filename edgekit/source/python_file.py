@@ -9,7 +9,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +24,8 @@ from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
 from edgekit.source import Source, bundle_name
-from edgekit.source.choices import chosen_preprocess, input_shape
-from edgekit.source.input_size import run_on_zeros
+from edgekit.source.choices import Shape, chosen_preprocess, input_shape, is_said, unsaid
+from edgekit.source.input_size import fitting, materialize, run_on_zeros
 from edgekit.source.weights import load_chosen
 
 _neighbours: set[str] = set()
@@ -38,13 +38,31 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     with _importing_from(path.parent), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         file = _run_file(path)
-        module = _build(path, name, _attribute(file, path, name), recipe)
-        module = module.eval().float().cpu()
-        weights, sha256 = load_chosen(module, recipe.weights, "a model from a Python file")
-        preprocess = chosen_preprocess(recipe, _declared_preprocess(file, path))
+        found = _attribute(file, path, name)
+        module = _build(path, name, found, recipe)
+        declared = _declared_preprocess(file, path)
+        assumed = declared is None and not is_said(recipe)
+        preprocess = chosen_preprocess(recipe, declared or unsaid(3))
+        if assumed:
+            preprocess = fitting(module, preprocess)
         shape = input_shape(preprocess)
-        outputs = run_on_zeros(module, shape, recipe.model)
-    return Source(bundle_name(name), module, None, shape, preprocess, weights, sha256, outputs)
+        materialize(module, shape, recipe.model)
+        loaded = load_chosen(
+            module, recipe.weights, "a model from a Python file", _rebuild(path, name, found, recipe, shape)
+        )
+        outputs = run_on_zeros(loaded.module, shape, recipe.model)
+    return Source(
+        bundle_name(name),
+        loaded.module,
+        None,
+        shape,
+        preprocess,
+        loaded.weights,
+        loaded.sha256,
+        outputs,
+        notes=loaded.notes,
+        assumed=assumed,
+    )
 
 
 def _split(model: str) -> tuple[Path, str]:
@@ -114,9 +132,32 @@ def _attribute(file: ModuleType, path: Path, name: str) -> Any:
     )
 
 
+def _rebuild(path: Path, name: str, found: Any, recipe: Recipe, shape: Shape) -> Callable[[int], nn.Module] | None:
+    """The module with another number of classes, where the callable takes one and the recipe says none."""
+    said = recipe.num_classes is not None or "num_classes" in recipe.model_args
+    if said or isinstance(found, nn.Module) or not _takes_classes(found):
+        return None
+
+    def rebuild(classes: int) -> nn.Module:
+        module = _build(path, name, found, replace(recipe, num_classes=classes))
+        materialize(module, shape, recipe.model)
+        return module
+
+    return rebuild
+
+
+def _takes_classes(found: Any) -> bool:
+    try:
+        inspect.signature(found).bind_partial(num_classes=2)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _build(path: Path, name: str, found: Any, recipe: Recipe) -> nn.Module:
+    """The module in eval mode, float32, on the CPU."""
     if isinstance(found, nn.Module):
-        return found
+        return found.eval().float().cpu()
     if not callable(found):
         raise EdgekitError(
             "EK107",
@@ -137,7 +178,7 @@ def _build(path: Path, name: str, found: Any, recipe: Recipe) -> nn.Module:
             where=f"{path}:{line}" if line else str(path),
             fix="return the module itself",
         )
-    return module
+    return module.eval().float().cpu()
 
 
 def _arguments(path: Path, name: str, found: Any, recipe: Recipe) -> dict[str, Any]:
@@ -160,11 +201,9 @@ def _arguments(path: Path, name: str, found: Any, recipe: Recipe) -> dict[str, A
     return arguments
 
 
-def _declared_preprocess(file: ModuleType, path: Path) -> Preprocess:
-    declared = getattr(file, "PREPROCESS", None)
-    if declared is None:
-        return replace(Preprocess(), labels=None)
-    if not isinstance(declared, Preprocess):
+def _declared_preprocess(file: ModuleType, path: Path) -> Preprocess | None:
+    declared: Preprocess | None = getattr(file, "PREPROCESS", None)
+    if declared is not None and not isinstance(declared, Preprocess):
         raise EdgekitError(
             "EK107",
             what=f"PREPROCESS is a {type(declared).__name__}",

@@ -13,12 +13,12 @@ from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import ModelSpec, Preprocess, Weights, models
 from edgekit.source import Source, bundle_name
-from edgekit.source.checkpoint import file_sha256, read_state_dict
-from edgekit.source.choices import chosen_preprocess, input_shape
+from edgekit.source.checkpoint import exists, file_sha256, read_checkpoint, split_choice
+from edgekit.source.choices import chosen_preprocess, input_shape, is_said
 from edgekit.source.download import download
 from edgekit.source.input_size import check_minimum, run_on_zeros
 from edgekit.source.options import check_options
-from edgekit.source.weights import load_weights, tensors_sha256
+from edgekit.source.weights import load_into, tensors_sha256
 
 RANDOM = "random"
 MARGIN_FROM_PIXELS = 128
@@ -32,16 +32,20 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     if choice == RANDOM:
         return _random(recipe, spec)
     published = choice if isinstance(choice, Weights) else None
-    file = fetch(published, progress) if published else Path(str(choice))
-    state = read_state_dict(file)
+    chosen = fetch(published, progress) if published else str(choice)
+    checkpoint, file = read_checkpoint(chosen), split_choice(chosen)[0]
     sha256 = file_sha256(file)
     known = published or next((w for w in spec.weights if w.sha256 and sha256.startswith(w.sha256)), None)
     _check_classes(recipe, known)
-    classes = recipe.num_classes or (known.num_classes if known else spec.num_classes)
-    default = known.preprocess if known else reference_preprocess(spec, classes)
-    module = build(spec.build, recipe, classes, spec.name)
-    load_weights(module, state, published.name if published else str(file))
-    return _finish(recipe, spec, module, default, published.name if published else file.name, sha256)
+    loaded = load_into(
+        lambda classes: build(spec.build, recipe, classes or spec.num_classes, spec.name),
+        checkpoint,
+        published.name if published else str(file),
+        recipe.num_classes or (known.num_classes if known else None),
+    )
+    default = known.preprocess if known else reference_preprocess(spec, loaded.classes or spec.num_classes)
+    source = _finish(recipe, spec, loaded.module, default, published.name if published else file.name, sha256)
+    return replace(source, notes=loaded.notes, assumed=known is None and not is_said(recipe))
 
 
 def choose_weights(spec: ModelSpec, name: str | None) -> Weights | str:
@@ -54,7 +58,7 @@ def choose_weights(spec: ModelSpec, name: str | None) -> Weights | str:
     listed = ", ".join([*choices, "or a FILE (.pth, .pt, .safetensors)"])
     if name is None:
         what = f"{spec.name} ships no weights of its own"
-    elif name in ("bundled", "imagenet") or (not Path(name).suffix and not Path(name).exists()):
+    elif name in ("bundled", "imagenet") or (not Path(name).suffix and not exists(Path(name))):
         what = f"{spec.name} has no weights called {name!r}"
     else:
         return name

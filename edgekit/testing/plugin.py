@@ -32,6 +32,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--edgekit-history", metavar="F", type=Path, help="append this session's results to F")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A baseline that is not there is told before any test runs, as a wrong option is."""
+    file = config.getoption("--edgekit-baseline")
+    if file is not None and not file.is_file():
+        raise pytest.UsageError(
+            f"no results in {file}: write them first, with --edgekit-history {file}, or leave --edgekit-baseline out"
+        )
+
+
 @pytest.fixture(scope="session")
 def edgekit_device(request: pytest.FixtureRequest) -> Iterator[UnderTest]:
     """The device of this session, held until its end.

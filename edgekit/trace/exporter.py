@@ -49,6 +49,8 @@ def export_to_onnx(program: ExportedProgram, names: Sequence[str]) -> ir.Model:
         raise TypeError("torch.onnx.export(dynamo=True) returned no program")
     model = exported.model
     name_outputs(model.graph, names)
+    _drop_made_up_biases(model.graph)
+    _crop_less(model.graph)
     _keep_module_paths(model)
     _own_initializers(model.graph)
     return model
@@ -88,6 +90,44 @@ def _keep_module_paths(model: ir.Model) -> None:
                 value.metadata_props.clear()
     for value in (*model.graph.inputs, *model.graph.initializers.values()):
         value.metadata_props.clear()
+
+
+def _drop_made_up_biases(graph: ir.Graph) -> None:
+    """Remove the zeros that the exporter makes for a convolution without bias: [1, channels] of them, in 3-D."""
+    for node in graph:
+        bias = node.inputs[2] if node.op_type in ("Conv", "ConvTranspose") and len(node.inputs) > 2 else None
+        made = bias.producer() if bias is not None else None
+        if made is not None and made.op_type == "Expand" and _is_zero(made.inputs[0]):
+            node.resize_inputs(2)
+
+
+def _is_zero(value: ir.Value | None) -> bool:
+    """Whether a value is the constant 0, in whatever type."""
+    made = value.producer() if value is not None else None
+    if made is not None and made.op_type in ("Cast", "CastLike"):
+        return _is_zero(made.inputs[0])
+    constant = ir.convenience.get_const_tensor(value) if value is not None else None
+    return constant is not None and constant.size == 1 and not constant.numpy().any()
+
+
+def _crop_less(graph: ir.Graph) -> None:
+    """Write rows that a transposed convolution adds at the end as rows that it does not crop there, which is the same.
+
+    Only where ONNX Runtime refuses the first form: it takes no output_padding as large as the stride.
+    """
+    for node in graph:
+        if node.op_type != "ConvTranspose" or "output_padding" not in node.attributes:
+            continue
+        added = list(node.attributes.get_ints("output_padding", ()))
+        rank = len(added)
+        strides = list(node.attributes.get_ints("strides", [1] * rank))
+        pads = list(node.attributes.get_ints("pads", [0] * 2 * rank))
+        for axis in range(rank):
+            if strides[axis] <= added[axis] <= pads[rank + axis]:
+                pads[rank + axis] -= added[axis]
+                added[axis] = 0
+        node.attributes["pads"] = ir.AttrInt64s("pads", pads)
+        node.attributes["output_padding"] = ir.AttrInt64s("output_padding", added)
 
 
 def _module_path(metadata: dict[str, str]) -> str:

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import nn
 
 from edgekit import __version__
-from edgekit.bundle.files import archive
+from edgekit.bundle.archive import archive
 from edgekit.errors import EdgekitError
 from edgekit.quant.distill import distill, to_pixels
 from edgekit.train.augment import Augment

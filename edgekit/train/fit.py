@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgekit.bundle.files import check_writable
+from edgekit.bundle.write import check_writable
 from edgekit.errors import EdgekitError
 from edgekit.images.folder import ImageFolder
 from edgekit.registry import Preprocess, models

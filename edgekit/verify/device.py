@@ -14,6 +14,7 @@ from edgekit.devices.device import Device
 from edgekit.devices.faults import untrusted
 from edgekit.devices.result import DeviceTensor, RunnerResult
 from edgekit.devices.run_model import RunRequest, open_device, run_model
+from edgekit.devices.settings import find
 from edgekit.errors import EdgekitError, Table
 from edgekit.graph.stored import to_real, to_stored
 from edgekit.progress import Progress
@@ -126,19 +127,28 @@ Outcome = tuple[str, DeviceParity | EdgekitError]
 
 
 def check_devices(bundle: Bundle, names: Sequence[str], timeout_s: int, progress: Progress) -> list[Outcome]:
-    """A bundle's golden vectors on every device; one that fails does not keep the others from being tried."""
+    """A bundle's golden vectors on every device; one that fails does not keep the others from being tried.
+
+    Raises:
+        EdgekitError: EK101 or EK106 for a name that means no device, before anything runs.
+    """
     if not names:
         return []
+    for name in names:
+        find(name)
     subject = bundle_subject(bundle)
     found: list[Outcome] = []
     for name in dict.fromkeys(names):
         progress.start(f"{bundle.target} on {name}")
         try:
             with open_device(name) as device:
-                found.append((name, check_device(device, subject, timeout_s)))
+                row = check_device(device, subject, timeout_s)
         except EdgekitError as error:
             found.append((name, error))
-        progress.finish(f"{bundle.target} on {name}")
+            continue
+        found.append((name, row))
+        if row.hop.passed:
+            progress.finish(f"{bundle.target} on {name}")
     return found
 
 

@@ -13,6 +13,7 @@ from edgekit.graph.module_path import module_of
 from edgekit.target import EmitOptions, Emitted, EmittedNode, Layout, Target, TensorInfo
 from edgekit.targets.onnxruntime.activations import set_io, store_as_uint8
 from edgekit.targets.onnxruntime.dynamic import quantize_products
+from edgekit.targets.onnxruntime.pads import keep_pads_apart
 
 IR_VERSION = 10
 MIN_RUNTIME = "1.18.0"  # the first with opset 21 and IR version 10
@@ -42,6 +43,7 @@ def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
             set_io(graph, options.io)
     elif target.scheme.weight == "int8":
         graph = quantize_products(graph)
+    keep_pads_apart(graph)
     remove_unread(graph)
     beside = {}
     if is_too_large(graph):

@@ -157,7 +157,7 @@ def test_a_bundle_of_an_older_edgekit_is_told_to_be_exported_again(bundles):
 
 def test_a_folder_of_something_else_is_not_replaced(bundles, tmp_path):
     (tmp_path / "photo.jpg").write_text("mine")
-    with pytest.raises(EdgekitError, match="something else"):
+    with pytest.raises(EdgekitError, match="not an Android module of edgekit; it holds photo"):
         write_module(Module(bundles["tflite-int8"]), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
 

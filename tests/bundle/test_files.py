@@ -7,21 +7,18 @@ import resource
 import zipfile
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgekit.artifact import Artifact, Contract, ParityReport
-from edgekit.bundle.files import (
-    archive,
+from edgekit.bundle.archive import archive
+from edgekit.bundle.files import read_bundle, sha256
+from edgekit.bundle.write import (
     as_json,
     check_writable,
     contract_document,
     failure_folder,
-    read_bundle,
-    replacing,
-    sha256,
     write_bundle,
     write_failure,
 )
@@ -209,11 +206,18 @@ def test_there_is_no_bundle_where_no_folder_is(tmp_path):
 
 
 def test_a_new_bundle_takes_the_place_of_the_old_one_with_all_its_files(bundle):
-    (bundle / "stale.bin").write_bytes(b"x")
     write_bundle(bundle, artifact(labels=(), data=b"newer"), MANIFEST, "<html>")
     assert sorted(contents(bundle)) == ["contract.json", "golden.npz", "manifest.json", "model.onnx", "report.html"]
     assert read_bundle(bundle).model_file.read_bytes() == b"newer"
     assert beside(bundle) == ["ort-fp32"]
+
+
+def test_what_the_user_put_into_a_bundle_stays_when_a_new_one_takes_its_place(bundle):
+    (bundle / "notes.txt").write_text("mine")
+    write_bundle(bundle, artifact(labels=(), data=b"newer"), MANIFEST, "<html>")
+    assert (bundle / "notes.txt").read_text() == "mine"
+    assert read_bundle(bundle).model_file.read_bytes() == b"newer"
+    assert not (bundle / "labels.txt").exists()
 
 
 def test_a_write_that_fails_leaves_the_old_bundle_whole_and_nothing_beside_it(bundle):
@@ -231,43 +235,6 @@ def test_a_first_write_that_fails_leaves_nothing_at_all(folder, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
-def test_an_interrupted_write_leaves_the_old_bundle_whole(bundle, error):
-    before = contents(bundle)
-
-    def interrupted():
-        with replacing(bundle) as new:
-            (new / "model.onnx").write_bytes(b"half")
-            raise error
-
-    with pytest.raises(error):
-        interrupted()
-    assert contents(bundle) == before
-    assert beside(bundle) == ["ort-fp32"]
-
-
-def test_a_failure_between_the_two_renames_puts_the_old_bundle_back(bundle, monkeypatch):
-    before, rename = contents(bundle), Path.rename
-
-    def refuse_the_new_one(path, target):
-        if Path(target) == bundle and not path.name.endswith("-old"):
-            raise OSError(5, "Input/output error")
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", refuse_the_new_one)
-    refused(lambda: write_bundle(bundle, artifact(data=b"newer"), MANIFEST, ""), "EK702")
-    assert contents(bundle) == before
-    assert beside(bundle) == ["ort-fp32"]
-
-
-def test_a_file_in_the_bundles_place_is_not_replaced(folder):
-    folder.parent.mkdir(parents=True)
-    folder.write_text("someone's notes")
-    refused(lambda: write_bundle(folder, artifact(), MANIFEST, ""), "EK702")
-    assert folder.read_text() == "someone's notes"
-    assert beside(folder) == ["ort-fp32"]
-
-
 def test_folders_that_existed_before_stay(folder):
     folder.parent.mkdir(parents=True)
     with full_disk():
@@ -278,16 +245,34 @@ def test_folders_that_existed_before_stay(folder):
 
 def test_a_failed_gate_leaves_numbers_and_no_model_file(bundle):
     before = contents(bundle)
-    failed = write_failure(bundle, {"parity": {"passed": False}}, "<html>")
+    failed = write_failure(bundle, {**MANIFEST, "parity": {"passed": False}}, "<html>")
     assert failed == failure_folder(bundle) == bundle.parent / "ort-fp32.failed"
     assert sorted(contents(failed)) == ["manifest.json", "report.html"]
     assert contents(bundle) == before
 
 
 def test_a_bundle_that_succeeds_takes_the_failure_before_it_away(bundle):
-    write_failure(bundle, {}, "")
+    write_failure(bundle, MANIFEST, "")
     write_bundle(bundle, artifact(), MANIFEST, "")
     assert beside(bundle) == ["ort-fp32"]
+
+
+def test_a_folder_of_the_users_that_is_called_like_a_failure_stays(bundle):
+    failure_folder(bundle).mkdir()
+    (failure_folder(bundle) / "notes.txt").write_text("mine")
+    write_bundle(bundle, artifact(), MANIFEST, "")
+    assert (failure_folder(bundle) / "notes.txt").read_text() == "mine"
+
+
+def test_names_that_are_no_text_are_written_as_text_that_every_reader_takes(folder):
+    write_bundle(folder, artifact(), {**MANIFEST, "model": "m\udcff"}, "<html>\udcff")
+    assert json.loads((folder / "manifest.json").read_text("utf-8"))["model"] == "m?"
+    assert read_bundle(folder).manifest["model"] == "m?"
+
+
+@pytest.mark.parametrize("out", ["a" * 300, "a\0b"])
+def test_a_place_whose_name_cannot_be_is_known_before(tmp_path, out):
+    refused(lambda: check_writable(tmp_path / out), "EK702")
 
 
 def test_a_place_that_cannot_be_written_is_known_before_and_nothing_is_made(tmp_path):

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from edgekit.artifact import Artifact, Contract, ParityReport
-from edgekit.bundle.files import read_bundle, write_bundle
+from edgekit.bundle.files import read_bundle
 from edgekit.bundle.golden_images import DRAWINGS, check_golden_images, make_golden_images
+from edgekit.bundle.write import write_bundle
 from edgekit.errors import EdgekitError
 from edgekit.images.preprocess import load_image
 from edgekit.registry import Preprocess
@@ -88,7 +89,7 @@ def bundle(tmp_path):
         *vectors,
         golden_images=tuple(made().values()),
     )
-    write_bundle(tmp_path / "b", artifact, {"model_file": "model.tflite", "target": "tflite-int8"}, "")
+    write_bundle(tmp_path / "b", artifact, {"model_file": "model.tflite", "model": "net", "target": "tflite-int8"}, "")
     return tmp_path / "b"
 
 

@@ -11,10 +11,10 @@ from edgekit.cli.export import chosen_recipe
 from edgekit.cli.options import choices_of, parse_pairs
 from edgekit.errors import EdgekitError
 from edgekit.options import keys_of
-from edgekit.recipe import OwnMethod, Recipe
+from edgekit.recipe import OwnMethod, OwnPreprocess, Recipe
 
-WITHOUT = {"preprocess"}
-"""Fields that only a file or Python can fill: tables."""
+TABLE = {key.name for key in keys_of(Recipe)["preprocess"].options}
+"""Options that fill the table [preprocess]."""
 
 
 def parameters(command):
@@ -23,18 +23,15 @@ def parameters(command):
 
 def given(*arguments):
     """The recipe that export follows."""
-    keys = [keys_of(Recipe)[field.name] for field in fields(Recipe) if field.name not in WITHOUT]
+    keys = keys_of(Recipe).values()
     command = get_command(app).commands["export"]
     typed = command.make_context("export", list(map(str, arguments))).params
     return chosen_recipe(choices_of(keys, typed), typed["recipe"])
 
 
 def test_every_field_of_the_recipe_is_an_option():
-    assert {field.name for field in fields(Recipe)} - WITHOUT == set(parameters("export")) - {
-        "recipe",
-        "quiet",
-        "as_json",
-    }
+    own = {"recipe", "quiet", "as_json"}
+    assert {field.name for field in fields(Recipe)} - {"preprocess"} | TABLE == set(parameters("export")) - own
 
 
 def test_commands_that_share_an_option_say_the_same_of_it():
@@ -67,10 +64,15 @@ def test_every_option_reaches_its_field():
         "--device": "pi",
         "--seed": 3,
         "--out": "there",
+        "--mean": "0.5,0.4,0.3",
+        "--std": "0.1 0.2 0.3",
+        "--resize": 20,
+        "--crop": "12x10",
+        "--interpolation": "bicubic",
     }
     arguments = [part for pair in typed.items() for part in pair]
     several = ["--model-arg", "alpha=0.5", "--model-arg", "se=false", "--keep-float", "head.*", "--keep-float", "stem"]
-    assert given("net", *arguments, *several, "--fold-normalization") == Recipe(
+    assert given("net", *arguments, *several, "--fold-normalization", "--bgr") == Recipe(
         model="net",
         targets=("ort-int8", "tflite-int8"),
         weights="w.pth",
@@ -91,6 +93,7 @@ def test_every_option_reaches_its_field():
         device="pi",
         seed=3,
         out=Path("there"),
+        preprocess=OwnPreprocess(20, (12, 10), "bicubic", (0.5, 0.4, 0.3), (0.1, 0.2, 0.3), "BGR"),
     )
 
 
@@ -103,6 +106,31 @@ def test_options_override_the_file(tmp_path):
     made = given("other", "--recipe", file, "--quality", "best", "--keep-float", "b")
     assert (made.model, made.samples, made.method, made.quality) == ("other", 7, None, "best")
     assert made.keep_float == ("b",)
+
+
+def test_options_of_the_preprocessing_fill_the_files_table(tmp_path):
+    file = tmp_path / "recipe.toml"
+    file.write_text('model = "net"\ntargets = "ort-int8"\n[preprocess]\nresize = 40\nmean = [0.5]\nstd = [0.5]\n')
+    assert given("--recipe", file, "--resize", 48, "--bgr").preprocess == OwnPreprocess(
+        48, mean=(0.5,), std=(0.5,), channel_order="BGR"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--mean", "a,b"], "mean is 'a,b', it must be a list of numbers"),
+        (["--mean", "0.5"], "1 means and 3 deviations"),
+        (["--crop", "9y9"], "'9y9' is not a size"),
+        (["--std", "1,0,1"], "above 0"),
+        (["--interpolation", "lanczos"], "one of bilinear, bicubic"),
+    ],
+)
+def test_a_mistake_in_the_preprocessing_is_told_in_plain_words(arguments, said):
+    with pytest.raises(EdgekitError) as raised:
+        given("net.onnx", "-t", "ort-int8", *arguments)
+    assert raised.value.code == "EK106"
+    assert said in raised.value.what
 
 
 def test_keyword_arguments_are_read_as_toml_or_python_or_text():

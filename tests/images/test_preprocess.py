@@ -159,3 +159,22 @@ def test_the_steps_say_what_is_different():
     assert (
         steps(Preprocess(mean=(0.0,) * 3, std=(1 / 255,) * 3))[-1] == "convert to float32, keeping the values 0 to 255"
     )
+
+
+def test_four_channels_are_colour_and_alpha_each_resized_on_its_own(noise):
+    colours, alpha = noise(20, 30), noise(20, 30)[..., :1]
+    whole = Image.fromarray(np.concatenate([colours, alpha], axis=2))
+    four = Preprocess(16, (12, 14), mean=(0.5,) * 4, std=(0.5,) * 4)
+    three = Preprocess(16, (12, 14), mean=(0.5,) * 3, std=(0.5,) * 3)
+    found = load_image(encoded(whole), four)
+    assert np.array_equal(found[:3], load_image(encoded(Image.fromarray(colours)), three))
+    one = Preprocess(16, (12, 14), mean=(0.5,), std=(0.5,))
+    assert np.array_equal(found[3:], load_image(encoded(Image.fromarray(alpha[..., 0])), one))
+    assert "RGBA" in steps(four)[0]
+
+
+@pytest.mark.parametrize("channels", [2, 4, 6])
+def test_an_image_without_as_many_planes_is_refused(noise, channels):
+    preprocess = Preprocess(16, (12, 14), mean=(0.5,) * channels, std=(0.5,) * channels)
+    with pytest.raises(ValueError, match=f"RGB pixels, where the model takes {channels} channels"):
+        load_image(encoded(Image.fromarray(noise(20, 30))), preprocess)

@@ -10,7 +10,7 @@ from edgekit.images.folder import ImageFolder
 from edgekit.models._blocks import make_divisible
 from edgekit.models.resnet import CifarResNet, SubsampleAndPad
 from edgekit.registry import models
-from edgekit.source.checkpoint import file_sha256, read_state_dict
+from edgekit.source.checkpoint import file_sha256, read_checkpoint
 from edgekit.source.weights import load_weights
 
 FILES = {
@@ -28,8 +28,8 @@ def trained(request, test_data):
     record = next(weights for weights in spec.weights if weights.location.endswith(path.name))
     assert file_sha256(path).startswith(record.sha256)
     module = spec.build(num_classes=record.num_classes).eval()
-    load_weights(module, read_state_dict(path), path.name)
-    return record, module, read_state_dict(path)
+    load_weights(module, read_checkpoint(path).tensors, path.name)
+    return record, module, read_checkpoint(path).tensors
 
 
 def test_every_tensor_of_a_trained_file_arrives(trained):

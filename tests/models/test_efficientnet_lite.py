@@ -14,7 +14,7 @@ from edgekit.models._inverted import SamePadConv2d
 from edgekit.models.efficientnet_lite import efficientnet_lite0, scale_stages
 from edgekit.recipe import make_recipe
 from edgekit.registry import models
-from edgekit.source.checkpoint import file_sha256, read_state_dict
+from edgekit.source.checkpoint import file_sha256, read_checkpoint
 from edgekit.source.weights import load_weights
 from edgekit.verify.evaluate import Selection, evaluate_model
 
@@ -33,7 +33,7 @@ def trained(test_data):
     record = models.get("efficientnet_lite0").find_weights("ml-illustrated")
     assert file_sha256(path) == record.sha256
     module = efficientnet_lite0().eval()
-    load_weights(module, read_state_dict(path), path.name)
+    load_weights(module, read_checkpoint(path).tensors, path.name)
     return record, module, path
 
 
@@ -79,7 +79,7 @@ def test_there_is_no_squeeze_excite_and_every_activation_is_relu6():
 
 def test_every_tensor_of_the_trained_file_arrives(trained):
     _, module, path = trained
-    given = [value for key, value in read_state_dict(path).items() if "num_batches_tracked" not in key]
+    given = [value for key, value in read_checkpoint(path).tensors.items() if "num_batches_tracked" not in key]
     held = [value for key, value in module.state_dict().items() if "num_batches_tracked" not in key]
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(held, given, strict=True))
     assert len(entries(module)) == 296

@@ -13,7 +13,7 @@ from edgekit.images.folder import ImageFolder
 from edgekit.models.squeezenet import Fire, fire_widths, squeezenet1_0, squeezenet1_1
 from edgekit.profile import count
 from edgekit.registry import Preprocess
-from edgekit.source.checkpoint import read_state_dict
+from edgekit.source.checkpoint import read_checkpoint
 from edgekit.source.weights import load_weights
 
 BUILDERS = [squeezenet1_0, squeezenet1_1]
@@ -229,6 +229,6 @@ def test_the_trained_file_recognises_photographs(trained, test_data):
 
 
 def test_a_checkpoint_of_the_same_weights_holds_the_same_numbers(trained, test_data):
-    state = read_state_dict(test_data / "weights" / "squeezenet1_1.pth")
+    state = read_checkpoint(test_data / "weights" / "squeezenet1_1.pth").tensors
     assert state.keys() == trained.state_dict().keys()
     assert all(torch.equal(value, state[key].float()) for key, value in trained.state_dict().items())

@@ -1,6 +1,7 @@
 """What does not depend on the input is computed once."""
 
 import numpy as np
+import onnx_ir as ir
 from pass_graphs import Graph, applied, array_of, assert_left_alone, node_of, op_types
 
 from edgekit.passes.fold_constants import fold_constants
@@ -36,6 +37,18 @@ def test_a_constant_that_is_a_graph_output_stays_one():
     model = g.model(g.op("Add", g.input(2), doubled), doubled)
     fold_constants(model)
     assert [output.name for output in model.graph.outputs] == ["add1.0", "mul0.0"]
+
+
+def test_a_constant_has_the_shape_that_it_has_whatever_was_known_of_the_operator():
+    g = Graph()
+    rows = g.op("Unsqueeze", g.op("Range", *(g.constant(number, "int64") for number in (0, 3, 1))), g.integers(1))
+    model = g.model(g.op("Gather", g.input(1, 4), rows, axis=1))
+    for node in model.graph:
+        if node.op_type == "Unsqueeze":
+            node.outputs[0].shape = ir.Shape(["rows", 1])
+    fold_constants(model)
+    [indices] = [value for value in model.graph.initializers.values() if value.uses()]
+    assert list(indices.shape) == [3, 1]
 
 
 def test_a_quantized_weight_is_not_unpacked():

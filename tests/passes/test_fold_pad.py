@@ -1,5 +1,6 @@
-"""A zero Pad goes into the operator behind it."""
+"""A Pad goes into the operator behind it, where that pads with the same value."""
 
+import numpy as np
 import pytest
 from pass_graphs import Graph, applied, assert_left_alone, attributes_of, node_of, op_types
 
@@ -49,6 +50,16 @@ def test_a_pool_smaller_than_its_padding_keeps_the_pad():
     assert_left_alone(fold_pad, g.model(g.op("AveragePool", source, kernel_shape=[2, 2])))
 
 
+@pytest.mark.parametrize("lowest", [-np.inf, np.finfo(np.float32).min])
+def test_the_lowest_value_before_a_max_pool_is_the_pools_own_padding(lowest):
+    g = Graph()
+    source = padded(g, 0, 0, 0, 1, 0, 0, 1, 1, operands=(g.constant(lowest),))
+    pooled = [g.op("MaxPool", source, kernel_shape=[3, 3], strides=[2, 2]) for _ in range(2)]
+    model = applied(fold_pad, g.model(*pooled))
+    assert op_types(model) == ["MaxPool", "MaxPool"]
+    assert {attributes_of(node)["pads"] for node in model.graph} == {(0, 1, 1, 1)}
+
+
 SPATIAL = (0, 0, 1, 1, 0, 0, 1, 1)
 SKIPPED = {
     "batch": lambda g: g.conv(padded(g, 1, 0, 1, 1, 0, 0, 1, 1), 2, 3),
@@ -58,7 +69,10 @@ SKIPPED = {
     "reflected": lambda g: g.conv(padded(g, *SPATIAL, mode="reflect"), 2, 3),
     "computed fill": lambda g: g.conv(padded(g, *SPATIAL, operands=(g.op("ReduceMax", g.input(3), keepdims=0),)), 2, 3),
     "auto_pad": lambda g: g.conv(padded(g, *SPATIAL), 2, 3, 3, auto_pad="SAME_UPPER"),
-    "MaxPool": lambda g: g.op("MaxPool", padded(g, *SPATIAL), kernel_shape=[3, 3]),
+    "zeros that may win": lambda g: g.op("MaxPool", padded(g, *SPATIAL), kernel_shape=[3, 3]),
+    "a window in the padding": lambda g: g.op(
+        "MaxPool", padded(g, 0, 0, 2, 2, 0, 0, 2, 2, operands=(g.constant(-np.inf),)), kernel_shape=[2, 2]
+    ),
     "rounded up": lambda g: g.op("AveragePool", padded(g, *SPATIAL), kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
     "not counted": lambda g: g.op("AveragePool", padded(g, *SPATIAL), kernel_shape=[3, 3], pads=[1, 0, 0, 0]),
 }

@@ -4,14 +4,20 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+import torch
 from onnx import helper, numpy_helper
+from torch import nn
 
+from edgekit.graph.runner import GraphRunner
 from edgekit.passes import prepare_integer, simplify
+from edgekit.quant import calibrate, quantize
 from edgekit.quant.float_islands import float_islands
 from edgekit.quant.operators import find_rule
 from edgekit.quant.plan import make_plan
 from edgekit.registry import models
+from edgekit.target import QuantScheme
 from edgekit.trace import trace
+from edgekit.verify.parity import measure_sqnr_db
 
 SHAPE = (1, 4, 8)
 GENERATOR = np.random.default_rng(0)
@@ -102,3 +108,23 @@ def test_the_plan_of_swin_quantizes_what_multiplies_and_what_moves():
     left = {node.op_type for node in graph.graph if find_rule(node) and node.name not in rules}
     assert {"Gemm", "Conv", "Transpose", "Slice", "Concat"} <= quantized
     assert left == {"MatMul", "Softmax", "Gelu", "Add"}
+
+
+class UnitLength(nn.Module):
+    """Vectors of a map with an empty margin, divided by their length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 8, 3, bias=False), nn.Conv2d(8, 4, 1)
+
+    def forward(self, x):
+        return self.head(nn.functional.normalize(nn.functional.pad(self.conv(x), (2, 2)), dim=1))
+
+
+def test_a_divisor_that_is_kept_from_zero_stays_so():
+    torch.manual_seed(0)
+    graph = prepare_integer(simplify(trace(UnitLength().eval(), (1, 3, 8, 8))))
+    images = np.random.default_rng(0).standard_normal((8, 3, 8, 8)).astype(np.float32)
+    stored = quantize(graph, calibrate(graph, [images]), QuantScheme("int8", "int8"))
+    [expected], [found] = (GraphRunner(model)(images).values() for model in (graph, stored))
+    assert measure_sqnr_db(expected.astype(np.float64), found.astype(np.float64)) > 30

@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 
 from edgekit.artifact import Artifact, Contract, Hop, OutputParity, ParityReport, hop_document
-from edgekit.bundle.files import as_json
+from edgekit.bundle.write import as_json
 from edgekit.inputs.choose import Inputs
 from edgekit.passes import FOR_INTEGERS, SIMPLIFY
 from edgekit.recipe import make_recipe
@@ -61,6 +61,7 @@ def test_everything_that_decided_the_bytes_is_in_it():
     assert (made["model"], made["target"], made["model_file"]) == ("make", "tflite-int8", "model.tflite")
     assert (made["seed"], made["input_shape"]) == (7, [1, 3, 16, 12])
     assert made["weights"] == {"name": "own.pth", "sha256": "ab" * 32}
+    assert made["notes"] == []
     assert made["calibration"] == {"images": 40, "description": "calibration images", "sha256": "cd" * 32}
     assert made["scheme"] == {"weight": "int8", "activation": "int8"}
     assert made["passes"] == [each.__name__ for each in (*SIMPLIFY, *FOR_INTEGERS)]

@@ -4,6 +4,7 @@ import pytest
 
 from edgekit.progress import Silent
 from edgekit.report.progress import TerminalProgress, shown
+from edgekit.run import Clock
 
 
 def test_true_is_the_terminal_and_false_is_silence():
@@ -44,3 +45,14 @@ def test_who_is_given_hears_of_the_one_stage():
     with shown(heard, "bench") as progress:
         assert progress is heard
     assert heard.stages == ("start bench", "finish bench")
+
+
+def test_a_stage_of_an_export_that_failed_is_not_done(capsys):
+    clock = Clock(TerminalProgress())
+    with clock.stage("trace"):
+        pass
+    with pytest.raises(ValueError, match="broken"), clock.stage("simplify"):
+        raise ValueError("broken")
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("done trace")
+    assert [cost.stage for cost in clock.costs] == ["trace", "simplify"]

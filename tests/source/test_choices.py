@@ -1,5 +1,7 @@
 """What a recipe may choose about a model's input, and what a module says to it."""
 
+from dataclasses import replace
+
 import pytest
 from torch import nn
 
@@ -12,8 +14,9 @@ from edgekit.source.choices import (
     input_shape,
     preprocess_for,
     refuse_weight_options,
+    unsaid,
 )
-from edgekit.source.input_size import check_minimum, run_on_zeros
+from edgekit.source.input_size import check_minimum, fitting, run_on_zeros
 
 
 def recipe(**choices):
@@ -55,11 +58,28 @@ def test_a_file_that_says_nothing_is_fed_as_imagenet_or_0_to_1_for_grey():
     assert (grey.mean, grey.std, grey.crop) == ((0.0,), (1.0,), (28, 28))
 
 
-@pytest.mark.parametrize(("channels", "choices"), [(4, {}), (1, {"preprocess": {"mean": (0, 0, 0)}})])
-def test_channels_that_no_image_has_are_refused(channels, choices):
-    error = refused(lambda: preprocess_for(recipe(**choices), (1, channels, 8, 8), "net.onnx"), "EK203")
+@pytest.mark.parametrize("channels", [2, 4, 6])
+def test_another_number_of_channels_is_fed_pixels_as_they_are(channels):
+    found = preprocess_for(recipe(), (1, channels, 8, 8), "net.onnx")
+    assert (found.mean, found.std, found.labels) == ((0.0,) * channels, (1.0,) * channels, None)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_table_for_another_number_of_channels_is_refused(channels):
+    table = {"mean": (0.5, 0.5, 0.5), "std": (1, 1, 1)}
+    error = refused(lambda: preprocess_for(recipe(preprocess=table), (1, channels, 8, 8), "net.onnx"), "EK203")
     assert f"takes {channels} channels, the preprocessing gives 3" in error.what
     assert error.where == "net.onnx"
+    assert "--mean and --std" in error.fix
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 6])
+def test_a_module_that_says_nothing_is_fed_as_many_channels_as_its_first_layer_takes(channels):
+    net = nn.Sequential(nn.Identity(), nn.Conv2d(channels, 8, 3), nn.Conv2d(8, 2, 1))
+    found = fitting(net, unsaid(3))
+    assert len(found.mean) == channels
+    assert (found.mean == (0.0,) * channels) == (channels != 3)
+    assert fitting(nn.Flatten(), unsaid(3)) == replace(Preprocess(), labels=None)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from edgekit.errors import EdgekitError
 from edgekit.registry import models
-from edgekit.source.checkpoint import read_state_dict
+from edgekit.source.checkpoint import read_checkpoint
 from edgekit.source.weights import load_weights
 
 SAME_NETWORK = [
@@ -76,7 +76,7 @@ def test_other_counts_of_classes_are_not_cut(reference):
 
 def test_timms_order_is_found_again_in_a_file_that_sorts_by_name(reference, golden, tmp_path):
     save_file(checkpoint(reference, "timm/mobilenetv3_small_100"), tmp_path / "net.safetensors")
-    state = read_state_dict(tmp_path / "net.safetensors")
+    state = read_checkpoint(tmp_path / "net.safetensors").tensors
     assert list(state) != list(checkpoint(reference, "timm/mobilenetv3_small_100"))
     module = models.get("mobilenet_v3_small").build().eval()
     load_weights(module, state, "net.safetensors")
@@ -116,7 +116,7 @@ def test_renaming_by_position_needs_the_same_kinds_of_tensors_in_the_same_places
 
 def test_resnets_for_cifar_load_from_the_file_that_everyone_has(test_data):
     module = models.get("resnet20_cifar").build(num_classes=10).eval()
-    state = read_state_dict(test_data / "weights" / "resnet20-12fca82f.th")
-    load_weights(module, state, "resnet20-12fca82f.th")
-    assert torch.equal(module.fc.weight, state["linear.weight"])
+    checkpoint = read_checkpoint(test_data / "weights" / "resnet20-12fca82f.th")
+    load_weights(module, checkpoint, "resnet20-12fca82f.th")
+    assert torch.equal(module.fc.weight, checkpoint.tensors["state_dict.module.linear.weight"])
     assert np.isfinite(module(torch.zeros(1, 3, 32, 32)).detach().numpy()).all()

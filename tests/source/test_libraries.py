@@ -48,7 +48,7 @@ def test_a_step_that_edgekit_does_not_have_is_refused(changed):
     with pytest.raises(EdgekitError) as raised:
         timm_preprocess({**CONFIG, **changed}, "timm:net")
     assert raised.value.code == "EK106"
-    assert "[preprocess]" in raised.value.fix
+    assert "--interpolation bilinear" in raised.value.fix
 
 
 def test_a_squashed_whole_image_is_a_centre_crop_of_everything():

@@ -268,3 +268,38 @@ def test_a_file_of_ir_version_3_whose_constants_are_inputs_is_brought_to_opset_2
     proto.graph.input.append(helper.make_tensor_value_info("w", FLOAT, WEIGHT.shape))
     path, image = save(proto), np.random.default_rng(1).random((1, 3, 8, 8), np.float32)
     assert np.array_equal(run(simplify(source(path).graph), image), run(proto, image))
+
+
+@pytest.mark.parametrize("declared", [[], [1, 4, 5, 5], [1, 4]], ids=str)
+@pytest.mark.parametrize("opset", [7, 17])
+def test_an_output_has_the_shape_that_the_graph_gives_it_whatever_the_file_declares(save, declared, opset):
+    model = build(
+        nodes=[helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Softmax", ["c"], ["y"], axis=1)]
+    )
+    model.opset_import[0].version = opset
+    model.ir_version = 4
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", FLOAT, declared))
+    found = source(save(model))
+    assert [output.shape for output in found.outputs] == [(1, 4, 6, 6)]
+    assert list(simplify(found.graph).graph.outputs[0].shape) == [1, 4, 6, 6]
+
+
+def test_a_wrong_shape_inside_is_not_believed(save):
+    model = build()
+    model.graph.value_info.append(helper.make_tensor_value_info("c", FLOAT, [1, 4, 5, 5]))
+    graph = source(save(model)).graph.graph
+    assert {list(node.outputs[0].shape)[2] for node in graph if node.op_type == "Conv"} == {6}
+
+
+@pytest.mark.parametrize(("operator", "attributes"), [("FastGelu", {}), ("QuickGelu", {"alpha": 1.5})])
+def test_operators_of_onnx_runtime_have_shapes_too(save, operator, attributes):
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], name="conv"),
+        helper.make_node(operator, ["c"], ["a"], name="gelu", domain="com.microsoft", **attributes),
+        helper.make_node("Relu", ["a"], ["y"], name="relu"),
+    ]
+    model = build(shape=("N", 3, 8, 8), nodes=nodes)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    graph = simplify(source(save(model)).graph)
+    assert [list(node.outputs[0].shape) for node in graph.graph] == [[1, 4, 6, 6]] * 3
+    np.testing.assert_allclose(run(graph, IMAGE), run(model, IMAGE), atol=1e-6)

@@ -228,3 +228,50 @@ def test_a_forward_that_raises_an_exception_of_its_own_is_refused(write):
     def make(): return Refusing()
     """
     assert "multiples of 7" in refused("EK203", f"{write(text)}:make").what
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 6])
+def test_the_first_convolution_says_how_many_channels_where_nobody_else_does(write, channels):
+    text = f"""
+        from torch import nn
+
+        def make():
+            return nn.Sequential(nn.Conv2d({channels}, 4, 3), nn.Flatten(), nn.LazyLinear(2))
+    """
+    found = source(f"{write(text)}:make", input_size=(8, 8))
+    assert found.input_shape == (1, channels, 8, 8)
+    assert (found.preprocess.mean, found.preprocess.std) == ((0.0,) * channels, (1.0,) * channels)
+
+
+def test_declared_means_of_another_number_are_named(write):
+    text = NET.replace("Conv2d(3,", "Conv2d(5,")
+    assert "5 numbers" in refused("EK203", f"{write(text)}:make").fix
+
+
+def test_a_lazy_layer_has_its_shape_before_weights_are_counted_or_loaded(write, tmp_path):
+    path = write(
+        """
+        from torch import nn
+
+        def make():
+            return nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(2))
+        """
+    )
+    found = source(f"{path}:make", input_size=(8, 8))
+    assert found.module[2].weight.shape == (2, 4 * 6 * 6)
+    torch.save({name: tensor + 1 for name, tensor in found.module.state_dict().items()}, tmp_path / "w.pth")
+    loaded = source(f"{path}:make", input_size=(8, 8), weights=str(tmp_path / "w.pth"))
+    assert torch.equal(loaded.module[2].bias, found.module[2].bias + 1)
+
+
+def test_several_inputs_are_counted_and_named(write):
+    text = """
+        from torch import nn
+
+        class Pair(nn.Module):
+            def forward(self, image, mask, scale=1.0):
+                return image * mask * scale
+    """
+    error = refused("EK203", f"{write(text)}:Pair", input_size=(8, 8))
+    assert "2 inputs (image, mask)" in error.what
+    assert "one image" in error.fix

@@ -75,7 +75,7 @@ def test_the_table_lists_what_is_missing_unexpected_and_of_another_shape():
 
 
 def test_a_long_table_is_cut_and_says_how_much():
-    state = changed(**{f"surplus__{i}": torch.ones(1) for i in range(MAX_ROWS + 3)})
+    state = changed(**{f"1__surplus{i}": torch.ones(1) for i in range(MAX_ROWS + 3)})
     rows = refused(net(), state).table.rows
     assert len(rows) == MAX_ROWS + 1
     assert rows[-1][:2] == ("... and 3 more", "unexpected")

@@ -111,12 +111,27 @@ def test_a_published_file_is_recognised_by_its_hash_under_any_name(tmp_path, tes
     assert found.preprocess == models.get("mobilenet_v2").find_weights("imagenet-v1").preprocess
 
 
-def test_a_checkpoint_of_another_class_count_says_which_option_mends_it(tmp_path):
+def test_the_classes_are_the_checkpoints_where_nobody_says_how_many(tmp_path):
     torch.save(models.get(CIFAR).build(num_classes=7).state_dict(), tmp_path / "own.pth")
-    error = refused("EK103", source, CIFAR, weights=str(tmp_path / "own.pth"))
+    found = source(CIFAR, weights=str(tmp_path / "own.pth"))
+    assert (found.classes, found.labels, found.notes) == (7, (), ("7 classes, as the checkpoint has",))
+    assert source(CIFAR, weights=str(tmp_path / "own.pth"), num_classes=7).notes == ()
+
+
+def test_a_checkpoint_of_other_classes_than_were_asked_for_is_refused(tmp_path):
+    torch.save(models.get(CIFAR).build(num_classes=7).state_dict(), tmp_path / "own.pth")
+    error = refused("EK103", source, CIFAR, weights=str(tmp_path / "own.pth"), num_classes=5)
+    assert error.what == "the checkpoint has 7 classes, the model 5"
     assert error.fix == "add --num-classes 7"
-    found = source(CIFAR, weights=str(tmp_path / "own.pth"), num_classes=7)
-    assert (found.classes, found.labels) == (7, ())
+
+
+def test_only_weights_that_nobody_published_have_an_assumed_preprocessing(tmp_path, test_data):
+    torch.save(models.get(CIFAR).build(num_classes=7).state_dict(), tmp_path / "own.pth")
+    assert source(CIFAR, weights=str(tmp_path / "own.pth")).assumed
+    assert not source(
+        CIFAR, weights=str(tmp_path / "own.pth"), preprocess={"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    ).assumed
+    assert not source(CIFAR, weights=str(test_data / "weights" / "resnet20-12fca82f.th")).assumed
 
 
 def test_real_cifar_weights_come_with_the_names_of_their_classes(test_data):

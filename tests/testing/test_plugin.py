@@ -173,3 +173,12 @@ def test_the_plugin_loads_nothing_heavy():
     heavy = ("torch", "onnxruntime", "onnx", "numpy", "ai_edge_litert", "edgekit.devices", "edgekit.bench.measure")
     code = f"import sys, edgekit.testing.plugin; print([name for name in {heavy!r} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_a_baseline_that_is_not_there_is_a_wrong_option_and_no_traceback(suite):
+    result = suite("pass", "--edgekit-device", "local", "--edgekit-baseline", "none.jsonl")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: no results in none.jsonl: write them first, with --edgekit-history none.jsonl*"]
+    )
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()

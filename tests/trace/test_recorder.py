@@ -142,6 +142,8 @@ LOWERED = {
     "doubles as numbers": lambda x: x * torch.tensor(0.1, dtype=torch.float64),
     "integers beside activations": lambda x: torch.cat([x, torch.arange(32).expand(1, 1, 32, 32)], 1),
     "a concatenation that began with nothing": lambda x: torch.cat([torch.empty(0), x], 1),
+    "patches": lambda x: F.unfold(x, (3, 2), dilation=(2, 1), padding=(2, 0), stride=(1, 2)),
+    "patches put back": lambda x: F.fold(F.unfold(x, 4, stride=3), 32, 4, stride=3),
     "sums with a factor": lambda x: torch.sub(torch.add(x, x * x, alpha=3), x, alpha=2),
     "powers, negation, sums": lambda x: (-x) ** 2 + x.sum((2, 3), keepdim=True) + x.sum() + x.mean(),
     "rolled": lambda x: torch.roll(x, (-3, 5), (2, 3)),

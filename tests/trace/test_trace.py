@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from edgekit.errors import EdgekitError
+from edgekit.passes import simplify
 from edgekit.trace import trace
 from edgekit.trace.capture import capture
 from edgekit.trace.outputs import named_tensors
@@ -233,6 +234,30 @@ def test_an_operator_without_a_rule_of_ours_is_traced_too():
     assert {"edgekit.module"} == {key for node in model.graph for key in node.metadata_props}
     assert [node.metadata_props["edgekit.module"] for node in model.graph if node.op_type == "Conv"] == ["conv"]
     assert ([value.name for value in model.graph.inputs], model.graph.outputs[0].name) == (["input"], "output")
+
+
+class Volumes(nn.Module):
+    """A convolution in three dimensions without a bias, for which the exporter makes one that no runtime takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(1, 2, 3, padding=1, bias=False)
+
+    def forward(self, x):
+        return self.conv(x.unsqueeze(1)).flatten(1, 2)
+
+
+def test_a_convolution_in_three_dimensions_needs_no_bias():
+    module = seeded(Volumes)
+    assert_parity(module, trace(module, SHAPE))
+    assert_parity(module, simplify(trace(module, SHAPE)))
+
+
+@pytest.mark.parametrize("padding", [1, 3])
+def test_a_transposed_convolution_may_add_as_many_rows_as_its_stride(padding):
+    torch.manual_seed(0)
+    module = nn.ConvTranspose2d(3, 2, 2, stride=1, padding=padding, dilation=2, output_padding=1).eval()
+    assert_parity(module, trace(module, SHAPE))
 
 
 def refusal(module, shape=SHAPE):

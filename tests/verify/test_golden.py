@@ -9,7 +9,8 @@ import pytest
 
 from edgekit.artifact import Artifact, Hop, OutputParity, ParityReport
 from edgekit.bundle.contract import make_contract
-from edgekit.bundle.files import read_bundle, write_bundle
+from edgekit.bundle.files import read_bundle
+from edgekit.bundle.write import write_bundle
 from edgekit.cli import main
 from edgekit.errors import EdgekitError
 from edgekit.registry import Preprocess
@@ -48,7 +49,9 @@ def bundle(tmp_path):
         float_model = scores if reference is None else reference
         parity = ParityReport((), 4, "noise")
         made = Artifact("ort-fp32", emitted, contract, parity, IMAGES, {"y": scores}, {"y": float_model})
-        write_bundle(tmp_path / "ort-fp32", made, {"model_file": "model.onnx", "target": "ort-fp32"}, "")
+        write_bundle(
+            tmp_path / "ort-fp32", made, {"model_file": "model.onnx", "model": "net", "target": "ort-fp32"}, ""
+        )
         return read_bundle(tmp_path / "ort-fp32")
 
     return make

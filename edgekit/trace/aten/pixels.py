@@ -1,5 +1,6 @@
-"""Windows over pixels: pools and upsampling."""
+"""Windows over pixels: pools, patches and upsampling."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,6 +52,49 @@ def avg_pool2d(
     require(out.ndim == 4 and divisor is None)
     window = pool_window(kernel, stride, padding, ceil_mode)
     return c.op("AveragePool", x, **window, count_include_pad=int(include))
+
+
+@rule("im2col")
+def unfold(c: Context, out: Any, x: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Any:
+    """Each place in the window is a filter of its own that picks one pixel: a depthwise convolution, exactly."""
+    require(len(x.shape) == 4)
+    channels = int(x.shape[1])
+    window = patch_window(kernel, dilation, padding, stride)
+    picked = c.op(
+        "Conv", x, c.number("patches", patch_filters(channels, ints(kernel)), "float32"), **window, group=channels
+    )
+    return c.op("Reshape", picked, c.number("shape", list(out.shape), "int64"))
+
+
+@rule("col2im")
+def fold(c: Context, out: Any, x: Any, size: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Any:
+    """The same filters put each pixel back, and add where windows overlap."""
+    require(out.ndim == 4)
+    window = patch_window(kernel, dilation, padding, stride)
+    reach = [d * (k - 1) + 1 for d, k in zip(window["dilations"], ints(kernel), strict=True)]
+    room = [s + 2 * p - r for s, p, r in zip(ints(size), ints(padding), reach, strict=True)]
+    rows, columns = (left // step + 1 for left, step in zip(room, window["strides"], strict=True))
+    patches = c.op("Reshape", x, c.number("map", [out.shape[0], int(x.shape[1]), rows, columns], "int64"))
+    return c.op(
+        "ConvTranspose",
+        patches,
+        c.number("patches", patch_filters(out.shape[1], ints(kernel)), "float32"),
+        **window,
+        group=out.shape[1],
+        output_padding=[left % step for left, step in zip(room, window["strides"], strict=True)],
+    )
+
+
+def patch_window(kernel: Any, dilation: Any, padding: Any, stride: Any) -> dict[str, Any]:
+    """The attributes that unfold and fold share."""
+    size = {"kernel_shape": ints(kernel), "strides": ints(stride)}
+    return {**size, "pads": ints(padding) * 2, "dilations": ints(dilation)}
+
+
+def patch_filters(channels: int, kernel: Sequence[int]) -> Any:
+    """f64[channels * places, 1, rows, columns]: filter i of each channel is 1 at place i and 0 elsewhere."""
+    places = math.prod(kernel)
+    return np.tile(np.eye(places).reshape(places, 1, *kernel), (channels, 1, 1, 1))
 
 
 @rule("upsample_nearest2d")

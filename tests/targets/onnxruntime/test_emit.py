@@ -147,6 +147,41 @@ def test_onnxruntimes_own_quantizer_takes_the_float_file(graph, tmp_path):
     assert session.run(None, {"input": IMAGES[:1]})[0].shape == (1, 10)
 
 
+class PaddedPool(nn.Module):
+    """Zeros before a max pooling, on a map of negative numbers."""
+
+    def __init__(self, value: float = 0.0) -> None:
+        super().__init__()
+        self.conv, self.value = nn.Conv2d(3, 4, 3), value
+        nn.init.constant_(self.conv.bias, -3.0)
+
+    def forward(self, x):
+        padded = nn.functional.pad(self.conv(x), (0, 1, 0, 1), value=self.value)
+        return nn.functional.max_pool2d(padded, 3, 2)
+
+
+@pytest.mark.parametrize("name", ["ort-fp32", "ort-dynamic", "ort-int8"])
+def test_a_plain_session_computes_zeros_before_a_max_pool(name, tmp_path):
+    torch.manual_seed(0)
+    net = PaddedPool().eval()
+    graph = simplify(trace(net, (1, 3, 16, 16)))
+    if name == "ort-int8":
+        ready = prepare_integer(graph)
+        graph = quantize(ready, calibrate(ready, [IMAGES]), targets.get(name).scheme)
+    with torch.no_grad():
+        expected = net(torch.from_numpy(IMAGES)).numpy()
+    assert (expected[:, :, -1] == 0).all(), "the padding wins at the border"
+    for computed_by in (outputs(emit(graph, name), name, tmp_path), computed(graph)):
+        assert measure_sqnr_db(expected, computed_by) > (30 if name == "ort-int8" else 100)
+
+
+def test_the_lowest_value_before_a_max_pool_is_quantized():
+    graph = prepare_integer(simplify(trace(PaddedPool(float("-inf")).eval(), (1, 3, 16, 16))))
+    assert "Pad" not in [node.op_type for node in graph.graph]
+    stored = quantize(graph, calibrate(graph, [IMAGES]), targets.get("ort-int8").scheme)
+    assert measure_sqnr_db(computed(graph), computed(stored)) > 30
+
+
 def test_a_file_that_is_none_is_refused_in_one_line(tmp_path):
     file = tmp_path / "model.onnx"
     file.write_bytes(b"not a model")
