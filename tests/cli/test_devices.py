@@ -69,7 +69,8 @@ def bundle(tmp_path_factory):
 def test_a_device_that_failed_is_not_announced_as_done(bundle, devices, tmp_path, capsys):
     devices()
     lines = ["[devices.broken]", 'uri = "local"', 'python = "/nowhere/python"']
-    (tmp_path / "devices.toml").open("a").write("\n".join(lines) + "\n")
+    file = tmp_path / "devices.toml"
+    file.write_text(file.read_text() + "\n".join(lines) + "\n")
     assert main(["verify", bundle, "--device", "broken", "--device", "desk"]) == 3
     said = capsys.readouterr().err
     assert "done tflite-fp32 on desk" in said

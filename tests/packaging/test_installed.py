@@ -46,8 +46,11 @@ def test_every_module_of_the_sources_is_installed(repository):
         for package, folder in source_folders(repository).items()
         for path in folder.glob("*.py")
     }
-    walked = {module.name for module in pkgutil.walk_packages(edgekit.__path__, "edgekit.")}
-    assert walked | {"edgekit"} == wanted
+    roots = {name: importlib.import_module(name) for name in ("edgekit", "edgekit.models", "edgekit.targets")}
+    walked = {
+        module.name for name, root in roots.items() for module in pkgutil.walk_packages(root.__path__, f"{name}.")
+    }
+    assert walked | roots.keys() == wanted
 
 
 def test_every_module_can_be_imported(repository):
