@@ -274,7 +274,8 @@ def _settle(work: Workspace) -> None:
     with suppress(FileNotFoundError):
         shutil.rmtree(work.writing)
     if work.old.exists() and not os.path.lexists(work.place):
-        work.old.rename(work.place)
+        with _only(ENOTEMPTY, EEXIST):  # another run, which was between its two renames, has put its folder there
+            work.old.rename(work.place)
     for folder in (work.new, work.old):
         if folder.is_dir():
             _retire(folder, work.place)
