@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
 
-MOST_LOST = 0.02
-"""Share of the channels of a wide feature map that may be lost: nearly dead ones are, in any eight bits."""
+FEWEST = 16
+"""Numbers that a channel must have: of two or four, the variation is chance, and so is an error as large."""
 
 NOISE = 1e-5
 """Of an output's largest value: variation below it is float arithmetic's own."""
@@ -55,11 +55,16 @@ def measure_channels(expected: Doubles, got: Doubles, step: float = 0.0) -> Chan
 
     Args:
         step: the fixed step of the kernel that wrote the output; 0 where it has none.
+
+    Returns:
+        No channels where each has fewer than FEWEST numbers.
     """
     axis = channel_axis(expected.shape)
     if axis is None or expected.size == 0:
         return Channels(0, 0, 0, EQUAL_DB)
     reference, actual = (np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1) for values in (expected, got))
+    if reference.shape[1] < FEWEST:
+        return Channels(0, 0, 0, EQUAL_DB)
     signal = np.square(reference - reference.mean(1, keepdims=True)).mean(1)
     noise = np.square(reference - actual).mean(1)
     varies = np.sqrt(signal) > max(NOISE * float(np.abs(expected).max()), 1e-30)

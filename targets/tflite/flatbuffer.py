@@ -18,9 +18,7 @@ FILE_IDENTIFIER = b"TFL3"
 MOST_BYTES = 2**31 - 1  # offsets in a flatbuffer are signed 32-bit numbers
 ALIGNMENT = 16  # the schema's force_align of Buffer.data; kernels load weights straight from the mapped file
 DESCRIPTION = "edgekit"
-SIGNATURE = (
-    "serving_default"  # what every converter calls a file's only signature, and runtimes take where none is named
-)
+SIGNATURE = "serving_default"  # what every converter calls a file's only one; runtimes take it where none is named
 
 TENSOR_TYPES = {
     "float32": schema.TensorType.FLOAT32,
