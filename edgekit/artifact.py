@@ -1,6 +1,7 @@
 """What an export makes of one target: the file with its contract and its proof."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -44,11 +45,16 @@ class OutputParity:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """Parity of one step of the pipeline: how far `name` moved each output away from `reference`."""
+    """Parity of one step of the pipeline: how far `name` moved each output away from `reference`.
+
+    Args:
+        inputs: what it was measured on ("64 images that ..."), where that is not what the report says of all hops.
+    """
 
     name: str
     reference: str
     outputs: tuple[OutputParity, ...]
+    inputs: str = ""
 
     @property
     def passed(self) -> bool:
@@ -81,6 +87,7 @@ def hop_document(hop: Hop) -> dict[str, Any]:
     return {
         "name": hop.name,
         "reference": hop.reference,
+        **({"inputs": hop.inputs} if hop.inputs else {}),
         **worst,
         "gate": hop.gate,
         "agreement": hop.agreement,
@@ -91,6 +98,11 @@ def hop_document(hop: Hop) -> dict[str, Any]:
 def output_document(output: OutputParity) -> dict[str, Any]:
     """One output of a hop as JSON."""
     return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in asdict(output).items()}
+
+
+def measured_elsewhere(hops: Iterable[Hop]) -> str:
+    """Says "; end to end on 64 images that ..." of hops that were not measured on what all others were."""
+    return "".join(dict.fromkeys(f"; {hop.name} on {hop.inputs}" for hop in hops if hop.inputs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,11 @@ class ParityReport:
     hops: tuple[Hop, ...]
     images: int
     inputs: str
+
+    @property
+    def headline(self) -> str:
+        """What the last hop, file against module, was measured on."""
+        return self.hops[-1].inputs or f"{self.images} {self.inputs}"
 
     @property
     def first_failure(self) -> Hop | None:

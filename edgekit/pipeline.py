@@ -21,7 +21,7 @@ from edgekit.errors import EdgekitError
 from edgekit.graph.distrust import explain
 from edgekit.graph.outputs import concatenate, stack, take
 from edgekit.graph.runner import GraphRunner
-from edgekit.inputs.choose import Inputs, as_fed, calibration_inputs, parity_inputs
+from edgekit.inputs.choose import Inputs, as_fed, calibration_inputs, parity_inputs, unseen_inputs
 from edgekit.inputs.lint import Look, lint
 from edgekit.ladder.climb import BATCH, Judge, Ladder, demand_of, without
 from edgekit.ladder.data_free import compare_with_real
@@ -93,6 +93,8 @@ def export(
         scheme: attempt(integer_graph, recipe, floats, images, stages, calibrated, scheme, clock)
         for scheme in dict.fromkeys(target.scheme for target in chosen if target.scheme.needs_calibration)
     }
+    if isinstance(calibrated, Calibrated):
+        images = with_unseen(recipe, original, floats, images, clock)
     run = Run(recipe, floats, images, {s: found for s, found in made.items() if isinstance(found, Integers)}, stages)
     for target in chosen:
         graph = made.get(target.scheme)
@@ -234,7 +236,7 @@ def choose_images(recipe: Recipe, floats: Floats, calibrated: Calibrated | Edgek
     """What every hop is compared on."""
     inputs, warnings = (calibrated.inputs, calibrated.warnings) if isinstance(calibrated, Calibrated) else (None, ())
     parity = parity_inputs(recipe, floats.source, floats.feed, inputs)
-    return Images(inputs, parity, parity.load(), warnings)
+    return Images(inputs, parity, parity.load(), warnings=warnings)
 
 
 def reference_stages(
@@ -253,6 +255,20 @@ def reference_stages(
     if floats.canonical is not floats.traced:
         stages.append(Checked("simplified", GraphRunner(floats.canonical)(images.compared)))
     return tuple(stages)
+
+
+def with_unseen(recipe: Recipe, original: Source, floats: Floats, images: Images, clock: Clock) -> Images:
+    """The images that integer files are compared with the module on, end to end, and what the module gives on them."""
+    unseen = unseen_inputs(recipe, floats.source, floats.feed, images.calibration)
+    if unseen is None:
+        return images
+    with clock.stage("reference of unseen images"):
+        if (module := original.module) is not None:
+            fed = (as_fed(batch, floats.feed, original.preprocess) for batch in unseen.batches())
+            expected = concatenate(module_outputs(module, batch) for batch in fed)
+        else:
+            expected = concatenate(map(GraphRunner(floats.traced), unseen.batches()))
+    return replace(images, unseen=unseen, expected=expected)
 
 
 def doubts(floats: Floats, images: Images, stages: Sequence[Checked]) -> tuple[str, ...]:
@@ -415,12 +431,14 @@ def verified(run: Run, target: Target, emitted: Emitted, clock: Clock) -> Artifa
         runner = target.run(file)
         outputs = runner(run.images.compared)
         on_device = device_hops(run, target, emitted, file, outputs, clock)
+        unseen = run.images.unseen if target.scheme in run.integers else None
+        whole = concatenate(map(runner, unseen.batches())) if unseen else None
         golden_images = make_golden_images(run.floats.feed, emitted.inputs[0], runner)
     return Artifact(
         target=target.name,
         emitted=emitted,
         contract=contract_of(run, emitted),
-        parity=parity_of(run, target, outputs, on_device),
+        parity=parity_of(run, target, outputs, whole, on_device),
         golden_inputs=run.images.compared[:GOLDEN_IMAGES],
         golden_outputs=take(outputs, slice(GOLDEN_IMAGES)),
         reference_outputs=take(run.stages[0].outputs, slice(GOLDEN_IMAGES)),
@@ -429,8 +447,14 @@ def verified(run: Run, target: Target, emitted: Emitted, clock: Clock) -> Artifa
     )
 
 
-def parity_of(run: Run, target: Target, outputs: Outputs, on_device: tuple[Hop, ...]) -> ParityReport:
-    """Every hop of one target: the float stages, the integer graph, the file, the device, and end to end."""
+def parity_of(
+    run: Run, target: Target, outputs: Outputs, unseen: Outputs | None, on_device: tuple[Hop, ...]
+) -> ParityReport:
+    """Every hop of one target: the float stages, the integer graph, the file, the device, and end to end.
+
+    Args:
+        outputs: of the file on the parity inputs, and `unseen` on the images for its headline, where there are any.
+    """
     stages = list(run.stages)
     integers = run.integers.get(target.scheme)
     if integers is not None and integers.simulated is not None:
@@ -438,7 +462,13 @@ def parity_of(run: Run, target: Target, outputs: Outputs, on_device: tuple[Hop, 
     stages.append(Checked(target.name, outputs, target.tolerance))
     scores = run.source.scores.name if run.source.scores else None
     steps = integers.steps if integers is not None else {}
-    hops = (*measure_hops(stages, scores, steps), *on_device, *end_to_end(stages, scores, steps))
+    hops = (*measure_hops(stages, scores, steps), *on_device)
+    inputs = ""
+    if unseen is not None and run.images.unseen is not None and run.images.expected is not None:
+        inputs = f"{run.images.unseen.count} {run.images.unseen.description}"
+        first, last = replace(stages[0], outputs=run.images.expected), replace(stages[-1], outputs=unseen)
+        stages = [first, *stages[1:-1], last]
+    hops = (*hops, *end_to_end(stages, scores, steps, inputs))
     return ParityReport(hops, len(run.images.compared), run.images.parity.description)
 
 

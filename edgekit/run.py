@@ -12,7 +12,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from edgekit.artifact import Artifact
+from edgekit.artifact import Artifact, measured_elsewhere
 from edgekit.errors import EdgekitError, Table
 from edgekit.images.folder import ImageFolder
 from edgekit.inputs.choose import Inputs
@@ -95,12 +95,16 @@ class Images:
     Args:
         calibration: what decided the ranges; None where nothing was calibrated.
         parity: what every hop is compared on, and `compared`, f32[n, C, H, W], those inputs.
+        unseen: what integer files are compared with the module on, end to end, where there are enough such images, and
+            `expected` what the module gives on them.
         warnings: what is wrong with the calibration images, a sentence each.
     """
 
     calibration: Inputs | None
     parity: Inputs
     compared: FloatArray = field(repr=False)
+    unseen: Inputs | None = None
+    expected: Outputs | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
 
 
@@ -222,6 +226,12 @@ class Run:
         raise worst
 
 
+def compared_on(run: Run) -> str:
+    """What the hops of a run were measured on, in words."""
+    hops = (hop for artifact in run.artifacts.values() for hop in artifact.parity.hops)
+    return f"compared on {len(run.images.compared)} {run.images.parity.description}{measured_elsewhere(hops)}"
+
+
 def _notebook() -> Any:
     """What shows a run. It stands above this module, which it reads, so it is looked up when somebody asks."""
     return import_module("edgekit.report.notebook")
@@ -245,7 +255,7 @@ def gates_failed(run: Run) -> EdgekitError | None:
         "EK501",
         what=f"the hop {first} of {name} moved the outputs further than its gate allows; no bundle was written"
         + (", the one of an earlier export is still there" if kept else ""),
-        where=f"{parity.inputs}, {parity.images} inputs",
+        where=failed[0][1].inputs or f"{parity.inputs}, {parity.images} inputs",
         fix=f"{helps}; see {report}",
         table=Table(("target", "first failed hop", "gate", "numbers"), tuple(rows)),
     )

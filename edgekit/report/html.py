@@ -4,7 +4,7 @@ import json
 from html import escape
 from typing import Any
 
-from edgekit.artifact import Artifact, Hop
+from edgekit.artifact import Artifact, Hop, measured_elsewhere
 from edgekit.report import markup
 from edgekit.report.ladder import quantization_section
 from edgekit.report.style import CSS
@@ -48,7 +48,7 @@ def _head(run: Run, artifact: Artifact) -> str:
         (_tensor(artifact.emitted.inputs[0]), "input"),
     ]
     if last.agreement is not None:
-        figures.insert(2, (share(last.agreement), f"same top-1 class, {artifact.parity.images} inputs"))
+        figures.insert(2, (share(last.agreement), f"same top-1 class, {artifact.parity.headline}"))
     if artifact.delegation and artifact.delegation.partitions:
         many = "" if artifact.delegation.partitions == 1 else "s"
         figures.append((f"{artifact.delegation.partitions} partition{many}", artifact.delegation.delegate))
@@ -79,7 +79,8 @@ def _parity(artifact: Artifact) -> str:
     return markup.section(
         "Parity of every hop",
         markup.paragraph(
-            f"Every output of each stage against the stage before, on {parity.images} {parity.inputs}. SQNR: signal to"
+            f"Every output of each stage against the stage before, on {parity.images} {parity.inputs}"
+            f"{measured_elsewhere(parity.hops)}. SQNR: signal to"
             " error in dB, higher is better, drawn for the worst output of each hop; top-1 same is agreement with the"
             " stage before, not accuracy, and a dash where an output has no classes."
         ),

@@ -6,7 +6,7 @@ from edgekit.artifact import Artifact
 from edgekit.report import markup
 from edgekit.report.style import DARK, LIGHT
 from edgekit.report.terminal import HOP_FIGURES, described, hop_columns, hop_text, share, size, sqnr, told_once
-from edgekit.run import Result, Run
+from edgekit.run import Result, Run, compared_on
 
 TARGET_COLUMNS = ("target", "came to", "size", "SQNR, end to end", "top-1 same", "inputs and outputs", "where")
 
@@ -48,7 +48,7 @@ def run_text(run: Run) -> str:
 
 def run_html(run: Run) -> str:
     """The tables of `edgekit export`, light and dark as the notebook is; nothing in it is loaded from elsewhere."""
-    compared = f"compared on {len(run.images.compared)} {run.images.parity.description}"
+    compared = compared_on(run)
     parts = (
         f"<style>{STYLE}</style><p><b>{escape(run.source.name)}</b> {escape(_shape(run))}</p>",
         _hops(run) + markup.paragraph(compared) if run.artifacts else "",

@@ -11,7 +11,7 @@ from rich.text import Text
 from edgekit.artifact import Artifact, Hop, OutputParity
 from edgekit.ladder.climb import RECEIPT_COLUMNS, Receipt, receipt_row
 from edgekit.printable import printable
-from edgekit.run import Result, Run
+from edgekit.run import Result, Run, compared_on
 from edgekit.target import TensorInfo
 
 
@@ -47,7 +47,7 @@ def print_summary(run: Run) -> None:
     console = _console()
     if run.artifacts:
         print_hops(console, {name: artifact.parity.hops for name, artifact in run.artifacts.items()})
-        console.print(f"[dim]compared on {len(run.images.compared)} {shown(run.images.parity.description)}[/dim]\n")
+        console.print(f"[dim]{shown(compared_on(run))}[/dim]\n", soft_wrap=True)
     for note in run.source.notes:
         console.print(f"[dim]note: {shown(note)}[/dim]", soft_wrap=True)
     if run.source.assumption:

@@ -1,7 +1,7 @@
 """The hops of one export: which outputs are compared with which, and under what gate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import pairwise
 
@@ -50,10 +50,15 @@ def measure_hops(
     )
 
 
-def end_to_end(stages: Sequence[Checked], scores: str | None, steps: Mapping[str, float] = NO_STEPS) -> tuple[Hop, ...]:
+def end_to_end(
+    stages: Sequence[Checked], scores: str | None, steps: Mapping[str, float] = NO_STEPS, inputs: str = ""
+) -> tuple[Hop, ...]:
     """The last stage against the first; nothing where that is a hop already.
 
     The gate is the last one's, or as loose as that of a step on the way which was meant to cost something.
+
+    Args:
+        inputs: what the first and the last stage were run on, where that is not what the others were.
     """
     first, last = stages[0], stages[-1]
     if len(stages) < 3:
@@ -68,7 +73,7 @@ def end_to_end(stages: Sequence[Checked], scores: str | None, steps: Mapping[str
         scores=scores,
         steps=steps,
     )
-    return (whole,)
+    return (replace(whole, inputs=inputs),)
 
 
 def looser(first: Tolerance, second: Tolerance) -> Tolerance:

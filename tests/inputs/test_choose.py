@@ -8,10 +8,18 @@ from torch import nn
 
 from edgekit.errors import EdgekitError
 from edgekit.images.folder import ImageFolder
-from edgekit.inputs.choose import PARITY_IMAGES, as_fed, calibration_inputs, parity_inputs
+from edgekit.inputs.choose import (
+    PARITY_IMAGES,
+    UNSEEN_WITHOUT_CLASSES,
+    as_fed,
+    calibration_inputs,
+    parity_inputs,
+    unseen_inputs,
+)
 from edgekit.recipe import make_recipe
 from edgekit.registry import Preprocess
 from edgekit.source import Source
+from edgekit.source.outputs import OutputSpec
 
 FEED = Preprocess(resize=18, crop=(16, 16))
 RAW = Preprocess(resize=18, crop=(16, 16), mean=(0.0,) * 3, std=(1 / 255,) * 3)
@@ -49,21 +57,34 @@ def test_a_named_folder_is_calibrated_on_in_full_batches(folder):
     assert np.array_equal(found.load(), np.concatenate(list(found.batches()))), "they can be read again"
 
 
-def test_parity_is_measured_on_images_that_calibration_did_not_see(folder):
-    found = parity_inputs(recipe(calibration=str(folder), samples=20), source(), FEED, None)
-    seen = set(ImageFolder.open(folder).select(20).names)
-    assert found.folder is not None
-    assert not set(found.folder.names) & seen
-    assert (found.count, found.description) == (20, "images that calibration did not see")
-
-
-def test_where_few_are_left_parity_is_measured_on_a_spread_of_the_calibration_images(folder):
-    chosen = recipe(calibration=str(folder), samples=36)
-    found = parity_inputs(chosen, source(), FEED, None)
+def test_hops_are_compared_on_a_spread_of_the_calibration_images(folder):
+    found = parity_inputs(recipe(calibration=str(folder), samples=36), source(), FEED, None)
     expected = ImageFolder.open(folder).select(36).select(PARITY_IMAGES)
     assert found.count == PARITY_IMAGES
     assert np.array_equal(found.load(), np.concatenate(list(expected.batches(FEED, 16))))
     assert found.description == "calibration images"
+
+
+def test_the_headline_is_of_images_that_calibration_did_not_see(folder):
+    chosen = recipe(calibration=str(folder), samples=20)
+    calibration = calibration_inputs(chosen, source(), FEED)
+    found = unseen_inputs(chosen, source(), FEED, calibration)
+    assert found is not None
+    assert found.folder is not None
+    assert not set(found.folder.names) & set(calibration.folder.names)
+    assert (found.count, found.description) == (UNSEEN_WITHOUT_CLASSES, "images that calibration did not see")
+
+
+@pytest.mark.parametrize(("samples", "classes"), [(30, ""), (20, "scores")])
+def test_too_few_that_are_left_make_no_headline(folder, samples, classes):
+    chosen = recipe(calibration=str(folder), samples=samples)
+    outputs = (OutputSpec("y", (1, 5), "scores"),) if classes else ()
+    net = source(outputs=outputs)
+    assert unseen_inputs(chosen, net, FEED, calibration_inputs(chosen, net, FEED)) is None
+
+
+def test_without_calibration_on_a_folder_there_is_no_headline_of_its_own():
+    assert unseen_inputs(recipe(), source(), FEED, None) is None
 
 
 def test_without_images_they_are_distilled_from_the_module(net):
