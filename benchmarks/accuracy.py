@@ -27,7 +27,8 @@ from edgekit.graph.outputs import concatenate
 from edgekit.graph.runner import GraphRunner
 from edgekit.images.folder import ImageFolder
 from edgekit.inputs.choose import calibration_inputs
-from edgekit.ladder.climb import KEPT, RANKED_ON, without
+from edgekit.ladder.climb import KEPT, RANKED_ON
+from edgekit.ladder.judge import without
 from edgekit.passes import prepare_integer, simplify
 from edgekit.quant.method import RUNGS, Method, keeping
 from edgekit.quant.quantizer import Quantizer

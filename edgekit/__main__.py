@@ -51,8 +51,8 @@ def interrupted_at_start(number: int, frame: FrameType | None) -> NoReturn:
 class Interrupt:
     """Ctrl-C as a KeyboardInterrupt, raised where somebody hears it.
 
-    Inside an import, packages take it for a module that is missing; inside `__del__` Python prints it and goes on. There
-    it waits a moment and looks again, for PATIENCE_S at most; who presses Ctrl-C a second time does not wait.
+    Inside an import, packages take it for a module that is missing; inside `__del__` Python prints it and goes on.
+    There it waits a moment and looks again, for PATIENCE_S at most; who presses Ctrl-C again does not wait.
     """
 
     def __init__(self) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-import numpy as np
 import onnx_ir as ir
 
 from edgekit.artifact import Artifact, Contract, Hop, ParityReport
@@ -18,13 +17,13 @@ from edgekit.bundle.write import check_writable, write_bundle, write_failure
 from edgekit.devices.run_model import open_device
 from edgekit.devices.settings import find
 from edgekit.errors import EdgekitError
-from edgekit.graph.distrust import explain
-from edgekit.graph.outputs import concatenate, stack, take
+from edgekit.graph.outputs import concatenate, take
 from edgekit.graph.runner import GraphRunner
 from edgekit.inputs.choose import Inputs, as_fed, calibration_inputs, parity_inputs, unseen_inputs
 from edgekit.inputs.lint import Look, lint
-from edgekit.ladder.climb import BATCH, Judge, Ladder, demand_of, without
+from edgekit.ladder.climb import Ladder
 from edgekit.ladder.data_free import compare_with_real
+from edgekit.ladder.judge import Judge, demand_of, labelled_judge
 from edgekit.ladder.named import check_method, refuse_quantized
 from edgekit.passes import SIMPLIFY, prepare_integer, prepend_normalization, simplify
 from edgekit.progress import Progress, Silent
@@ -39,10 +38,10 @@ from edgekit.report.manifest import make_manifest
 from edgekit.run import Clock, Floats, Images, Integers, Result, Run
 from edgekit.source import Source, resolve
 from edgekit.source.reference import module_outputs
-from edgekit.target import EmitOptions, Emitted, FloatArray, Outputs, QuantScheme, Target, names_with, targets
+from edgekit.target import EmitOptions, Emitted, Outputs, QuantScheme, Target, names_with, targets
 from edgekit.trace import trace
 from edgekit.verify.device import Subject, check_device
-from edgekit.verify.evaluate import Selection, labelled_images
+from edgekit.verify.doubts import doubts
 from edgekit.verify.hops import Checked, end_to_end, measure_hops
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def export(
     with clock.stage("compare graphs"):
         images = choose_images(recipe, floats, calibrated)
         stages = reference_stages(original, floats, images, preparation)
-        images = replace(images, warnings=(*images.warnings, *doubts(floats, images, stages)))
+        images = replace(images, warnings=(*images.warnings, *doubts(floats.traced, images.compared, stages)))
     made = {
         scheme: attempt(integer_graph, recipe, floats, images, stages, calibrated, scheme, clock)
         for scheme in dict.fromkeys(target.scheme for target in chosen if target.scheme.needs_calibration)
@@ -271,24 +270,6 @@ def with_unseen(recipe: Recipe, original: Source, floats: Floats, images: Images
     return replace(images, unseen=unseen, expected=expected)
 
 
-def doubts(floats: Floats, images: Images, stages: Sequence[Checked]) -> tuple[str, ...]:
-    """Where the graph's outputs are not those of the module: what of ONNX Runtime is to blame, if that is."""
-    at = next((index for index, stage in enumerate(stages) if stage.name == "onnx"), 0)
-    if at == 0 or measure_hops(stages[at - 1 : at + 1], None)[0].passed:
-        return ()
-    wanted = stages[at - 1].outputs
-    worst = {name: np.abs(stages[at].outputs[name] - values) for name, values in wanted.items()}
-    index = int(np.argmax(sum(error.reshape(len(error), -1).max(1) for error in worst.values())))
-    reference = take(wanted, slice(index, index + 1))
-
-    def same(found: Sequence[FloatArray]) -> bool:
-        pair = Checked("module", reference), Checked("graph", stack(list(reference), [found]))
-        return measure_hops(pair, None)[0].passed
-
-    said = explain(floats.traced, images.compared[index : index + 1], same)
-    return (said,) if said else ()
-
-
 def integer_graph(
     recipe: Recipe,
     floats: Floats,
@@ -333,28 +314,14 @@ def make_judge(recipe: Recipe, floats: Floats, images: Images, reference: Output
     Args:
         reference: of the canonical graph on the parity inputs.
     """
+    if recipe.eval is not None:
+        used = images.calibration.folder if images.calibration is not None else None
+        return labelled_judge(floats.canonical, floats.source, floats.feed, recipe, used)
+    if not demand_of(recipe):
+        return None
     source = floats.source
-    scores = source.scores.name if source.scores else None
-    if recipe.eval is None:
-        if not demand_of(recipe):
-            return None
-        description = f"{len(images.compared)} {images.parity.description}"
-        return Judge(description, reference, scores, images=images.compared)
-    folder, labels = labelled_images(Selection(Path(recipe.eval), recipe.labels), source.labels)
-    used = images.calibration.folder if images.calibration is not None else None
-    kept = folder if used is None else without(folder, used)
-    chosen = set(kept.names)
-    labels = labels[[name in chosen for name in folder.names]]
-    if not len(kept):
-        raise EdgekitError(
-            "EK108",
-            what="every image for evaluation is a calibration image too",
-            where=recipe.eval,
-            fix="calibrate on fewer (--samples), or on another folder",
-        )
-    float_outputs = GraphRunner(floats.canonical)
-    labelled = concatenate(float_outputs(batch) for batch in kept.batches(floats.feed, BATCH))
-    return Judge(f"{len(kept)} labelled images", labelled, scores, kept, floats.feed, labels)
+    description = f"{len(images.compared)} {images.parity.description}"
+    return Judge(description, reference, source.scores.name if source.scores else None, images=images.compared)
 
 
 def check_activation(graph: ir.Model, scheme: QuantScheme, where: str) -> None:

@@ -7,62 +7,27 @@ the images that every hop is compared on. The receipt keeps every rung that was 
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from edgekit.errors import EdgekitError, Table
 from edgekit.graph.outputs import concatenate
 from edgekit.graph.runner import GraphRunner
-from edgekit.images.folder import ImageFolder
+from edgekit.ladder.judge import Judge, demand_of
 from edgekit.ladder.named import Rung, named_rung, rung_of_quality
 from edgekit.quant.method import RUNGS, Method, keeping
 from edgekit.quant.parameters import ActivationType
 from edgekit.quant.quantizer import Quantized, Quantizer
 from edgekit.quant.sensitivity import Sensitivity, nodes_of, rank
 from edgekit.recipe import Recipe
-from edgekit.registry import Preprocess
-from edgekit.target import EmitOptions, FloatArray, Outputs, Target, names_with
-from edgekit.verify.parity import compare, top1
+from edgekit.target import EmitOptions, Outputs, Target, names_with
+from edgekit.verify.parity import compare
 
-BATCH = 16
 RANKED_ON = 16  # calibration images that values are ranked on: a graph per value is run on them
 KEPT = (1, 2, 4, 8, 16, 32)  # how many values the rungs above the last one keep in float32
-
-
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """The images that rungs are compared on.
-
-    Args:
-        folder, labels: labelled images and their classes, i64[n]; None: `images`, f32[n, C, H, W], without labels.
-        reference: of the float graph on them.
-        scores: which output holds the scores of classes; None where none does.
-    """
-
-    description: str
-    reference: Outputs = field(repr=False)
-    scores: str | None = None
-    folder: ImageFolder | None = None
-    feed: Preprocess | None = None
-    labels: NDArray[np.int64] | None = field(default=None, repr=False)
-    images: FloatArray | None = field(default=None, repr=False)
-
-    def batches(self) -> Iterator[FloatArray]:
-        """The images, f32[n, C, H, W] each."""
-        if self.folder is not None and self.feed is not None:
-            yield from self.folder.batches(self.feed, BATCH)
-        elif self.images is not None:
-            yield self.images
-
-    def accuracy(self, outputs: Outputs) -> float | None:
-        """Top-1 in percent, where there are labels."""
-        if self.labels is None or self.scores is None:
-            return None
-        return 100 * float((top1(outputs[self.scores]) == self.labels).mean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +37,7 @@ class Tried:
     Args:
         top1, drop: accuracy and what it lost against float, in percent and points; None without labels.
         agreement: share (0..1) of images with the float graph's class; None where there are no classes.
-        sqnr_db: of the output with the lowest, which `output` names.
+        sqnr_db: of the output with the lowest, which `output` names where there are several.
         p50_ms: median of the file's runs on this host, one image each.
         cpu_s: what it took to make and to measure.
         kept: values that stay in float32, with the operators around them.
@@ -104,16 +69,6 @@ class Receipt:
     images: str
     tried: tuple[Tried, ...]
     keep_float: tuple[str, ...] = ()
-
-
-def demand_of(recipe: Recipe) -> str:
-    """What was asked for, in words; empty where nothing was."""
-    parts = (
-        (recipe.max_drop, "at most {:g} points lost"),
-        (recipe.min_sqnr, "SQNR of at least {:g} dB"),
-        (recipe.min_agreement, "at least {:g} % of classes the same"),
-    )
-    return ", ".join(text.format(value) for value, text in parts if value is not None)
 
 
 def meets(recipe: Recipe, top1_drop: float | None, agreement: float | None, sqnr_db: float) -> bool:
@@ -219,7 +174,7 @@ class Ladder:
             drop=drop,
             agreement=hop.agreement,
             sqnr_db=worst.sqnr_db,
-            output=worst.output,
+            output=worst.output if len(hop.outputs) > 1 else "",
             size_bytes=len(emitted.data),
             p50_ms=p50_ms,
             cpu_s=time.process_time() - started_s,
@@ -276,17 +231,9 @@ def receipt_row(line: Tried) -> tuple[str, ...]:
         "-" if line.top1 is None else f"{line.top1:.2f} %",
         "-" if line.drop is None else f"{line.drop:+.2f}",
         "-" if line.agreement is None else f"{100 * line.agreement:.2f} %",
-        f"{line.sqnr_db:.1f} dB",
+        f"{line.sqnr_db:.1f} dB" + (f" ({line.output})" if line.output else ""),
         f"{line.size_bytes / 1e6:.2f} MB",
         f"{line.p50_ms:.2f} ms",
         f"{line.cpu_s:.1f} s",
         "met" if line.met else "",
-    )
-
-
-def without(folder: ImageFolder, used: ImageFolder) -> ImageFolder:
-    """The images of a folder whose bytes are not among those of another: evaluation without calibration images."""
-    taken = set(used.hashes())
-    return replace(
-        folder, names=tuple(n for n, digest in zip(folder.names, folder.hashes(), strict=True) if digest not in taken)
     )

@@ -7,7 +7,8 @@ import numpy as np
 
 from edgekit.graph.outputs import take
 from edgekit.images.folder import ImageFolder
-from edgekit.ladder.climb import BATCH, Judge, Ladder, Receipt
+from edgekit.ladder.climb import Ladder, Receipt
+from edgekit.ladder.judge import BATCH, Judge
 from edgekit.quant.quantizer import Quantized, Quantizer
 from edgekit.recipe import Recipe
 from edgekit.target import Target

@@ -10,7 +10,8 @@ from PIL import Image
 from edgekit.cli import main
 from edgekit.errors import EdgekitError
 from edgekit.images.folder import ImageFolder
-from edgekit.ladder.climb import Receipt, Tried, demand_of, meets, missed, receipt_row, without
+from edgekit.ladder.climb import Receipt, Tried, meets, missed, receipt_row
+from edgekit.ladder.judge import demand_of, without
 from edgekit.quant.method import RUNGS
 from edgekit.recipe import make_recipe
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from edgekit.cli import main
 from edgekit.images.folder import ImageFolder
-from edgekit.ladder.climb import Judge
 from edgekit.ladder.data_free import compare_widths, split
+from edgekit.ladder.judge import Judge
 from edgekit.passes import prepare_integer, simplify
 from edgekit.quant.quantizer import Quantizer
 
