@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from edgekit.artifact import GoldenImage
 from edgekit.bundle.archive import read_archive, unkeyed
@@ -100,7 +100,8 @@ def _read(path: Path) -> Bundle:
     golden = _arrays(GOLDEN, kept[GOLDEN])
     outputs, reference = (_golden_outputs(golden, kind, described.outputs) for kind in ("outputs", "reference"))
     inputs = golden.get("inputs", np.empty(0))
-    _check_array(f"{GOLDEN}: inputs", inputs, real_shape(described.inputs[0]), len(next(iter(outputs.values()))))
+    count = len(next(iter(outputs.values())))
+    _check_array(f"{GOLDEN}: inputs", inputs, np.float32, real_shape(described.inputs[0]), count)
     return Bundle(
         path,
         manifest["target"],
@@ -161,14 +162,22 @@ def _golden_outputs(golden: Mapping[str, NDArray[Any]], kind: str, tensors: Sequ
         raise ValueError(f"{GOLDEN}: {error}") from error
     count = len(outputs[tensors[0].name]) if outputs[tensors[0].name].ndim else 0
     for tensor in tensors:
-        _check_array(f"{GOLDEN}: {kind}.{tensor.name}", outputs[tensor.name], real_shape(tensor), count)
+        found = outputs[tensor.name]
+        _check_array(f"{GOLDEN}: {kind}.{tensor.name}", found, real_dtype(tensor), real_shape(tensor), count)
     return outputs
 
 
-def _check_array(name: str, array: NDArray[Any], shape: tuple[int, ...], count: int) -> None:
-    """That it is f32[count, *shape], for one vector at least."""
-    if count < 1 or array.dtype != np.float32 or array.shape != (count, *shape):
-        raise ValueError(f"{name} is {array.dtype} {list(array.shape)}, not float32 {[max(count, 1), *shape]}")
+def _check_array(name: str, array: NDArray[Any], dtype: DTypeLike, shape: tuple[int, ...], count: int) -> None:
+    """That it is dtype[count, *shape], for one vector at least: f32, or i64 for indices of classes and booleans."""
+    if count < 1 or array.dtype != dtype or array.shape != (count, *shape):
+        raise ValueError(
+            f"{name} is {array.dtype} {list(array.shape)}, not {np.dtype(dtype)} {[max(count, 1), *shape]}"
+        )
+
+
+def real_dtype(tensor: TensorInfo) -> DTypeLike:
+    """Of an output's values: i64 for indices of classes and booleans."""
+    return np.float32 if tensor.scale is not None or "float" in tensor.dtype else np.int64
 
 
 def real_shape(tensor: TensorInfo) -> tuple[int, ...]:
@@ -211,8 +220,9 @@ def _golden_image(
         raise ValueError(f"{GOLDEN_TENSORS}: {stem}.input is not as the contract says")
     outputs = unkeyed(f"{stem}.outputs", tensors, [tensor.name for tensor in given])
     for tensor in given:
+        found = outputs[tensor.name][None]
         _check_array(
-            f"{GOLDEN_TENSORS}: {stem}.outputs.{tensor.name}", outputs[tensor.name][None], real_shape(tensor), 1
+            f"{GOLDEN_TENSORS}: {stem}.outputs.{tensor.name}", found, real_dtype(tensor), real_shape(tensor), 1
         )
     return GoldenImage(stem, files[picture], stored, outputs)
 

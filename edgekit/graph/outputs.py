@@ -20,8 +20,9 @@ def stack(names: Sequence[str], rows: Iterable[Sequence[NDArray[Any]]]) -> Outpu
 
 
 def without_batch(row: NDArray[Any]) -> FloatArray:
-    """One image's output, [1, ...] -> f32[...]; what has no batch axis stays as it is."""
-    array = np.asarray(row, np.float32)
+    """One image's output, [1, ...] -> f32[...], or i64[...] for indices and booleans; without a batch axis as it is."""
+    array = np.asarray(row)
+    array = array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
     return array[0] if array.ndim and array.shape[0] == 1 else array
 
 

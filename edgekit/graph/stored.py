@@ -36,10 +36,10 @@ def to_real(data: bytes, tensor: TensorInfo) -> FloatArray:
 
 
 def real_values(stored: NDArray[Any], tensor: TensorInfo) -> FloatArray:
-    """One stored tensor as real values, axes in ONNX order."""
+    """One stored tensor as real values, axes in ONNX order; indices of classes and booleans as i64."""
     laid = stored.transpose(0, 3, 1, 2) if tensor.layout == "NHWC" else stored
     if tensor.scale is None:
-        return np.ascontiguousarray(laid, np.float32)
+        return np.ascontiguousarray(laid, np.float32 if laid.dtype.kind == "f" else np.int64)
     steps = laid.astype(np.int32) - (tensor.zero_point or 0)
     real: FloatArray = (np.float32(tensor.scale) * steps).astype(np.float32)
     return real

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -23,5 +22,5 @@ def module_outputs(module: nn.Module, images: FloatArray) -> Outputs:
         for image in images:  # one by one: batch 1 is what is exported, and memory stays flat
             tensors = named_tensors(module(torch.from_numpy(image[None])))
             names = list(tensors)
-            rows.append([tensor.numpy().astype(np.float32) for tensor in tensors.values()])
+            rows.append([tensor.numpy() for tensor in tensors.values()])
     return stack(names, rows)

@@ -13,6 +13,7 @@ from edgekit.target import FloatArray, Outputs, Tolerance
 from edgekit.verify.channels import EQUAL_DB, NOISE, Channels, measure_channels
 
 Doubles = NDArray[np.float64]
+INDICES_SAME = 0.999
 NO_STEPS: Mapping[str, float] = MappingProxyType({})
 
 
@@ -71,6 +72,8 @@ def compare_output(
         return refuse(name, "only one of both has this output")
     if reference.shape != actual.shape:
         return refuse(name, f"shape {actual.shape} = {reference.shape}")
+    if reference.dtype.kind != "f":
+        return compare_indices(name, reference, actual, tolerance)
     unusable = int((~np.isfinite(reference)).sum() + (~np.isfinite(actual)).sum())
     if unusable:
         return refuse(name, f"NaN or infinite outputs {unusable} = 0")
@@ -89,6 +92,29 @@ def compare_output(
         channel_db=channels.lowest_db,
     )
     return apply_gate(found, tolerance, unheld=0 < float(expected.std()) <= step)
+
+
+def compare_indices(name: str, reference: NDArray[Any], actual: NDArray[Any], tolerance: Tolerance) -> OutputParity:
+    """Indices of classes and booleans: the same or not, element by element. No distance lies between two classes.
+
+    Those that are not the same are the noise: 10 dB are 90 % the same. A gate that bounds the error asks for
+    INDICES_SAME of them, because scores may be equal up to float rounding.
+    """
+    same = float((reference == actual).mean()) if reference.size else 1.0
+    found = OutputParity(
+        name,
+        max_abs=float(np.abs(reference - actual).max(initial=0)),
+        range=float(np.ptp(reference)) if reference.size else 0.0,
+        cosine=measure_cosine(reference.astype(np.float64), actual.astype(np.float64)),
+        sqnr_db=EQUAL_DB if same == 1.0 else -10 * float(np.log10(1 - same)),
+        agreement=same,
+    )
+    floor = tolerance.min_agreement
+    if floor is None and tolerance.max_abs is not None:
+        floor = INDICES_SAME
+    if floor is None and tolerance.min_sqnr_db is not None:
+        floor = 1 - 10 ** (-tolerance.min_sqnr_db / 10)
+    return apply_gate(found, Tolerance(min_agreement=floor, max_lost=None))
 
 
 def refuse(output: str, gate: str) -> OutputParity:

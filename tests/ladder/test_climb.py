@@ -219,9 +219,10 @@ def test_images_are_left_out_by_their_bytes(photographs, tmp_path):
 
 
 def test_a_receipt_has_a_column_for_each_figure():
-    line = Tried("mse", 80.0, 0.25, 0.96, 20.04, "scores", 1_500_000, 3.14159, 12.3, True)
+    line = Tried("mse", 80.0, 0.25, 0.96, 20.04, "", 1_500_000, 3.14159, 12.3, True)
     expected = ("mse", "80.00 %", "+0.25", "96.00 %", "20.0 dB", "1.50 MB", "3.14 ms", "12.3 s", "met")
     assert receipt_row(line) == expected
     assert receipt_row(replace(line, agreement=None))[3] == "-"
+    assert receipt_row(replace(line, output="boxes"))[4] == "20.0 dB (boxes)"
     error = missed(Receipt("tflite-int8", "SQNR of at least 50 dB", "9 images", (line,)))
     assert (error.code, error.exit_code) == ("EK505", 1)

@@ -108,3 +108,27 @@ def test_variation_that_is_rounding_is_no_range_to_take_a_fraction_of():
     assert result.range == 0.0
     assert result.passed, result.gate
     assert not hop(rounded, constant + np.float32(0.01), max_abs=1e-4).passed
+
+
+def indices(actual, **gate):
+    reference = np.arange(1000).reshape(10, 100) % 7
+    named = {"y": reference}, {"y": actual(reference).astype(np.float32)}
+    return compare(*named, name="file", reference_name="float", tolerance=Tolerance(**gate)).worst
+
+
+def test_indices_of_classes_are_compared_as_classes_and_not_by_distance():
+    by_one = indices(lambda reference: np.where(np.arange(1000).reshape(10, 100) < 100, reference + 1, reference))
+    far = indices(lambda reference: np.where(np.arange(1000).reshape(10, 100) < 100, reference + 90, reference))
+    assert (by_one.agreement, by_one.sqnr_db) == (far.agreement, far.sqnr_db)
+    assert by_one.agreement == 0.9
+    assert by_one.sqnr_db == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    ("gate", "passed"),
+    [({"min_agreement": 0.85, "min_sqnr_db": 30.0}, True), ({"max_abs": 1e-4}, False), ({"min_sqnr_db": 30.0}, False)],
+)
+def test_indices_have_the_gate_of_classes_where_there_is_one(gate, passed):
+    assert indices(lambda reference: np.where(reference == 6, 5, reference), **gate).agreement == pytest.approx(0.858)
+    assert indices(lambda reference: np.where(reference == 6, 5, reference), **gate).passed is passed
+    assert indices(lambda reference: reference, **gate).passed
