@@ -172,7 +172,11 @@ def check_demand(recipe: Recipe, source: Source) -> None:
     """EK302 where accuracy or classes are asked of a model that has none."""
     asked = [
         option
-        for option, value in (("--min-agreement", recipe.min_agreement), ("--max-drop", recipe.max_drop))
+        for option, value in (
+            ("--min-agreement", recipe.min_agreement),
+            ("--max-drop", recipe.max_drop),
+            ("--eval", recipe.eval),
+        )
         if value is not None
     ]
     if asked and source.scores is None:
@@ -180,7 +184,7 @@ def check_demand(recipe: Recipe, source: Source) -> None:
             "EK302",
             what=f"the model has no classes: no output is [1, classes] ({', '.join(o.name for o in source.outputs)})",
             where=", ".join(asked),
-            fix="use --min-sqnr DB, which every output must reach",
+            fix="leave it out; --min-sqnr DB is what every output can be asked for",
         )
 
 

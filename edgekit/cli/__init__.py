@@ -3,6 +3,7 @@
 Commands import the pipeline inside their functions, so that `edgekit --help` loads neither torch nor onnxruntime.
 """
 
+import logging
 import os
 import re
 import sys
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every expected failure is one message on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
+    logging.getLogger("onnx_ir").setLevel(logging.CRITICAL)  # it logs tracebacks of what is told as one message
     try:
         code = app(given or ["--help"], standalone_mode=False, prog_name="edgekit")
         sys.stdout.flush()  # what cannot be written is told here, not at the end of the process

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
+from onnx_ir.serde import SerdeError
 from onnxruntime.capi import onnxruntime_pybind11_state as status
 
 from edgekit.errors import EdgekitError
@@ -21,12 +23,17 @@ REFUSALS: tuple[type[Exception], ...] = (
     status.NoSuchFile,
     status.NotImplemented,
     status.RuntimeException,
+    SerdeError,  # on its way into a session
+    UnicodeDecodeError,  # in place of the runtime's reason, which had a name that is no text
 )
 
 
 # Optimizations of ONNX Runtime that change results, which no graph of the pipeline is run with: what is compared with
 # them would be refused for an error that is not its own. Pad_Fusion takes zeros before a MaxPool for minus infinity.
 WRONG_OPTIMIZERS = ("Pad_Fusion",)
+
+# Without a second attempt on the same provider, which prints the first one's reason.
+CHOSEN: Mapping[str, Any] = {"providers": ["CPUExecutionProvider"], "enable_fallback": 0}
 
 # CPU features, in /proc/cpuinfo's words, with which products of bytes are added in 32 bits.
 VNNI = ("avx512_vnni", "avx_vnni")
@@ -59,7 +66,7 @@ def open_session(model: bytes | Path, where: str, *, threads: int = 1, **config:
     """
     source = str(model) if isinstance(model, Path) else model
     try:
-        return ort.InferenceSession(source, _options(threads, config), providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(source, _options(threads, config), **CHOSEN)
     except REFUSALS as error:
         raise refused(error, where) from error
 
@@ -89,8 +96,7 @@ class _GraphSession(ort.InferenceSession):  # type: ignore[misc]  # onnxruntime 
         self._weights = [ort.OrtValue.ortvalue_from_numpy(array) for array in arrays]
         options.add_external_initializers(list(beside.tensors), self._weights)
         graph = ir.to_proto(beside.model).SerializeToString()
-        chosen = {"providers": ["CPUExecutionProvider"], "disabled_optimizers": list(WRONG_OPTIMIZERS)}
-        super().__init__(graph, options, **chosen)
+        super().__init__(graph, options, **CHOSEN, disabled_optimizers=list(WRONG_OPTIMIZERS))
 
 
 def _options(threads: int, config: Mapping[str, str]) -> ort.SessionOptions:

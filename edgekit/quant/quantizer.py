@@ -124,7 +124,7 @@ class Quantizer:
         assert scheme.activation != "float32"
         method = keeping(method, tuple(dict.fromkeys((*self.keep_float, *method.keep_float))))
         base = self._base(method, scheme.activation)
-        small = float_heads(base.model, base.ranges) if scheme.activation == "int8" else set()
+        small = float_heads(base.model, base.ranges, scheme.activation)
         plan = make_plan(base.model, (*method.keep_float, *small))
         params = assign(base.model, plan, base.ranges, scheme.activation, method.criterion)
         layers = constant_layers(base.model, plan)

@@ -36,13 +36,7 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     path = Path(recipe.model)
     refuse_weight_options(recipe, "an ONNX file")
     sha256, proto = read(path)
-    graph = ir.from_proto(proto)
-    common.InlinePass()(graph)
-    common.RemoveInitializersFromInputsPass()(graph)
-    graph.ir_version = max(graph.ir_version, IR_VERSION)
-    graph.graph.outputs[:] = dict.fromkeys(graph.graph.outputs)  # one that is listed twice has one name all the same
-    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(graph)
-    to_float32(graph)
+    graph = as_graph(proto, path)
     shape = make_input_static(graph, chosen_size(recipe), str(path))
     preprocess = preprocess_for(recipe, shape, str(path))
     declared = forget_shapes(graph)
@@ -67,6 +61,55 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     )
 
 
+def as_graph(proto: onnx.ModelProto, path: Path) -> ir.Model:
+    """The file's graph in float32: functions inlined, constants as initializers, every output once.
+
+    Errors:
+        EK202 the file passes ONNX's checker and is no graph all the same.
+    """
+    try:
+        graph = ir.from_proto(proto)
+        common.InlinePass()(graph)
+        common.RemoveInitializersFromInputsPass()(graph)
+        graph.ir_version = max(graph.ir_version, IR_VERSION)
+        graph.graph.outputs[:] = dict.fromkeys(graph.graph.outputs)  # one listed twice has one name all the same
+        check_nodes(graph)
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(graph)
+        to_float32(graph)
+        graph.clone()  # what cannot be copied cannot be written either
+    except (EdgekitError, MemoryError):
+        raise
+    except Exception as error:  # onnx_ir has no class for it: a malformed graph ends in whatever it runs into
+        raise _invalid(error, path) from error
+    return graph
+
+
+def check_nodes(graph: ir.Model) -> None:
+    """ValueError for a name that is no text, a value that nothing makes, an attribute of a function outside of one."""
+    for node in graph.graph.all_nodes():
+        names = (node.name, node.op_type, *(value.name for value in (*node.inputs, *node.outputs) if value is not None))
+        if any(isinstance(name, bytes) for name in names):  # what protobuf makes of other bytes than UTF-8
+            raise ValueError(f"a name of node {node.name!r} ({node.op_type!r}) is not text")
+        for value in node.inputs:
+            if value is not None and not (value.producer() or value.is_graph_input() or value.is_initializer()):
+                raise ValueError(f"node {node.name} ({node.op_type}) reads {value.name}, which nothing makes")
+        loose = next((name for name, attribute in node.attributes.items() if attribute.is_ref()), None)
+        if loose is not None:
+            raise ValueError(f"attribute {loose} of node {node.name} ({node.op_type}) takes its value from a function")
+
+
+def _invalid(error: Exception, path: Path) -> EdgekitError:
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__  # those above it name the graph and the pass, at length
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return EdgekitError(
+        "EK202",
+        what=f"not a valid ONNX file: {reason}",
+        where=str(path),
+        fix="the file is truncated or of another kind; copy or export it again",
+    )
+
+
 def read(path: Path) -> tuple[str, onnx.ModelProto]:
     """The SHA-256 of an .onnx file and its checked content.
 
@@ -86,13 +129,7 @@ def read(path: Path) -> tuple[str, onnx.ModelProto]:
             fix="check the path",
         ) from error
     except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise EdgekitError(
-            "EK202",
-            what=f"not a valid ONNX file: {reason}",
-            where=str(path),
-            fix="the file is truncated or of another kind; copy or export it again",
-        ) from error
+        raise _invalid(error, path) from error
     return hashlib.sha256(data).hexdigest(), proto
 
 

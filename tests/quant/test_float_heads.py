@@ -57,8 +57,10 @@ def test_parts_of_one_size_share_a_scale_as_ever():
     assert not in_float(quantized(made(DETECTOR, "1,6,64", far=1.0)), "Concat")
 
 
-def test_sixteen_bits_hold_both():
-    assert not in_float(quantized(made(DETECTOR, "1,6,64"), QuantScheme("int8", "int16")), "Concat")
+def test_sixteen_bits_hold_more():
+    scheme = QuantScheme("int8", "int16")
+    assert not in_float(quantized(made(DETECTOR, "1,6,64", far=40.0), scheme), "Concat")
+    assert in_float(quantized(made(DETECTOR, "1,6,64", far=400.0), scheme), "Concat")
 
 
 def test_a_softmax_of_many_places_keeps_its_digits():

@@ -303,3 +303,32 @@ def test_operators_of_onnx_runtime_have_shapes_too(save, operator, attributes):
     graph = simplify(source(save(model)).graph)
     assert [list(node.outputs[0].shape) for node in graph.graph] == [[1, 4, 6, 6]] * 3
     np.testing.assert_allclose(run(graph, IMAGE), run(model, IMAGE), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["name", "reference", "unmade", "opset of a function"])
+def test_what_the_checker_lets_through_and_nothing_can_read_is_no_onnx_file(save, kind):
+    model = build()
+    node = model.graph.node[0]
+    if kind == "reference":
+        attribute = node.attribute.add(name="group", type=onnx.AttributeProto.INT)
+        attribute.ref_attr_name = "alpha"
+    elif kind == "opset of a function":
+        node.domain, node.op_type = "own", "Fn"
+        model.opset_import.append(helper.make_opsetid("own", 1))
+        body, imports = [helper.make_node("Conv", ["a", "b"], ["c"])], [helper.make_opsetid("", 12)]
+        model.functions.append(helper.make_function("own", "Fn", ["a", "b"], ["c"], body, imports))
+    data = model.SerializeToString()
+    path = save(model)
+    if kind == "name":
+        path.write_bytes(data.replace(b"conv", b"c\xbfnv"))
+    elif kind == "unmade":
+        loose = helper.make_node("If", ["flag"], ["y"], then_branch=branch("z"), else_branch=branch("z"))
+        flag = numpy_helper.from_array(np.array(True), "flag")
+        path = save(build(nodes=[*model.graph.node[:2], loose], constants=[flag], rank=4))
+    error = refused("EK202", path)
+    assert str(path) in error.where
+
+
+def branch(reads):
+    gives = helper.make_tensor_value_info("out", FLOAT, None)
+    return helper.make_graph([helper.make_node("Identity", [reads], ["out"])], "branch", [], [gives])
