@@ -41,7 +41,7 @@ ALLOWED = {
         *("artifact", "bundle", "devices", "environment", "errors", "graph", "images", "progress", "recipe"),
         *("registry", "source", "target"),
     },
-    "ladder": {"errors", "graph", "images", "quant", "recipe", "registry", "target", "verify"},
+    "ladder": {"errors", "graph", "images", "quant", "recipe", "registry", "source", "target", "verify"},
     # what came of it, and who tells
     "run": {
         *("artifact", "errors", "images", "inputs", "ladder", "progress", "quant", "recipe", "registry", "source"),

@@ -57,6 +57,7 @@ def test_both_int8_files_agree(bundles, test_data):
     bundle = read_bundle(bundles / "tflite-int8")
     folder = ImageFolder.open(str(test_data / "images" / "imagenet1000"))[1::2]
     runners = [targets.get(name).run(read_bundle(bundles / name).model_file) for name in INT8]
-    assert bundle.contract["preprocess"]["crop"] == [224, 224]
-    same = [np.equal(*(run(batch).argmax(1) for run in runners)) for batch in folder.batches(Preprocess(), 16)]
+    assert bundle.preprocess.crop == (224, 224)
+    scores = bundle.scores.name
+    same = [np.equal(*(run(batch)[scores].argmax(1) for run in runners)) for batch in folder.batches(Preprocess(), 16)]
     assert np.concatenate(same).mean() >= 0.97

@@ -170,7 +170,7 @@ def test_a_whole_network_in_every_target_runs_and_agrees(
         out=tmp_path / "build",
     )
     run = pipeline.export(recipe)
-    batch = run.parity_images[:1]
+    batch = run.images.compared[:1]
     files = []
     for target in ALL_TARGETS:
         emitted = run.artifacts[target].emitted
