@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from edgekit.graph.constants import new_initializer, remove_unread
 from edgekit.target import FloatArray
@@ -41,15 +42,23 @@ def _is_stored(node: ir.Node) -> bool:
 
 
 def _real(node: ir.Node) -> FloatArray:
-    """What the node gives: (stored - zero point) * scale, in float32 after the integers' difference."""
+    """What the node gives."""
     stored, scale, *rest = [value.const_value.numpy() for value in node.inputs if value is not None]  # type: ignore[union-attr]
-    zero_point = rest[0] if rest else np.zeros_like(scale, np.int32)
+    axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 1
+    return real_numbers(stored, scale, rest[0] if rest else np.zeros_like(scale, np.int32), axis)
+
+
+def real_numbers(
+    stored: NDArray[np.generic], scale: NDArray[np.float32], zero_point: NDArray[np.generic], axis: int
+) -> FloatArray:
+    """(stored - zero point) * scale as DequantizeLinear computes it: a difference of integers, a product of float32.
+
+    Args:
+        scale, zero_point: one number, or one for each slice of `axis`.
+    """
+    shape = [1] * stored.ndim
     if scale.size > 1:
-        axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 1
-        shape = [1] * stored.ndim
-        shape[axis] = -1
-        scale, zero_point = scale.reshape(shape), zero_point.reshape(shape)
-    else:
-        scale, zero_point = scale.reshape(()), zero_point.reshape(())
-    real: FloatArray = np.asarray((stored.astype(np.int32) - zero_point.astype(np.int32)).astype(np.float32) * scale)
+        shape[axis] = scale.size
+    steps = stored.astype(np.int32) - zero_point.astype(np.int32).reshape(shape)
+    real: FloatArray = np.asarray(steps.astype(np.float32) * scale.reshape(shape))
     return real
