@@ -82,9 +82,10 @@ def _take_out(light: ir.Model, location: str) -> Beside:
         if tensor.nbytes < SMALLEST_BYTES:
             continue
         offset = -(-end // ALIGNMENT) * ALIGNMENT
-        tensors[name], offsets[name], end = tensor.numpy(), offset, offset + tensor.nbytes
+        array = tensor.numpy()
+        tensors[name], offsets[name], end = array, offset, offset + tensor.nbytes
         light.graph.initializers[name].const_value = ir.ExternalTensor(
-            location, offset, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.numpy().shape), name=name, base_dir=""
+            location, offset, tensor.nbytes, tensor.dtype, shape=ir.Shape(array.shape), name=name, base_dir=""
         )
     return Beside(light, tensors, offsets, end)
 

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgekit.graph.constants import new_initializer, remove_unread
+from edgekit.graph.constants import remove_unread
 from edgekit.target import FloatArray
 
 INTEGERS = {ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16, ir.DataType.INT32}
@@ -21,7 +21,7 @@ def restore_constants(model: ir.Model) -> ir.Model:
     restored = model.clone()
     graph = restored.graph
     for node in [node for node in graph if _is_stored(node)]:
-        constant = new_initializer(graph, str(node.outputs[0].name), _real(node))
+        constant = _restored(graph, node)
         for reader, index in tuple(node.outputs[0].uses()):
             reader.replace_input_with(index, constant)
         graph.remove(node, safe=True)
@@ -41,11 +41,33 @@ def _is_stored(node: ir.Node) -> bool:
     return plain and scale.const_value.shape.rank() <= 1 and not node.outputs[0].is_graph_output()  # type: ignore[union-attr]
 
 
-def _real(node: ir.Node) -> FloatArray:
-    """What the node gives."""
+def _restored(graph: ir.Graph, node: ir.Node) -> ir.Value:
+    """What the node gives, as a constant of its result's name."""
     stored, scale, *rest = [value.const_value.numpy() for value in node.inputs if value is not None]  # type: ignore[union-attr]
     axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 1
-    return real_numbers(stored, scale, rest[0] if rest else np.zeros_like(scale, np.int32), axis)
+    zero_point = rest[0] if rest else np.zeros_like(scale, np.int32)
+    return real_constant(graph, str(node.outputs[0].name), stored, scale, zero_point, axis)
+
+
+def real_constant(
+    graph: ir.Graph,
+    name: str,
+    stored: NDArray[np.generic],
+    scale: NDArray[np.float32],
+    zero_point: NDArray[np.generic],
+    axis: int,
+) -> ir.Value:
+    """A float initializer of that name, which nothing in the graph may have yet, with `real_numbers` of the integers.
+
+    It holds the integers and makes the numbers when it is read: a graph lives longer than it takes to open it.
+    """
+    shape = ir.Shape(stored.shape)
+    tensor = ir.LazyTensor(
+        lambda: ir.Tensor(real_numbers(stored, scale, zero_point, axis)), ir.DataType.FLOAT, shape, name=name
+    )
+    value = ir.Value(name=name, shape=shape, type=ir.TensorType(ir.DataType.FLOAT), const_value=tensor)
+    graph.register_initializer(value)
+    return value
 
 
 def real_numbers(

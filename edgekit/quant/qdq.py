@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from edgekit.errors import EdgekitError
 from edgekit.graph.module_path import MODULE_KEY
-from edgekit.graph.stored_constants import real_numbers
+from edgekit.graph.stored_constants import real_constant
 from edgekit.quant.assign import assign
 from edgekit.quant.layers import StoredLayer, constant_layers, store_layers
 from edgekit.quant.observers import Range
 from edgekit.quant.operators import QuantRule, constant_of, data_inputs, is_constant
 from edgekit.quant.parameters import ActivationType, QParams, choose_constant
 from edgekit.quant.plan import Plan, make_plan, name_of
-from edgekit.quant.rewrite import add_constant
+from edgekit.quant.rewrite import add_constant, free_name
 from edgekit.quant.weights import quantize_bias
 from edgekit.target import QuantScheme
 
@@ -197,8 +197,8 @@ class Writer:
         scale = np.asarray(scale, np.float32)
         zero_points = np.full(scale.shape, zero_point, stored.dtype)
         if self._real_constants:
-            real = real_numbers(stored, scale, zero_points, 1 if axis is None else axis)
-            return add_constant(self._graph, f"{name}_restored", real)
+            free = free_name(self._graph, f"{name}_restored")
+            return real_constant(self._graph, free, stored, scale, zero_points, 1 if axis is None else axis)
         inputs = [
             add_constant(self._graph, f"{name}_quantized", stored),
             add_constant(self._graph, f"{name}_scale", scale),
