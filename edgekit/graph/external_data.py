@@ -3,6 +3,8 @@
 Their weights stand beside the graph, one after the other, as ONNX's external data.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +57,24 @@ def put_beside(model: ir.Model, location: str) -> Beside:
     Args:
         location: name of the file that will hold them, beside the graph's.
     """
-    light = model.clone()
+    return _take_out(model.clone(), location)
+
+
+@contextmanager
+def put_aside(model: ir.Model, location: str) -> Iterator[Beside]:
+    """The same as `put_beside` while the graph is written, and without a copy of it: then it has its constants back.
+
+    Copying the nodes takes as long as writing them, and a graph is opened several times in an export.
+    """
+    whole = _constants(model)
+    try:
+        yield _take_out(model, location)
+    finally:
+        for name, tensor in whole.items():
+            model.graph.initializers[name].const_value = tensor
+
+
+def _take_out(light: ir.Model, location: str) -> Beside:
     tensors: dict[str, NDArray[np.generic]] = {}
     offsets: dict[str, int] = {}
     end = 0
@@ -63,9 +82,10 @@ def put_beside(model: ir.Model, location: str) -> Beside:
         if tensor.nbytes < SMALLEST_BYTES:
             continue
         offset = -(-end // ALIGNMENT) * ALIGNMENT
-        tensors[name], offsets[name], end = tensor.numpy(), offset, offset + tensor.nbytes
+        array = tensor.numpy()
+        tensors[name], offsets[name], end = array, offset, offset + tensor.nbytes
         light.graph.initializers[name].const_value = ir.ExternalTensor(
-            location, offset, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.numpy().shape), name=name, base_dir=""
+            location, offset, tensor.nbytes, tensor.dtype, shape=ir.Shape(array.shape), name=name, base_dir=""
         )
     return Beside(light, tensors, offsets, end)
 

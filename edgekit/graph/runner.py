@@ -4,6 +4,7 @@ import onnx_ir as ir
 
 from edgekit.graph.outputs import stack
 from edgekit.graph.session import REFUSALS, open_graph, refused
+from edgekit.graph.stored_constants import restore_constants
 from edgekit.target import FloatArray, Outputs
 
 
@@ -15,8 +16,8 @@ class GraphRunner:
 
     def __init__(self, model: ir.Model) -> None:
         self._name = model.graph.name or "graph"
-        # Q/DQ nodes are computed as they stand; constant ones (weights) once instead of in each run.
-        self._session = open_graph(model, self._name, session_disable_quant_qdq="1")
+        # Q/DQ nodes are computed as they stand, but for those of constants: they are real numbers before it is opened.
+        self._session = open_graph(restore_constants(model), self._name, session_disable_quant_qdq="1")
         self._input = self._session.get_inputs()[0].name
         self._outputs = [output.name for output in self._session.get_outputs()]
 

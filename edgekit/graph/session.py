@@ -12,7 +12,7 @@ from onnx_ir.serde import SerdeError
 from onnxruntime.capi import onnxruntime_pybind11_state as status
 
 from edgekit.errors import EdgekitError
-from edgekit.graph.external_data import Beside, put_beside
+from edgekit.graph.external_data import put_aside
 
 # What the runtime raises on a graph or a file that it cannot load or run; they share no base class but Exception.
 REFUSALS: tuple[type[Exception], ...] = (
@@ -83,7 +83,7 @@ def open_graph(
     options = _options(threads, config)
     options.enable_mem_pattern = plan_memory
     try:
-        return _GraphSession(put_beside(model, "weights"), options)
+        return _GraphSession(model, options)
     except REFUSALS as error:
         raise refused(error, where) from error
 
@@ -91,11 +91,12 @@ def open_graph(
 class _GraphSession(ort.InferenceSession):  # type: ignore[misc]  # onnxruntime is untyped
     """A session that keeps its weights alive: ONNX Runtime reads them where they lie."""
 
-    def __init__(self, beside: Beside, options: ort.SessionOptions) -> None:
-        arrays = [np.ascontiguousarray(array) for array in beside.tensors.values()]
-        self._weights = [ort.OrtValue.ortvalue_from_numpy(array) for array in arrays]
-        options.add_external_initializers(list(beside.tensors), self._weights)
-        graph = ir.to_proto(beside.model).SerializeToString()
+    def __init__(self, model: ir.Model, options: ort.SessionOptions) -> None:
+        with put_aside(model, "weights") as beside:
+            arrays = [np.ascontiguousarray(array) for array in beside.tensors.values()]
+            self._weights = [ort.OrtValue.ortvalue_from_numpy(array) for array in arrays]
+            options.add_external_initializers(list(beside.tensors), self._weights)
+            graph = ir.to_proto(beside.model).SerializeToString()
         super().__init__(graph, options, **CHOSEN, disabled_optimizers=list(WRONG_OPTIMIZERS))
 
 

@@ -16,19 +16,25 @@ from numpy.typing import NDArray
 
 from edgekit.errors import EdgekitError
 from edgekit.graph.module_path import MODULE_KEY
+from edgekit.graph.stored_constants import real_constant
 from edgekit.quant.assign import assign
 from edgekit.quant.layers import StoredLayer, constant_layers, store_layers
 from edgekit.quant.observers import Range
 from edgekit.quant.operators import QuantRule, constant_of, data_inputs, is_constant
 from edgekit.quant.parameters import ActivationType, QParams, choose_constant
 from edgekit.quant.plan import Plan, make_plan, name_of
-from edgekit.quant.rewrite import add_constant
+from edgekit.quant.rewrite import add_constant, free_name
 from edgekit.quant.weights import quantize_bias
 from edgekit.target import QuantScheme
 
 
 def quantize(
-    model: ir.Model, ranges: dict[str, Range], scheme: QuantScheme, keep_float: Collection[str] = ()
+    model: ir.Model,
+    ranges: dict[str, Range],
+    scheme: QuantScheme,
+    keep_float: Collection[str] = (),
+    *,
+    real_constants: bool = False,
 ) -> ir.Model:
     """The QDQ form of an integer-ready float graph.
 
@@ -38,6 +44,8 @@ def quantize(
         scheme: int8 or int16 activations with int8 weights. A scheme with float activations changes nothing here: the
             target's writer converts the weights.
         keep_float: names of nodes that stay in float32.
+        real_constants: whether constants are written as the real numbers that their integers stand for, for a graph
+            that is only run: its outputs are the same, and a deep one is written and opened in half the time.
 
     Returns:
         A new model; float input and output, quantized between.
@@ -53,7 +61,7 @@ def quantize(
     plan = make_plan(copy, keep_float)
     params = assign(copy, plan, ranges, scheme.activation)
     layers = store_layers(constant_layers(copy, plan), params, ranges)
-    return write_pairs(copy, plan, params, layers, scheme.activation)
+    return write_pairs(copy, plan, params, layers, scheme.activation, real_constants=real_constants)
 
 
 def write_pairs(
@@ -62,9 +70,11 @@ def write_pairs(
     params: dict[str, QParams],
     layers: dict[str, StoredLayer],
     dtype: ActivationType,
+    *,
+    real_constants: bool = False,
 ) -> ir.Model:
     """The QDQ form of a float graph whose parameters and integers are decided; the model is rewritten and returned."""
-    Writer(model, plan, params, layers, dtype).write()
+    Writer(model, plan, params, layers, dtype, real_constants=real_constants).write()
     return model
 
 
@@ -75,6 +85,7 @@ class Writer:
         params: of every value of the plan.
         layers: the integers of every layer with constant weights.
         dtype: of constant operands.
+        real_constants: see `quantize`.
     """
 
     def __init__(
@@ -84,8 +95,11 @@ class Writer:
         params: dict[str, QParams],
         layers: dict[str, StoredLayer],
         dtype: ActivationType,
+        *,
+        real_constants: bool = False,
     ) -> None:
         self._graph, self._plan, self._params, self._layers, self._dtype = model.graph, plan, params, layers, dtype
+        self._real_constants = real_constants
 
     def write(self) -> None:
         for node in list(self._graph):
@@ -181,10 +195,14 @@ class Writer:
     ) -> ir.Value:
         """An integer initializer and the DequantizeLinear before its reader; the restored float value."""
         scale = np.asarray(scale, np.float32)
+        zero_points = np.full(scale.shape, zero_point, stored.dtype)
+        if self._real_constants:
+            free = free_name(self._graph, f"{name}_restored")
+            return real_constant(self._graph, free, stored, scale, zero_points, 1 if axis is None else axis)
         inputs = [
             add_constant(self._graph, f"{name}_quantized", stored),
             add_constant(self._graph, f"{name}_scale", scale),
-            add_constant(self._graph, f"{name}_zero_point", np.full(scale.shape, zero_point, stored.dtype)),
+            add_constant(self._graph, f"{name}_zero_point", zero_points),
         ]
         restored = self._node("DequantizeLinear", inputs, name, reader, {} if axis is None else {"axis": axis})
         restored.dtype, restored.shape = ir.DataType.FLOAT, ir.Shape(stored.shape)

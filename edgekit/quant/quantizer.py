@@ -80,14 +80,19 @@ class Quantized:
         """The QDQ graph, as a new model."""
         return write_pairs(self.model.clone(), self.plan, self.params, self.layers, self.dtype)
 
+    def simulated(self) -> GraphRunner:
+        """The QDQ graph as a function, computed in float."""
+        graph = self.model.clone()
+        return GraphRunner(write_pairs(graph, self.plan, self.params, self.layers, self.dtype, real_constants=True))
+
     @property
     def walker(self) -> Walker:
         return Walker(self.model, self.plan, self.params, self.layers, self.dtype)
 
 
-def cheap(base: Calibrated, keep_float: tuple[str, ...]) -> ir.Model:
-    """The int8 graph of nearest rounding."""
-    return quantize(base.model, base.ranges, QuantScheme("int8", "int8"), keep_float)
+def cheap(base: Calibrated, keep_float: tuple[str, ...]) -> GraphRunner:
+    """The int8 graph of nearest rounding as a function, computed in float."""
+    return GraphRunner(quantize(base.model, base.ranges, QuantScheme("int8", "int8"), keep_float, real_constants=True))
 
 
 @dataclass(slots=True)
@@ -218,9 +223,7 @@ class Quantizer:
             if equalized is not plain:
                 images = self.compared_images()[::2]
                 expected = GraphRunner(self.model)(images)
-                lost = [
-                    relative_noise(expected, GraphRunner(cheap(b, self.keep_float))(images)) for b in (plain, equalized)
-                ]
+                lost = [relative_noise(expected, cheap(b, self.keep_float)(images)) for b in (plain, equalized)]
                 equalized = equalized if lost[1] < lost[0] else plain
             self._chosen = equalized
         return self._chosen
@@ -260,5 +263,5 @@ class Quantizer:
         corrected = replace(found, layers=layers)
         images = self.compared_images()
         expected = GraphRunner(self.model)(images)
-        lost = [relative_noise(expected, GraphRunner(q.write())(images)) for q in (found, corrected)]
+        lost = [relative_noise(expected, q.simulated()(images)) for q in (found, corrected)]
         return corrected if lost[1] < lost[0] else found

@@ -10,9 +10,14 @@ from edgekit.quant.operators import is_constant
 
 def add_constant(graph: ir.Graph, name: str, array: NDArray[np.generic]) -> ir.Value:
     """A new initializer; a name that is taken gets a dash."""
+    return new_initializer(graph, free_name(graph, name), array)
+
+
+def free_name(graph: ir.Graph, name: str) -> str:
+    """The name, with as many dashes behind it as it takes for no constant to have it."""
     while name in graph.initializers:
         name += "_"
-    return new_initializer(graph, name, array)
+    return name
 
 
 def replace_node(graph: ir.Graph, old: ir.Node, nodes: list[ir.Node]) -> None:
