@@ -126,7 +126,8 @@ def texts(given: Seeds, draw: Random) -> Case:
     name = draw.choice(("r.toml", "r.toml", "devices.toml", "labels.txt"))
     files[name] = mutations.reworded(files[name], draw)
     if name == "devices.toml":
-        return Case(files, ("devices", "nowhere"))
+        bundle = given.bundles["ort-fp32"]
+        return Case(files | seeds.under("b", dict(bundle)), ("verify", "b", "--device", "here", *QUIET))
     return Case(files, ("export", "--recipe", "r.toml", *QUIET))
 
 

@@ -12,7 +12,7 @@ import seeds
 from families import FAMILIES, Seeds, bundle_folders, make_seeds
 from judge import Worker
 
-INPUTS = {"onnx_files": 80, "external_data": 20, "checkpoint_files": 40, "programs": 30, "images": 40, "bundles": 60}
+INPUTS = {"onnx_files": 80, "external_data": 20, "checkpoint_files": 45, "programs": 15, "images": 50, "bundles": 60}
 INPUTS["texts"] = 30
 SLOW_ROUNDS = 34
 """Rounds of as many inputs, with other seeds: 10,200."""
@@ -58,8 +58,8 @@ def test_an_input_that_nobody_meant_is_one_message(family, given, worker, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(1, SLOW_ROUNDS + 1))
 @pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("number", range(1, SLOW_ROUNDS + 1))
 def test_ten_thousand_inputs_that_nobody_meant(family, number, given, worker, tmp_path):
     passed = SAVED / f"{family}-{number}.passed"
     if passed.exists():
