@@ -16,6 +16,7 @@ SECONDS = 60.0
 ERROR = re.compile(r"^(?:\x1b\[[0-9;]*m)*(EK\d{3}|usage)(?:\x1b\[[0-9;]*m)*\s")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+KEPT = re.compile(r"cache/(locks/|devices/local/runner-)")
 NOT_THE_INPUT = frozenset(("EK701", "EK702"))
 """A missing package and a disk that cannot be written: never what is wrong with an input."""
 
@@ -102,9 +103,9 @@ def message(code: int | None, stderr: str) -> list[str]:
 
 
 def left(case: Case, folder: Path) -> list[str]:
-    """Files that a failed run left behind."""
-    given = {Path(name) for name in case.files}
-    cwd = folder / "cwd"
-    more = [str(p.relative_to(folder)) for p in cwd.rglob("*") if p.is_file() and p.relative_to(cwd) not in given]
-    more += [str(p.relative_to(folder)) for name in ("tmp", "cache") for p in (folder / name).rglob("*")]
+    """Files that a failed run left behind; a device's lock and runner are kept for the next run on purpose."""
+    given = {Path("cwd", name) for name in case.files} | {Path("stdout"), Path("stderr")}
+    found = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} - given
+    found |= {path.relative_to(folder) for path in (folder / "tmp").iterdir()}
+    more = sorted(str(path) for path in found if not KEPT.match(str(path)))
     return [f"left behind: {more[:5]}"] if more else []
