@@ -52,8 +52,9 @@ def look_at(names: list[str] | None) -> list[dict[str, Any]]:
     """One document per device, all asked at once: a board that is switched off takes its ten seconds to say so."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from edgekit.devices.settings import available
+    from edgekit.devices.settings import available, configured
 
+    configured()  # a devices.toml that cannot be read is one error, and not what each device says
     chosen = names or available()
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(ask, chosen))

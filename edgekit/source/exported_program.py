@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import pickle
 import zipfile
 from collections.abc import Iterator
@@ -78,18 +79,35 @@ class Program(nn.Module):
         return self._call(x)
 
 
+class FirstFailure(logging.Filter):
+    """Keeps a failure that torch logs with its traceback before it tries an older format; that log is not for users."""
+
+    error: BaseException | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.exc_info:
+            return True
+        self.error = self.error or record.exc_info[1]
+        return False
+
+
 def _load(path: Path) -> ExportedProgram:
+    log, first = logging.getLogger("torch.export"), FirstFailure()
+    log.addFilter(first)
     try:
         _refuse_code(path)
         return torch.export.load(path)
     except UNREADABLE as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        cause = first.error or error  # the later one only says that the file is not of the older format either
+        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
         raise EdgekitError(
             "EK202",
             what=f"not a readable .pt2: {reason}",
             where=str(path),
             fix=f"write it again with torch.export.save (this is torch {torch.__version__})",
         ) from error
+    finally:
+        log.removeFilter(first)
 
 
 def _refuse_code(path: Path) -> None:

@@ -66,6 +66,14 @@ def bundle(tmp_path_factory):
     return str(edgekit.export("mobilenet_v1", target="tflite-fp32", **small).bundles["tflite-fp32"])
 
 
+def test_a_configuration_that_cannot_be_read_is_one_error_and_no_device(devices, capsys):
+    devices("[devices.desk]")
+    assert main(["devices", "local"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("EK106")
+
+
 def test_a_device_that_failed_is_not_announced_as_done(bundle, devices, tmp_path, capsys):
     devices()
     lines = ["[devices.broken]", 'uri = "local"', 'python = "/nowhere/python"']

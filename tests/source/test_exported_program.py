@@ -102,6 +102,19 @@ def test_a_truncated_file_is_named(save, kept):
     assert refused("EK202", path).where == str(path)
 
 
+def test_an_archive_without_a_member_is_named_without_the_log_of_torch(save, caplog):
+    path = save()
+    with zipfile.ZipFile(path) as source_file:
+        members = {name: source_file.read(name) for name in source_file.namelist() if "archive_version" not in name}
+    with zipfile.ZipFile(path, "w") as out:
+        for name, data in members.items():
+            out.writestr(name, data)
+    with pytest.raises(EdgekitError, match="archive_version") as raised:
+        source(path)
+    assert raised.value.code == "EK202"
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_a_missing_file_is_named(tmp_path):
     assert refused("EK102", tmp_path / "no.pt2").where == str(tmp_path / "no.pt2")
 
