@@ -13,6 +13,7 @@ from edgekit.errors import EdgekitError
 from edgekit.graph.opset import convert_opset
 from edgekit.graph.session import REFUSALS, open_graph, reason_of
 from edgekit.graph.shapes import believe_shapes, forget_shapes, infer_shapes
+from edgekit.printable import printable
 from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.source import Source, bundle_name
@@ -36,7 +37,7 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     path = Path(recipe.model)
     refuse_weight_options(recipe, "an ONNX file")
     sha256, proto = read(path)
-    graph = ir.from_proto(proto)
+    graph = _graph_of(proto, path)
     common.InlinePass()(graph)
     common.RemoveInitializersFromInputsPass()(graph)
     graph.ir_version = max(graph.ir_version, IR_VERSION)
@@ -96,11 +97,33 @@ def read(path: Path) -> tuple[str, onnx.ModelProto]:
     return hashlib.sha256(data).hexdigest(), proto
 
 
+def _graph_of(proto: onnx.ModelProto, path: Path) -> ir.Model:
+    """The checked file as a graph. EK202 for a form that onnx's checker lets pass, such as a dtype that there is not.
+
+    A port's name goes to devices and to generated code, and what comes back from a device must not steer a terminal:
+    one with control characters could not be matched there.
+    """
+    try:
+        graph = ir.from_proto(proto)
+    except ir.serde.SerdeError as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        fix = "check the file with onnx.checker.check_model, or export it again"
+        raise EdgekitError("EK202", what=f"not a valid ONNX file: {reason}", where=str(path), fix=fix) from error
+    for port in (*graph.graph.inputs, *graph.graph.outputs):
+        if port.name and port.name != printable(port.name):
+            what = f"the name {port.name!r} of an input or output holds control characters"
+            raise EdgekitError("EK202", what=what, where=str(path), fix="export the model again with another name")
+    return graph
+
+
 def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:
-    """Read the tensors that the file keeps in others; for a missing one onnx raises a ValidationError, no OSError."""
+    """Read the tensors that the file keeps in others.
+
+    For a missing one onnx raises a ValidationError and no OSError, for a name that no file can have a RuntimeError.
+    """
     try:
         onnx.load_external_data_for_model(proto, str(path.parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+    except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as error:
         raise EdgekitError(
             "EK102",
             what=f"the tensors outside the ONNX file cannot be read: {str(error).strip().splitlines()[0]}",
