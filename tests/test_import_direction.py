@@ -28,8 +28,8 @@ ALLOWED = {
     # the stages
     "trace": {"errors", "graph"},
     "source": {
-        *("environment", "errors", "files", "graph", "images", "options", "progress", "recipe", "registry", "target"),
-        "trace",
+        *("environment", "errors", "files", "graph", "images", "options", "printable", "progress", "recipe"),
+        *("registry", "target", "trace"),
     },
     "passes": {"errors", "graph"},
     "quant": {"errors", "graph", "images", "progress", "recipe", "registry", "target"},

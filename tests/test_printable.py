@@ -7,7 +7,7 @@ from edgekit.artifact import Hop, OutputParity
 from edgekit.cli.output import print_json, show_error
 from edgekit.devices.device import printable as from_a_device
 from edgekit.errors import EdgekitError, Table
-from edgekit.printable import printable
+from edgekit.printable import printable, shortened
 from edgekit.report.terminal import hop_cells, print_table
 
 HOSTILE = {
@@ -60,3 +60,11 @@ def test_a_document_is_json_whatever_is_in_its_names(capfd):
     document = {"name": "m\udcff", "é": "日本"}
     print_json(document)
     assert json.loads(capfd.readouterr().out) == document
+
+
+def test_a_long_name_leaves_a_table_its_width():
+    assert shortened("name") == "name"
+    assert shortened("a" * 60) == "a" * 60
+    name = shortened("a" * 150 + "b" * 150)
+    assert (len(name), name[0], name[-1]) == (60, "a", "b")
+    assert "aa...b" in name

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from edgekit.artifact import Artifact, Hop, OutputParity
 from edgekit.ladder.climb import RECEIPT_COLUMNS, Receipt, receipt_row
-from edgekit.printable import printable
+from edgekit.printable import printable, shortened
 from edgekit.run import Result, Run, compared_on
 from edgekit.target import TensorInfo
 
@@ -119,7 +119,7 @@ def hop_columns(several: bool) -> tuple[str, ...]:
 def hop_cells(hop: Hop, target: str, several: bool) -> tuple[Text, ...]:
     """One hop as cells of a terminal's table."""
     *cells, verdict = hop_text(hop, target, several)
-    return (*map(plain, cells), Text.from_markup(VERDICTS[verdict]))
+    return (*map(plain, map(shortened, cells)), Text.from_markup(VERDICTS[verdict]))
 
 
 VERDICTS = {"pass": "[green]pass[/green]", "FAIL": "[red bold]FAIL[/red bold]", "": ""}

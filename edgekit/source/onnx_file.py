@@ -13,6 +13,7 @@ from edgekit.errors import EdgekitError
 from edgekit.graph.opset import convert_opset
 from edgekit.graph.session import REFUSALS, open_graph, reason_of
 from edgekit.graph.shapes import believe_shapes, forget_shapes, infer_shapes
+from edgekit.printable import printable
 from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.source import Source, bundle_name
@@ -74,6 +75,7 @@ def as_graph(proto: onnx.ModelProto, path: Path) -> ir.Model:
         graph.ir_version = max(graph.ir_version, IR_VERSION)
         graph.graph.outputs[:] = dict.fromkeys(graph.graph.outputs)  # one listed twice has one name all the same
         check_nodes(graph)
+        check_ports(graph, path)
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(graph)
         to_float32(graph)
         graph.clone()  # what cannot be copied cannot be written either
@@ -133,11 +135,26 @@ def read(path: Path) -> tuple[str, onnx.ModelProto]:
     return hashlib.sha256(data).hexdigest(), proto
 
 
+def check_ports(graph: ir.Model, path: Path) -> None:
+    """EK202 for an input or output with control characters in its name.
+
+    It goes to devices and to generated code, and what comes back from a device must not steer a terminal: there it
+    could not be matched.
+    """
+    for port in (*graph.graph.inputs, *graph.graph.outputs):
+        if port.name and port.name != printable(port.name):
+            what = f"the name {port.name!r} of an input or output holds control characters"
+            raise EdgekitError("EK202", what=what, where=str(path), fix="export the model again with another name")
+
+
 def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:
-    """Read the tensors that the file keeps in others; for a missing one onnx raises a ValidationError, no OSError."""
+    """Read the tensors that the file keeps in others.
+
+    For a missing one onnx raises a ValidationError and no OSError, for a name that no file can have a RuntimeError.
+    """
     try:
         onnx.load_external_data_for_model(proto, str(path.parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+    except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as error:
         raise EdgekitError(
             "EK102",
             what=f"the tensors outside the ONNX file cannot be read: {str(error).strip().splitlines()[0]}",

@@ -2,6 +2,7 @@
 
 import io
 import json
+import warnings
 import zipfile
 from contextlib import suppress
 from random import Random
@@ -118,7 +119,8 @@ def another_archive(data: bytes, draw: Random) -> bytes:
             members[at] = (name, another_document(content, draw) if is_json else damaged(content, draw))
     file = io.BytesIO()
     method = draw.choice((zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA))
-    with zipfile.ZipFile(file, "w", method) as out:
+    with warnings.catch_warnings(), zipfile.ZipFile(file, "w", method) as out:
+        warnings.simplefilter("ignore")  # a name given twice is meant
         for member, its in members:
             out.writestr(zipfile.ZipInfo(member), its, compress_type=method)
     return file.getvalue()

@@ -204,6 +204,29 @@ def test_a_missing_file_and_missing_external_data_are_named(save, tmp_path):
     assert raised.value.code in ("EK102", "EK202")
 
 
+def test_a_name_that_no_external_file_can_have_is_refused(save, tmp_path):
+    path = tmp_path / "large.onnx"
+    onnx.save(build(), path, save_as_external_data=True, location="large.data", size_threshold=0)
+    model = onnx.load(path, load_external_data=False)
+    for tensor in model.graph.initializer:
+        next(entry for entry in tensor.external_data if entry.key == "location").value = "a" * 300
+    onnx.save(model, path)
+    assert "too long" in refused("EK102", path).what
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\x1b[2J"])
+def test_a_port_whose_name_would_steer_a_terminal_is_refused(save, name):
+    model = build()
+    model.graph.node[-1].output[0] = model.graph.output[0].name = name
+    assert "control characters" in refused("EK202", save(model)).what
+
+
+def test_a_dtype_that_there_is_not_is_refused(save):
+    model = build()
+    model.graph.initializer[0].data_type = 32768
+    assert "32768" in refused("EK202", save(model)).what
+
+
 def test_options_that_change_weights_are_refused(save):
     assert refused("EK106", save(build()), weights="random").where == "--weights"
 
