@@ -1,6 +1,7 @@
 """A model from an .onnx file: float of any opset, or already quantized with QuantizeLinear/DequantizeLinear."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.source import Source, bundle_name
 from edgekit.source.choices import Shape, chosen_size, is_said, preprocess_for, refuse_weight_options
+from edgekit.source.guarded import ending
 from edgekit.source.onnx_input import make_input_static
 from edgekit.source.onnx_precision import to_float32
 from edgekit.source.outputs import OutputSpec, describe_outputs
@@ -44,6 +46,7 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     quantized = is_quantized(graph, str(path))
     if quantized:
         graph = _at_opset(graph, str(path))
+    check_survives(graph, shape, path)
     infer_shapes(graph, data_prop=True)
     if believe_shapes(graph, declared):
         infer_shapes(graph, data_prop=True)
@@ -154,6 +157,11 @@ def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:
     """
     try:
         onnx.load_external_data_for_model(proto, str(path.parent))
+        for tensor in function_tensors(proto):
+            if onnx.external_data_helper.uses_external_data(tensor):
+                onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
+                tensor.data_location = onnx.TensorProto.DEFAULT
+                del tensor.external_data[:]
     except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as error:
         raise EdgekitError(
             "EK102",
@@ -161,6 +169,17 @@ def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:
             where=str(path),
             fix="copy the files with external data beside the .onnx file",
         ) from error
+
+
+def function_tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Tensors in a file's functions and in the branches within them, which onnx's own loader does not visit."""
+    pending = [node for function in proto.functions for node in function.node]
+    while pending:
+        for attribute in pending.pop().attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for graph in (attribute.g, *attribute.graphs):
+                yield from graph.initializer
+                pending.extend(graph.node)
 
 
 def is_quantized(graph: ir.Model, where: str) -> bool:
@@ -174,6 +193,23 @@ def is_quantized(graph: ir.Model, where: str) -> bool:
             fix="give the float model, or quantize it in QDQ form (onnxruntime: quant_format=QuantFormat.QDQ)",
         )
     return bool(operators & QDQ)
+
+
+def check_survives(graph: ir.Model, shape: Shape, path: Path) -> None:
+    """EK203 where ONNX's shape inference or ONNX Runtime end the process on this graph, or never come back."""
+
+    def work() -> None:
+        infer_shapes(graph, data_prop=True)
+        run_on_zeros(graph, shape, path)
+
+    ended = ending(work)
+    if ended:
+        raise EdgekitError(
+            "EK203",
+            what=f"ONNX's shape inference or ONNX Runtime crash on the graph ({ended})",
+            where=str(path),
+            fix="check the axes, steps and shapes of its nodes (onnx.checker.check_model), or export it again",
+        )
 
 
 def run_on_zeros(graph: ir.Model, shape: Shape, path: Path) -> tuple[OutputSpec, ...]:

@@ -33,7 +33,7 @@ def commands_of(text: str) -> Iterator[str]:
 def fixes_of(path: Path) -> Iterator[str]:
     """Strings of a source file that name a command after a colon: "...: edgekit export MODEL --target T"."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "<title>" not in node.value:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "<" not in node.value:
             yield from re.findall(r": (edgekit [a-z][^;()<\n]*)", node.value)
 
 

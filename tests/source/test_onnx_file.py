@@ -355,3 +355,22 @@ def test_what_the_checker_lets_through_and_nothing_can_read_is_no_onnx_file(save
 def branch(reads):
     gives = helper.make_tensor_value_info("out", FLOAT, None)
     return helper.make_graph([helper.make_node("Identity", [reads], ["out"])], "branch", [], [gives])
+
+
+def test_data_beside_the_working_directory_is_not_read_for_a_function(save, tmp_path, monkeypatch):
+    (tmp_path / "secret.bin").write_bytes(np.full(4, 0.123, np.float32).tobytes())
+    held = TensorProto(name="held", data_type=FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+    held.external_data.add(key="location", value="secret.bin")
+    body = [helper.make_node("Constant", [], ["held"], value=held), helper.make_node("Add", ["a", "held"], ["b"])]
+    imports = [helper.make_opsetid("", 17)]
+    model = build()
+    model.graph.node.append(helper.make_node("Fn", ["y"], ["z"], domain="own"))
+    model.graph.output[0].name = "z"
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    model.functions.append(helper.make_function("own", "Fn", ["a"], ["b"], body, imports))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    refused("EK102", save(model, "sub/net.onnx"))
+    assert save(model, "net.onnx").is_file()
+    found = resolve(make_recipe(model="net.onnx", targets=("ort-fp32",)))
+    assert found.graph is not None
