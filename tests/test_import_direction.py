@@ -28,7 +28,7 @@ ALLOWED = {
     # the stages
     "trace": {"errors", "graph"},
     "source": {
-        *("environment", "errors", "files", "graph", "images", "options", "printable", "progress", "recipe"),
+        *("environment", "errors", "files", "graph", "images", "options", "progress", "recipe"),
         *("registry", "target", "trace"),
     },
     "passes": {"errors", "graph"},

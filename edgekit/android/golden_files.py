@@ -65,9 +65,9 @@ def tolerance(bundle: Bundle, tensor: TensorInfo) -> tuple[float, str]:
 
 
 def as_stored(values: FloatArray, tensor: TensorInfo) -> FloatArray:
-    """f32[...] in ONNX axis order -> f32[k] in the order in which the file stores it."""
+    """f32[...], or i64[...] of indices, in ONNX axis order -> f32[k] in the order in which the file stores it."""
     laid = np.moveaxis(values, -3, -1) if tensor.layout == "NHWC" else values
-    return np.ascontiguousarray(laid).reshape(-1)
+    return np.ascontiguousarray(laid, np.float32).reshape(-1)
 
 
 def pam(png: bytes) -> bytes:

@@ -14,7 +14,6 @@ from edgekit.errors import EdgekitError
 from edgekit.graph.opset import convert_opset
 from edgekit.graph.session import REFUSALS, open_graph, reason_of
 from edgekit.graph.shapes import believe_shapes, forget_shapes, infer_shapes
-from edgekit.printable import printable
 from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.source import Source, bundle_name
@@ -78,7 +77,6 @@ def as_graph(proto: onnx.ModelProto, path: Path) -> ir.Model:
         graph.ir_version = max(graph.ir_version, IR_VERSION)
         graph.graph.outputs[:] = dict.fromkeys(graph.graph.outputs)  # one listed twice has one name all the same
         check_nodes(graph)
-        check_ports(graph, path)
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(graph)
         to_float32(graph)
         graph.clone()  # what cannot be copied cannot be written either
@@ -136,18 +134,6 @@ def read(path: Path) -> tuple[str, onnx.ModelProto]:
     except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
         raise _invalid(error, path) from error
     return hashlib.sha256(data).hexdigest(), proto
-
-
-def check_ports(graph: ir.Model, path: Path) -> None:
-    """EK202 for an input or output with control characters in its name.
-
-    It goes to devices and to generated code, and what comes back from a device must not steer a terminal: there it
-    could not be matched.
-    """
-    for port in (*graph.graph.inputs, *graph.graph.outputs):
-        if port.name and port.name != printable(port.name):
-            what = f"the name {port.name!r} of an input or output holds control characters"
-            raise EdgekitError("EK202", what=what, where=str(path), fix="export the model again with another name")
 
 
 def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:

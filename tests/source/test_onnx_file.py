@@ -214,13 +214,6 @@ def test_a_name_that_no_external_file_can_have_is_refused(save, tmp_path):
     assert "too long" in refused("EK102", path).what
 
 
-@pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\x1b[2J"])
-def test_a_port_whose_name_would_steer_a_terminal_is_refused(save, name):
-    model = build()
-    model.graph.node[-1].output[0] = model.graph.output[0].name = name
-    assert "control characters" in refused("EK202", save(model)).what
-
-
 def test_a_dtype_that_there_is_not_is_refused(save):
     model = build()
     model.graph.initializer[0].data_type = 32768
