@@ -14,7 +14,7 @@ from edgekit.registry import Preprocess
 
 Size = tuple[int, int]
 Quality = Literal["fast", "balanced", "best"]
-Criterion = Literal["min-max", "percentile", "mse", "entropy"]
+Criterion = Literal["min-max", "percentile", "mse", "entropy", "relative"]
 Rounding = Literal["nearest", "adaptive"]
 Bias = Literal["none", "analytic", "empirical"]
 

@@ -30,7 +30,7 @@ from edgekit.quant.qdq import quantize, write_pairs
 from edgekit.quant.walk import Walker
 from edgekit.quant.weights import QuantizedWeight
 from edgekit.recipe import Criterion
-from edgekit.target import QuantScheme
+from edgekit.target import Outputs, QuantScheme
 
 FloatArray = NDArray[np.float32]
 Batches = Callable[[], Iterable[FloatArray]]
@@ -56,12 +56,14 @@ class Calibrated:
     Args:
         moments: of its layers' operands; None until a method needs them.
         rounded: weights that AdaRound found, per type of the activations and criterion of their ranges.
+        lost: share of the outputs' power that is noise, per criterion of the ranges, where it was measured.
     """
 
     model: ir.Model
     ranges: dict[str, Range]
     moments: dict[str, Moments] | None = None
     rounded: dict[tuple[ActivationType, Criterion], dict[str, QuantizedWeight]] = field(default_factory=dict)
+    lost: dict[Criterion, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,10 @@ class Quantized:
         return Walker(self.model, self.plan, self.params, self.layers, self.dtype)
 
 
-def cheap(base: Calibrated, keep_float: tuple[str, ...]) -> GraphRunner:
+def cheap(base: Calibrated, keep_float: tuple[str, ...], criterion: Criterion) -> GraphRunner:
     """The int8 graph of nearest rounding as a function, computed in float."""
-    return GraphRunner(quantize(base.model, base.ranges, QuantScheme("int8", "int8"), keep_float, real_constants=True))
+    scheme = QuantScheme("int8", "int8")
+    return GraphRunner(quantize(base.model, base.ranges, scheme, keep_float, criterion, real_constants=True))
 
 
 @dataclass(slots=True)
@@ -119,6 +122,7 @@ class Quantizer:
     _expanded: Calibrated | None = field(default=None, repr=False)
     _kept: list[FloatArray] | None = field(default=None, repr=False)
     _chosen: Calibrated | None = field(default=None, repr=False)
+    _expected: Outputs | None = field(default=None, repr=False)
 
     def quantize(self, method: Method, scheme: QuantScheme) -> Quantized:
         """Decide every parameter and integer of the graph.
@@ -129,6 +133,8 @@ class Quantizer:
         assert scheme.activation != "float32"
         method = keeping(method, tuple(dict.fromkeys((*self.keep_float, *method.keep_float))))
         base = self._base(method, scheme.activation)
+        if method.criterion == "relative" and scheme.activation == "int8":
+            method = replace(method, criterion=self._criterion(base))
         small = float_heads(base.model, base.ranges, scheme.activation)
         plan = make_plan(base.model, (*method.keep_float, *small))
         params = assign(base.model, plan, base.ranges, scheme.activation, method.criterion)
@@ -189,7 +195,7 @@ class Quantizer:
             for name in (name for group in groups for name in plan.sources.get(group, ()) if name in ranges):
                 low, high = ranges[name].min, ranges[name].max
                 wide = (self.output_headroom * low, self.output_headroom * high)
-                ranges[name] = replace(ranges[name], min=wide[0], max=wide[1], histogram=None)
+                ranges[name] = replace(ranges[name], min=wide[0], max=wide[1], histogram=None, weighted=None)
         return ranges
 
     def equalized(self) -> Calibrated:
@@ -220,13 +226,24 @@ class Quantizer:
         """
         if self._chosen is None:
             plain, equalized = self.plain(), self.equalized()
-            if equalized is not plain:
-                images = self.compared_images()[::2]
-                expected = GraphRunner(self.model)(images)
-                lost = [relative_noise(expected, cheap(b, self.keep_float)(images)) for b in (plain, equalized)]
-                equalized = equalized if lost[1] < lost[0] else plain
+            if equalized is not plain and self._lost(equalized, "mse") >= self._lost(plain, "mse"):
+                equalized = plain
             self._chosen = equalized
         return self._chosen
+
+    def _criterion(self, base: Calibrated) -> Criterion:
+        """Ranges of least relative error where they keep more than those of least error, which is measured too."""
+        return "relative" if self._lost(base, "relative") < self._lost(base, "mse") else "mse"
+
+    def _lost(self, base: Calibrated, criterion: Criterion) -> float:
+        """Noise over signal of what a graph gives on a few calibration images when it is quantized cheaply."""
+        if criterion not in base.lost:
+            images = self.compared_images()[::3]
+            if self._expected is None:
+                self._expected = GraphRunner(self.model)(images)
+            found = cheap(base, self.keep_float, criterion)(images)
+            base.lost[criterion] = relative_noise(self._expected, found)
+        return base.lost[criterion]
 
     def walked_images(self) -> FloatArray:
         """The first calibration images, as many as a walk may hold, f32[n, C, H, W]."""
