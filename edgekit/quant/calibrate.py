@@ -30,8 +30,6 @@ Doubles = NDArray[np.float64]
 
 # Elements of one feature map of one image that enter the histogram.
 SAMPLES_PER_MAP = 2048
-# Share of an image's mean energy that is added to each position's: an error at an empty one is not beyond all measure.
-LEAST_ENERGY = 0.1
 # Images whose samples are counted together: one bincount per value and chunk.
 CHUNK = 16
 # Bytes of feature maps that may be computed ahead of the observers. EfficientNet-L2 makes 5.9 GB of them per image, of
@@ -178,7 +176,7 @@ class ValueObserver:
 
 
 def weigh(feature_map: FloatArray, chosen: NDArray[np.int64]) -> Doubles:
-    """What an error in each of the chosen elements counts: 1 / energy of its position, f64[n].
+    """What an error in each of the chosen elements counts: 1 / (energy of its position + mean energy), f64[n].
 
     A late layer of MobileNetV2 has a few positions whose vectors are thirty times as long as the others. What the
     network makes of them does not grow with them, because a ReLU6 or a norm bounds it; counted as they are, they decide
@@ -194,10 +192,10 @@ def weigh(feature_map: FloatArray, chosen: NDArray[np.int64]) -> Doubles:
     else:
         rows = feature_map.reshape(-1, feature_map.shape[-1] if feature_map.ndim else 1)
         energy, places = np.einsum("pc,pc->p", rows, rows), chosen // rows.shape[1]
-    floor = LEAST_ENERGY * float(energy.mean())
-    if not 0.0 < floor < np.inf:
+    mean = float(energy.mean())
+    if not 0.0 < mean < np.inf:
         return np.ones(len(chosen))
-    weights: Doubles = 1.0 / (energy[places].astype(np.float64) + floor)
+    weights: Doubles = 1.0 / (energy[places].astype(np.float64) + mean)
     return weights
 
 

@@ -45,6 +45,8 @@ THIRD_OF = 96
 # Share of the observed channels that equalization must change: the graph is calibrated once more for it, which one
 # whose activations let no factor pass would pay for in vain.
 LEAST_EQUALIZED = 0.15
+# Of the noise, what relative ranges may leave to be taken: less of a gain is one of the images that it is seen on.
+MOST_LEFT = 0.9
 # Images on which a correction must prove itself: what it was fitted to always gains.
 COMPARED_ON = 24
 
@@ -232,13 +234,14 @@ class Quantizer:
         return self._chosen
 
     def _criterion(self, base: Calibrated) -> Criterion:
-        """Ranges of least relative error where they keep more than those of least error, which is measured too."""
-        return "relative" if self._lost(base, "relative") < self._lost(base, "mse") else "mse"
+        """Ranges of least relative error where they clearly keep more than those of least error; measured too."""
+        gains = self._lost(base, "relative") < MOST_LEFT * self._lost(base, "mse")
+        return "relative" if gains else "mse"
 
     def _lost(self, base: Calibrated, criterion: Criterion) -> float:
         """Noise over signal of what a graph gives on a few calibration images when it is quantized cheaply."""
         if criterion not in base.lost:
-            images = self.compared_images()[::3]
+            images = self.compared_images()[::2]
             if self._expected is None:
                 self._expected = GraphRunner(self.model)(images)
             found = cheap(base, self.keep_float, criterion)(images)
