@@ -223,6 +223,7 @@ def evaluate(
     from edgekit.bundle.files import Bundle
     from edgekit.recipe import make_recipe
     from edgekit.report.progress import shown
+    from edgekit.source import is_run
     from edgekit.verify.evaluate import Selection, evaluate_bundle, evaluate_model
 
     choices = {
@@ -234,7 +235,7 @@ def evaluate(
     }
     selection = Selection(Path(data), None if labels is None else Path(labels), limit, subset)
     with shown(progress, "evaluate") as listener:
-        if isinstance(model, Bundle) or (isinstance(model, str | Path) and Path(model).is_dir()):
+        if isinstance(model, Bundle) or (isinstance(model, str | Path) and Path(model).is_dir() and not is_run(model)):
             _refuse_for_bundle([option for option, value in choices.items() if value is not None])
             return evaluate_bundle(_read(model), selection, listener.step)
         given = _in_memory(model, None)

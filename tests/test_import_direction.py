@@ -53,7 +53,9 @@ ALLOWED = {
         *("printable", "progress", "run", "target"),
     },
     "android": {"bundle", "errors", "graph", "images", "registry", "target"},
-    "train": {"bundle", "errors", "images", "quant", "registry"},
+    "train": {
+        *("bundle", "errors", "files", "images", "options", "progress", "recipe", "registry", "report", "source"),
+    },
     # the line, and the doors to it
     "pipeline": {
         *("artifact", "bundle", "devices", "errors", "graph", "images", "inputs", "ladder", "passes", "progress"),
