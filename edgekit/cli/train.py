@@ -41,6 +41,4 @@ def train_command(
         print_json({"run": str(result.folder), "sha256": result.sha256, "top1": top1, "error": None})
         return
     print(f"{result.folder}  sha256 {result.sha256}" + (f"  top-1 {top1} %" if top1 is not None else ""))
-    print(
-        f"curves: {result.folder}/report.html; a file for a phone: edgekit export {result.folder} --target tflite-int8"
-    )
+    print(f"curves: {result.folder}/report.html; a file for a phone: edgekit export {result.folder} --target NAME")

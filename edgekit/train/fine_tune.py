@@ -74,7 +74,7 @@ def fine_tune(
     size = data.feed.crop
     batch = fitting_batch(config, len(data.learned), 1)
     steps = config.epochs * max(1, len(data.learned) // batch)
-    config = settled(replace(config, batch_size=batch), size, steps)
+    config = settled(replace(config, batch_size=batch), module, size, steps)
     feed = Feed(
         data.learned,
         Normalize.of(data.feed),

@@ -100,7 +100,7 @@ def _train(config: TrainConfig, listener: Listener, device: torch.device, worker
     images = decoded(config, learned, measured, begun.feed, folder, listener)
     feed = fed(begun, images)
     batch = settle.fitting_batch(config, len(images.learned), workers.count)
-    config = settle.settled(config, size, config.epochs * max(1, len(images.learned) // batch))
+    config = settle.settled(config, begun.module, size, config.epochs * max(1, len(images.learned) // batch))
     for line in told(config, begun, images, feed, batch):
         listener.say(line)
     if workers.first:

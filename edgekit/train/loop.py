@@ -4,7 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -157,8 +157,7 @@ class Trainer:
         total = 0.0
         for place, batch in enumerate(parts):
             last = place == len(parts) - 1
-            alone = last or not isinstance(net, nn.parallel.DistributedDataParallel)
-            with nullcontext() if alone else net.no_sync():
+            with nullcontext() if last else unsynchronized(net):
                 with self._precision():
                     loss = self.task.loss(net(batch.images), batch) / len(parts)
                 value = loss.item()
@@ -205,6 +204,11 @@ def measure(
             progress(min((place + 1) * MEASURED * workers.count, len(pixels)), len(pixels))
     module.train(was_training)
     return float(workers.total(total)) / len(pixels)
+
+
+def unsynchronized(net: nn.Module) -> AbstractContextManager[None]:
+    """Gradients stay in this process: they are exchanged with those of a batch's last part."""
+    return net.no_sync() if isinstance(net, nn.parallel.DistributedDataParallel) else nullcontext()
 
 
 def diverged(error: Diverged, config: TrainConfig, saved: Callable[[Batch], str]) -> EdgekitError:

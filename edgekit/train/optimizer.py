@@ -14,14 +14,18 @@ DEFAULT_RATE = {"sgd": 0.1, "rmsprop": 0.01, "adamw": 0.003}
 """Of a batch of 256 from scratch: arXiv:1706.02677 (SGD, linear in the batch), and what trained here."""
 FINE_TUNING = 0.2
 """Of those, for weights that are trained already."""
+WITHOUT_NORMS = 0.1
+"""Of those, for nets without normalisation: SqueezeNet dies at a BatchNorm net's (arXiv:1409.1556 has 0.01)."""
+NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.modules.instancenorm._InstanceNorm)
 DEFAULT_DECAY = {"sgd": 1e-4, "rmsprop": 1e-5, "adamw": 0.05}
 
 
-def default_rate(config: TrainConfig) -> float:
+def default_rate(config: TrainConfig, module: nn.Module) -> float:
     """Linear in the batch for SGD and RMSProp, with its root for AdamW, whose steps have a size of their own."""
     share = config.batch_size / 256
     rate = DEFAULT_RATE[config.optimizer] * (math.sqrt(share) if config.optimizer == "adamw" else share)
-    return float(f"{rate * (FINE_TUNING if config.pretrained else 1):.2g}")
+    rate *= FINE_TUNING if config.pretrained else 1
+    return float(f"{rate * (1 if any(isinstance(part, NORMS) for part in module.modules()) else WITHOUT_NORMS):.2g}")
 
 
 def default_decay(config: TrainConfig) -> float:

@@ -11,7 +11,7 @@ from edgekit.report import markup
 from edgekit.report.style import CSS
 
 WIDTH, HEIGHT = 720, 240  # of a plot, in units of its own
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 28  # margins for the numbers
+LEFT, RIGHT, TOP, BOTTOM = 84, 12, 14, 28  # margins for the numbers
 PLOT_CSS = """
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 18px; }
 .curves figure { margin: 0; } .curves figcaption { color: var(--dim); font-size: .88rem; margin-bottom: 2px; }
@@ -145,4 +145,6 @@ def _range(low: float, high: float) -> tuple[float, float]:
 
 
 def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) >= 0.01 or value == 0 else f"{value:.1e}"

@@ -74,16 +74,17 @@ def check_size(module: nn.Module, feed: Preprocess, where: str) -> None:
         module.load_state_dict(before, strict=False)  # BatchNorm's statistics have moved
 
 
-def settled(config: TrainConfig, size: Size, steps: int) -> TrainConfig:
+def settled(config: TrainConfig, module: nn.Module, size: Size, steps: int) -> TrainConfig:
     """The config without a None that the loop would have to think about.
 
     Args:
+        module: that is to be trained.
         steps: of the optimiser, in the whole run.
     """
     given = replace(
         config,
         input_size=size,
-        learning_rate=default_rate(config) if config.learning_rate is None else config.learning_rate,
+        learning_rate=default_rate(config, module) if config.learning_rate is None else config.learning_rate,
         weight_decay=default_decay(config) if config.weight_decay is None else config.weight_decay,
         layer_decay=(FINE_TUNED_FIRST_LAYER if config.pretrained else 1.0)
         if config.layer_decay is None

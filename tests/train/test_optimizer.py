@@ -89,9 +89,13 @@ def test_sgd_is_nesterovs():
 
 
 def test_default_rates_follow_the_batch_and_are_smaller_for_trained_weights():
-    assert default_rate(replace(CONFIG, optimizer="sgd", batch_size=512)) == 0.2
-    assert default_rate(replace(CONFIG, optimizer="adamw", batch_size=64)) == 0.0015
-    assert default_rate(replace(CONFIG, optimizer="adamw", batch_size=256, weights="imagenet")) == 0.0006
+    assert default_rate(replace(CONFIG, optimizer="sgd", batch_size=512), net()) == 0.2
+    assert default_rate(replace(CONFIG, optimizer="adamw", batch_size=64), net()) == 0.0015
+    assert default_rate(replace(CONFIG, optimizer="adamw", batch_size=256, weights="imagenet"), net()) == 0.0006
+
+
+def test_the_default_rate_is_smaller_for_nets_without_norms():
+    assert default_rate(replace(CONFIG, optimizer="sgd", batch_size=256), nn.Sequential(nn.Linear(2, 2))) == 0.01
 
 
 def test_the_average_follows_weights_and_statistics():
