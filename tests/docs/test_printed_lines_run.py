@@ -160,7 +160,7 @@ def test_what_stands_for_a_printed_line_runs(command, checkout, worlds, reader, 
             pytest.skip("no lists of packages here: apt-get update")
         assert done.returncode == (1 if instead.run == "ssh-copy-id -h" else 0), done.stdout + done.stderr
     else:
-        assert command.line in (repository / ".ci/run").read_text()
+        assert command.line.removeprefix("pip install") in (repository / ".ci/run").read_text()
 
 
 # snippets
