@@ -129,6 +129,7 @@ class Runtime:
         library: what the C runner loads on aarch64; None: only the Python runner runs its files.
         program: its own benchmark, where edgekit reads what that prints ("benchmark_model").
         android: what runs its files in an app, the best first.
+        plain_input: the one input of a file that edgekit did not write, from its bytes; an error where it cannot be run.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Runtime:
     library: Library | None = None
     program: str | None = None
     android: tuple[AndroidLibrary, ...] = ()
+    plain_input: "Callable[[bytes], TensorInfo] | None" = None
 
     @property
     def host(self) -> Package | None:

@@ -7,6 +7,7 @@ from edgekit.targets.tflite.delegate import delegation
 from edgekit.targets.tflite.emit import emit
 from edgekit.targets.tflite.layers import layers
 from edgekit.targets.tflite.metadata import add_metadata
+from edgekit.targets.tflite.plain import plain_input
 from edgekit.targets.tflite.run import run
 
 # Integer gates are floors below which a file is broken, not targets of quality: the report shows the figures.
@@ -35,6 +36,7 @@ RUNTIME = Runtime(
             ("arm64-v8a", "armeabi-v7a"),
         ),
     ),
+    plain_input=plain_input,
 )
 _TARGETS = (
     ("tflite-fp32", "float32; the reference on a phone", QuantScheme("float32", "float32"), Tolerance(max_abs=1e-4)),
