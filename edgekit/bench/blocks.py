@@ -96,7 +96,12 @@ class CountingDevice(EmulatedDevice):
 
 
 def count_blocks(
-    device: Device, request: RunRequest, caches: Sequence[Cache] = (), *, split: bool = False, what: str = "instructions"
+    device: Device,
+    request: RunRequest,
+    caches: Sequence[Cache] = (),
+    *,
+    split: bool = False,
+    what: str = "instructions",
 ) -> tuple[RunnerResult, Counted]:
     """Run the request's first image RUNS times and count.
 

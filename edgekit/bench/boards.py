@@ -45,7 +45,9 @@ PIPELINES: Mapping[str, Pipeline] = {
 BOARDS: Mapping[str, Board] = {
     board.name: board
     for board in (
-        Board("pi3", "Raspberry Pi 3B+", "cortex-a53", 1.4 * GIGA, (Cache(32 * KB, 4), Cache(512 * KB, 16)), 2.2 * GIGA),
+        Board(
+            "pi3", "Raspberry Pi 3B+", "cortex-a53", 1.4 * GIGA, (Cache(32 * KB, 4), Cache(512 * KB, 16)), 2.2 * GIGA
+        ),
         Board("pi4", "Raspberry Pi 4", "cortex-a72", 1.5 * GIGA, (Cache(32 * KB, 2), Cache(1024 * KB, 16)), 4.0 * GIGA),
         Board(
             "pi5",

@@ -88,7 +88,10 @@ class Bench:
         """
         if self.clock_hz is not None and metric != "cycles":
             raise EdgekitError(
-                "EK106", what="a clock is for estimated cycles", where="--clock", fix="add --metric cycles, or leave it out"
+                "EK106",
+                what="a clock is for estimated cycles",
+                where="--clock",
+                fix="add --metric cycles, or leave it out",
             )
         if metric != "latency":
             measure = self._count if metric == "instructions" else self._estimate

@@ -199,11 +199,16 @@ def _kept() -> Iterator[sqlite3.Connection]:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(file, timeout=60)) as kept:
-            kept.execute("CREATE TABLE IF NOT EXISTS prices (key TEXT, block BLOB, cycles REAL, PRIMARY KEY (key, block))")
+            kept.execute(
+                "CREATE TABLE IF NOT EXISTS prices (key TEXT, block BLOB, cycles REAL, PRIMARY KEY (key, block))"
+            )
             yield kept
     except (OSError, sqlite3.Error) as error:
         raise EdgekitError(
-            "EK702", what=f"prices cannot be kept: {error}", where=str(file), fix="remove that file, or set EDGEKIT_CACHE"
+            "EK702",
+            what=f"prices cannot be kept: {error}",
+            where=str(file),
+            fix="remove that file, or set EDGEKIT_CACHE",
         ) from error
 
 

@@ -12,7 +12,7 @@ from edgekit.bundle.files import LARGEST_FILE, Bundle, read_bundle, sha256
 from edgekit.errors import EdgekitError
 from edgekit.files import is_folder, read_regular
 from edgekit.graph.stored import to_stored
-from edgekit.target import EmitOptions, Runtime, TensorInfo, runtimes, targets
+from edgekit.target import EmitOptions, EmittedNode, Runtime, TensorInfo, runtimes, targets
 
 NOISE_SEED = 0
 CONTROL_SEED, CONTROL_SIZE = 0, 32
@@ -28,6 +28,7 @@ class Subject:
         name: for the user: the bundle's folder, or the file.
         target: of a file alone its suffix.
         inputs: one image as the file stores it.
+        nodes: the file's operators with their modules; () where nobody wrote them down.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Subject:
     file: Path
     sha256: str
     inputs: bytes = field(repr=False)
+    nodes: tuple[EmittedNode, ...] = field(repr=False, default=())
 
 
 def find_subject(path: Path) -> Subject:
@@ -88,6 +90,7 @@ def subject_of(bundle: Bundle) -> Subject:
         file=bundle.model_file,
         sha256=sha256(bundle.model_file.read_bytes()),
         inputs=to_stored(bundle.inputs[:1], bundle.input).tobytes(),
+        nodes=tuple(EmittedNode(node["operator"], node["module"]) for node in bundle.manifest.get("nodes", ())),
     )
 
 

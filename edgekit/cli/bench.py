@@ -36,7 +36,8 @@ class MetricName(StrEnum):
 @app.command("bench")
 def bench_command(
     bundles: Annotated[
-        list[Path], typer.Argument(metavar="BUNDLE|FILE...", help="folders that export wrote, or .tflite and .onnx files")
+        list[Path],
+        typer.Argument(metavar="BUNDLE|FILE...", help="folders that export wrote, or .tflite and .onnx files"),
     ],
     device: Annotated[str, typer.Option(metavar="D", help="see: edgekit devices")] = "local",
     metric: Annotated[
@@ -75,7 +76,8 @@ def bench_command(
         Path | None, typer.Option(metavar="F", help="compare with the results in F, a file that --history wrote")
     ] = None,
     max_regression: Annotated[
-        str | None, typer.Option(metavar="P%", help="slower than this fails  [default: 3%; instructions 0.2%; cycles 0.5%]")
+        str | None,
+        typer.Option(metavar="P%", help="slower than this fails  [default: 3%; instructions 0.2%; cycles 0.5%]"),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="too noisy, or no baseline, fails as well (exit code 3)")

@@ -25,7 +25,9 @@ def test_the_count_is_the_median_of_equal_inferences():
     counted = read_counted(written(5, 1_000_000, 1_000_001, 1_000_000), "core")
     spans, spread = median_inference(counted, "core")
     assert counted.instructions(spans) == 5_000_000
-    assert by_class(counted, spans) == dict.fromkeys(("simd", "dot_product", "load_store", "branch", "other"), 1_000_000)
+    assert by_class(counted, spans) == dict.fromkeys(
+        ("simd", "dot_product", "load_store", "branch", "other"), 1_000_000
+    )
     assert spread == pytest.approx(1e-6)
 
 
