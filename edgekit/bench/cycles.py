@@ -2,7 +2,10 @@
 
 An estimate, to compare files and operators with each other; docs/cycles.md has what it is worth beside published times.
 
-cycles = sum over blocks (executions * price) + lines that no cache had * 64 bytes / bandwidth of memory * clock
+cycles = sum over blocks of max(executions * price, lines that no cache had * 64 bytes / bandwidth * clock)
+
+A block is what overlaps: a loop that computes more than its weights take to arrive hides them, a matrix times one vector
+waits for them.
 """
 
 from collections import Counter, defaultdict
@@ -33,7 +36,7 @@ class Estimate:
     Args:
         core_cycles: while everything lies in the nearest cache.
         memory_bytes: what no cache had.
-        cycles: of both, at the board's clock.
+        cycles: with what the core waits for memory.
     """
 
     instructions: int
@@ -41,46 +44,51 @@ class Estimate:
     memory_bytes: int
     cycles: float
 
-    def milliseconds(self, board: Board, clock_hz: float) -> float:
-        """At another clock: what comes from memory takes as long as before."""
-        return 1e3 * (self.core_cycles / clock_hz + self.memory_bytes / board.memory_bytes_s)
-
 
 @dataclass(frozen=True, slots=True)
 class Estimated:
     """An inference on a board.
 
     Args:
+        clock_hz: that the core runs at; memory takes more cycles the faster it is.
         prices: what they were made with.
         spread: of the instruction counts beneath, relative.
     """
 
     board: Board
+    clock_hz: float
     prices: str
     whole: Estimate
     spread: float
 
-    def milliseconds(self, clock_hz: float) -> float:
-        return self.whole.milliseconds(self.board, clock_hz)
+    @property
+    def milliseconds(self) -> float:
+        return 1e3 * self.whole.cycles / self.clock_hz
 
     def document(self) -> dict[str, Any]:
         """As JSON; cycles are whole numbers there."""
         found = {key: round(value) for key, value in asdict(self.whole).items()}
-        return {**found, "spread": self.spread, "board": self.board.title, "clock_hz": self.board.clock_hz}
+        return {**found, "spread": self.spread, "board": self.board.title, "clock_hz": self.clock_hz}
 
 
-def estimate_cycles(device: Device, request: RunRequest) -> tuple[RunnerResult, Estimated]:
+def estimate_cycles(
+    device: Device, request: RunRequest, clock_hz: float | None = None
+) -> tuple[RunnerResult, Estimated]:
     """Cycles of one inference of the request's first image.
+
+    Args:
+        clock_hz: instead of the board's own.
 
     Raises:
         EdgekitError: EK106 for a device that is not emulated, EK609 without llvm-mca, EK611 when counting fails.
     """
     board = board_for(device)
+    clock_hz = clock_hz or board.clock_hz
     find_llvm()  # before minutes of emulation
     result, counted = count_blocks(device, request, board.caches, what="cycles")
     spans, spread = median_inference(counted, device.address.name)
-    [whole] = estimate_parts(counted, spans, [spans], board)
-    return result, Estimated(board, made_with(PIPELINES[board.core]), whole, spread)
+    [whole] = estimate_parts(counted, spans, [spans], board, clock_hz)
+    return result, Estimated(board, clock_hz, made_with(PIPELINES[board.core]), whole, spread)
 
 
 def board_for(device: Device) -> Board:
@@ -96,38 +104,67 @@ def board_for(device: Device) -> Board:
 
 
 def estimate_parts(
-    counted: Counted, whole: Sequence[Span], parts: Iterable[Sequence[Span]], board: Board
+    counted: Counted, whole: Sequence[Span], parts: Iterable[Sequence[Span]], board: Board, clock_hz: float
 ) -> list[Estimate]:
-    """Of each part of an inference; prices are those of the whole."""
-    chains = join(counted, whole)
-    prices, otherwise = _prices(chains, _runs(whole), board)
-    return [_estimate(counted, spans, chains, prices, otherwise, board) for spans in parts]
+    """Of each part of an inference. What the whole waits for in a block is shared out by the lines that each part asked
+    for there, so that parts add up to the whole."""
+    costs = block_costs(counted, whole, board, clock_hz)
+    return [_estimate(counted, spans, costs) for spans in parts]
 
 
-def join(counted: Counted, spans: Iterable[Span]) -> Mapping[int, Words]:
-    """The instructions of each block with those of the blocks that follow it in any case; the followers have none.
+@dataclass(frozen=True, slots=True)
+class BlockCosts:
+    """What blocks cost in one inference, by their indices.
+
+    Args:
+        of_run: core cycles of one execution; all of a chain stand at its first block.
+        of_line: cycles that the core waits for each line that no cache had.
+    """
+
+    of_run: Mapping[int, float]
+    of_line: Mapping[int, float]
+
+
+def block_costs(counted: Counted, whole: Sequence[Span], board: Board, clock_hz: float) -> BlockCosts:
+    """Prices of the blocks, and what they leave uncovered of the time that memory takes."""
+    runs, first, words = _runs(whole), *join(counted, whole)
+    prices, otherwise = _prices(words, runs, board)
+    of_run = {index: prices.get(chain, otherwise * len(chain)) for index, chain in words.items()}
+    lines: Counter[int] = Counter()
+    for span in whole:
+        for index, ran in span.items():
+            lines[first[index]] += ran.misses[-1]
+    line_cycles = LINE_BYTES / board.memory_bytes_s * clock_hz
+    waits = {
+        index: max(0.0, line_cycles - of_run[index] * runs[index] / count) for index, count in lines.items() if count
+    }
+    return BlockCosts(of_run, {index: waits.get(head, 0.0) for index, head in first.items()})
+
+
+def join(counted: Counted, spans: Iterable[Span]) -> tuple[Mapping[int, int], Mapping[int, Words]]:
+    """Chains of blocks that follow each other in any case: each block's first, and the instructions of each first's chain.
 
     qemu ends a block where a page of memory ends, also in the middle of a loop.
     """
     runs = _runs(spans)
-    blocks = {index: counted.blocks[index] for index in runs}
     starting: dict[int, list[int]] = defaultdict(list)
-    for index, block in blocks.items():
-        starting[block.address].append(index)
+    for index in runs:
+        starting[counted.blocks[index].address].append(index)
     follower = {}
-    for index, block in blocks.items():
-        if not _jumps(block):
-            equal = [other for other in starting[block.end] if runs[other] == runs[index] and other != index]
-            if len(equal) == 1:
-                follower[index] = equal[0]
-    followers = set(follower.values())
-    joined: dict[int, Words] = dict.fromkeys(followers, ())
-    for index in blocks.keys() - followers:
-        words, last = blocks[index].words, index
-        while (last := follower.get(last, -1)) >= 0:
-            words += blocks[last].words
-        joined[index] = words
-    return joined
+    for index in runs:
+        block = counted.blocks[index]
+        equal = [other for other in starting[block.end] if runs[other] == runs[index]]
+        if not _jumps(block) and len(equal) == 1:
+            follower[index] = equal[0]
+    first: dict[int, int] = {}
+    words: dict[int, Words] = {}
+    for index in runs.keys() - set(follower.values()):
+        words[index], last = (), index
+        while last >= 0:
+            first[last] = index
+            words[index] += counted.blocks[last].words
+            last = follower.get(last, -1)
+    return first, words
 
 
 def _jumps(block: Block) -> bool:
@@ -157,20 +194,11 @@ def _prices(chains: Mapping[int, Words], runs: Mapping[int, int], board: Board) 
     return prices, sum(prices[words] * weights[words] / len(words) for words in chosen) / covered
 
 
-def _estimate(
-    counted: Counted,
-    spans: Sequence[Span],
-    chains: Mapping[int, Words],
-    prices: Mapping[Words, float],
-    otherwise: float,
-    board: Board,
-) -> Estimate:
-    core_cycles, lines = 0.0, 0
+def _estimate(counted: Counted, spans: Sequence[Span], costs: BlockCosts) -> Estimate:
+    core_cycles, waits, lines = 0.0, 0.0, 0
     for span in spans:
         for index, ran in span.items():
-            words = chains[index]
-            core_cycles += ran.runs * prices.get(words, otherwise * len(words))
+            core_cycles += ran.runs * costs.of_run.get(index, 0.0)
+            waits += ran.misses[-1] * costs.of_line[index]
             lines += ran.misses[-1]
-    memory_bytes = LINE_BYTES * lines
-    cycles = core_cycles + memory_bytes / board.memory_bytes_s * board.clock_hz
-    return Estimate(counted.instructions(spans), core_cycles, memory_bytes, cycles)
+    return Estimate(counted.instructions(spans), core_cycles, LINE_BYTES * lines, core_cycles + waits)

@@ -45,7 +45,7 @@ class Bench:
         is_mlperf: add MLPerf's early-stopping estimate.
         tool: benchmark_model for the device, instead of edgekit's runner.
         timeout_s: of one round.
-        clock_hz: estimated cycles are shown as milliseconds at this clock too.
+        clock_hz: cycles are estimated for this clock instead of the board's, and shown as milliseconds too.
         sleep: pauses; a test passes its own.
     """
 
@@ -122,10 +122,10 @@ class Bench:
         )
 
     def _estimate(self, subject: Subject) -> Record:
-        result, estimated = estimate_cycles(self.device, self._request(subject))
+        result, estimated = estimate_cycles(self.device, self._request(subject), self.clock_hz)
         extra: dict[str, Any] = {"qemu": blocks.qemu_version()}
         if self.clock_hz is not None:
-            extra |= {"clock_hz": self.clock_hz, "estimated_ms": estimated.milliseconds(self.clock_hz)}
+            extra["estimated_ms"] = estimated.milliseconds
         return self._record(
             "cycles",
             subject,
@@ -135,6 +135,7 @@ class Bench:
                 "warmup": blocks.WARMUP,
                 "threads": 1,
                 "board": estimated.board.name,
+                "clock_hz": estimated.clock_hz,
                 "prices": estimated.prices,
             },
             summary=estimated.document(),

@@ -76,7 +76,9 @@ class OperatorProfile:
         }
 
 
-def profile_operators(device: Device, subject: Subject, timeout_s: int = 600) -> OperatorProfile:
+def profile_operators(
+    device: Device, subject: Subject, timeout_s: int = 600, clock_hz: float | None = None
+) -> OperatorProfile:
     """Run a file twice on the emulated device, once with the runtime's profiler.
 
     Raises:
@@ -93,11 +95,11 @@ def profile_operators(device: Device, subject: Subject, timeout_s: int = 600) ->
             fix="edgekit bench with --metric cycles measures the whole file; profile a .tflite file",
         )
     request = RunRequest(subject.runtime, subject.file, subject.sha256, subject.inputs, timeout_s=timeout_s)
-    _, estimated = estimate_cycles(device, request)
+    _, estimated = estimate_cycles(device, request, clock_hz)
     result, counted = count_blocks(device, request, board.caches, split=True, what="cycles")
     spans, _ = median_inference(counted, device.address.name, PROFILED_REPEATABLE)
     by_event = share_out(result, spans, device.address.name)
-    costs = estimate_parts(counted, spans, by_event.values(), board)
+    costs = estimate_parts(counted, spans, by_event.values(), board, estimated.clock_hz)
     ran = [event for event in result.events if event.kind != "other"]
     placed = place(subject.file.read_bytes(), [event.name for event in ran], [_node(event) for event in ran])
     nodes = subject.nodes or placed.nodes

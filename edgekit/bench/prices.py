@@ -21,7 +21,7 @@ from edgekit.errors import EdgekitError
 
 OLDEST_LLVM, NEWEST_LLVM = 19, 40
 PACKAGE = "llvm-19"
-RULES = 1
+RULES = 2
 """Which rules below made a price; another number is another price."""
 
 TIMEOUT_S = 300
@@ -42,10 +42,12 @@ class Pipeline:
     Args:
         mcpu: the model's name; the nearest relative where LLVM has none of the core.
         in_order: whether instructions start in the order of the program.
+        ports: a model whose ports are nearer to the core's, where `mcpu` has more of them than the core.
     """
 
     mcpu: str
     in_order: bool
+    ports: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,9 @@ def is_loop(words: Words) -> bool:
 def _ask(llvm: Llvm, pipeline: Pipeline, blocks: Sequence[Words]) -> dict[Words, float]:
     """Prices from llvm-mca.
 
-    A core that starts instructions in order runs a block as long as its steady state takes: it cannot begin what comes
-    behind. One out of order overlaps a block with its neighbours, so that only a loop waits for its own results, and
-    anything else costs what its ports and its dispatch take.
+    A core that starts instructions in order runs a block as long as its steady state takes, and no shorter than its
+    ports: it cannot begin what comes behind. One out of order overlaps a block with its neighbours, so that only a loop
+    waits for its own results, and anything else costs what its ports and its dispatch take.
     """
     texts = _disassemble(llvm, {word for words in blocks for word in words})
     lines: list[str] = []
@@ -129,16 +131,22 @@ def _ask(llvm: Llvm, pipeline: Pipeline, blocks: Sequence[Words]) -> dict[Words,
             body = [_without_write_back(text) for text in body]
         lines += [f"# LLVM-MCA-BEGIN {index}", *body, "# LLVM-MCA-END"]
     fewer, more = (_simulate(llvm, pipeline.mcpu, lines, rounds) for rounds in (FEWER, MORE))
-    priced = {}
-    for index, words in enumerate(blocks):
-        if index not in more:
-            priced[words] = float(len(words))  # nothing in it that LLVM has a price for
-            continue
-        steady = (more[index]["TotalCycles"] - fewer[index]["TotalCycles"]) / (MORE - FEWER)
-        width = more[index]["DispatchWidth"]
-        alone = max(more[index]["BlockRThroughput"], more[index]["TotaluOps"] / MORE / max(1, width))
-        priced[words] = float(steady if pipeline.in_order or is_loop(words) else alone)
-    return priced
+    ports = _simulate(llvm, pipeline.ports, lines, FEWER) if pipeline.ports else more
+    return {
+        words: _price(pipeline, words, *(found.get(i) for found in (fewer, more, ports)))
+        for i, words in enumerate(blocks)
+    }
+
+
+def _price(pipeline: Pipeline, words: Words, fewer: Any, more: Any, ports: Any) -> float:
+    """Cycles of one execution, from three summaries; None where a block has nothing that LLVM has a price for."""
+    if not (fewer and more and ports):
+        return float(len(words))
+    steady = (more["TotalCycles"] - fewer["TotalCycles"]) / (MORE - FEWER)
+    if pipeline.in_order:
+        return float(max(steady, ports["BlockRThroughput"]))
+    dispatched = more["TotaluOps"] / MORE / max(1, more["DispatchWidth"])
+    return float(steady if is_loop(words) else max(more["BlockRThroughput"], dispatched))
 
 
 def _without_write_back(text: str) -> str:

@@ -15,7 +15,7 @@ _RAN_BY = ("ran_by.runner", "ran_by.runtime", "ran_by.runtime_version")
 COMPARABLE = {
     "latency": ("device.arch", "device.cpu", *_RAN_BY, "protocol.threads", "protocol.cpu_mask"),
     "instructions": ("device.cpu", *_RAN_BY),
-    "cycles": ("device.cpu", *_RAN_BY, "protocol.board", "protocol.prices"),
+    "cycles": ("device.cpu", *_RAN_BY, "protocol.board", "protocol.clock_hz", "protocol.prices"),
 }
 """What must be equal, beside model and target, for two results to be about the file and nothing else."""
 
@@ -47,8 +47,8 @@ class Record:
         protocol: how it was measured; `preflight` what was found before.
         summary: of a latency: Summary's fields. Of instructions: the count and the classes. Of cycles: the estimate.
         rounds: per process: the median, what was observed, and the timings, thinned.
-        extra: "control_ms", the fixed network's median; "mlperf", "sustained", "qemu"; "estimated_ms" of cycles at
-            "clock_hz"; "interrupted": why rounds are missing.
+        extra: "control_ms", the fixed network's median; "mlperf", "sustained", "qemu"; "estimated_ms" of cycles
+            where a clock was named; "interrupted": why rounds are missing.
     """
 
     metric: Metric

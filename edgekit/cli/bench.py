@@ -44,7 +44,7 @@ def bench_command(
         MetricName | None, typer.Option(help="[default: latency; instructions on an emulated device]")
     ] = None,
     clock: Annotated[
-        str | None, typer.Option(metavar="2.4GHz", help="show estimated cycles as estimated milliseconds too")
+        str | None, typer.Option(metavar="2.4GHz", help="estimate cycles for this clock, and show milliseconds too")
     ] = None,
     runs: Annotated[int | None, typer.Option(min=1, metavar="N", help="at least N timed runs  [default: 50]")] = None,
     min_time: Annotated[

@@ -19,7 +19,7 @@ def profile_command(
     ],
     device: Annotated[str, typer.Option(metavar="D", help="an emulated one: emulated:pi4")] = "emulated:pi4",
     clock: Annotated[
-        str | None, typer.Option(metavar="2.4GHz", help="show estimated cycles as estimated milliseconds too")
+        str | None, typer.Option(metavar="2.4GHz", help="estimate for this clock, and show milliseconds too")
     ] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="write one line an operator")] = None,
     keep: Annotated[
@@ -56,12 +56,11 @@ def measure(subject: Path, device: str, timeout_s: int, quiet: bool, clock_hz: f
     found = find_subject(subject)
     with open_device(device, exclusive=True) as opened, shown(not quiet) as progress:
         progress.start(f"profile on {device}")
-        profile = profile_operators(opened, found, timeout_s)
+        profile = profile_operators(opened, found, timeout_s, clock_hz)
         progress.finish(f"profile on {device}")
     document = profile.document()
     if clock_hz is not None:
-        estimated_ms = profile.estimated.milliseconds(clock_hz)
-        document |= {"at_clock_hz": clock_hz, "estimated_ms": estimated_ms}
+        document["estimated_ms"] = profile.estimated.milliseconds
     return document
 
 
@@ -94,4 +93,4 @@ def show(document: dict[str, Any]) -> None:
     print(", ".join(f"{kind} {100 * share:.1f} %" for kind, _, share in by_kind(document)))
     print(f"{document['device']}: {summary(document)}")
     if "estimated_ms" in document:
-        print(f"estimated {document['estimated_ms']:.4g} ms at {document['at_clock_hz'] / 1e9:g} GHz")
+        print(f"estimated {document['estimated_ms']:.4g} ms at {document['whole']['clock_hz'] / 1e9:g} GHz")

@@ -71,7 +71,7 @@ def estimated(document: Document) -> str:
     cycles, extra = f"{document['summary']['cycles']:,} cycles", document["extra"]
     if "estimated_ms" not in extra:
         return cycles
-    return f"{cycles}, {milliseconds(extra['estimated_ms'])} at {extra['clock_hz'] / 1e9:g} GHz"
+    return f"{cycles}, {milliseconds(extra['estimated_ms'])} at {document['summary']['clock_hz'] / 1e9:g} GHz"
 
 
 def milliseconds(value: float | None) -> str:
@@ -108,7 +108,7 @@ def what_was_estimated(summary: Mapping[str, Any]) -> str:
     share = 1 - summary["core_cycles"] / summary["cycles"]
     return (
         f"estimated for one core of a {summary['board']} at {summary['clock_hz'] / 1e9:g} GHz:"
-        f" {summary['instructions']:,} instructions; {summary['memory_bytes'] / 1e6:.1f} MB through memory take"
+        f" {summary['instructions']:,} instructions; it waits for {summary['memory_bytes'] / 1e6:.1f} MB from memory"
         f" {100 * share:.0f} % of the cycles"
     )
 
