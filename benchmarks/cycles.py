@@ -4,9 +4,9 @@
     python benchmarks/cycles.py "Pixel 3a" mobilenet_v2      some of them
     python benchmarks/cycles.py --markdown docs/cycles.md    writes the table into the document
 
-The networks are built here, with settled weights, at the published input size. Times that others measured with other
-versions of the kernels, on a core that the profile stands for only nearly, are what there is; the column "as" says which
-profile was taken. Pixel 4's times were seen when its memory was chosen, no others were.
+The networks are built here, with settled weights, at the published input size. The times are others', of other
+versions of the kernels, some on a core that the profile stands for only nearly: the column "as" names the profile.
+Pixel 4's times were seen when its memory was chosen, no others were.
 """
 
 import argparse

@@ -129,7 +129,7 @@ class Runtime:
         library: what the C runner loads on aarch64; None: only the Python runner runs its files.
         program: its own benchmark, where edgekit reads what that prints ("benchmark_model").
         android: what runs its files in an app, the best first.
-        plain_input: the one input of a file that edgekit did not write, from its bytes; an error where it cannot be run.
+        plain_input: the one input of a file that edgekit did not write, from its bytes; an error where it cannot run.
         place_kernels: which operators of a file the kernels belong to that its profiler names; None: it cannot be told.
     """
 

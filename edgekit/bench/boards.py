@@ -34,8 +34,8 @@ class Board:
 
 
 PIPELINES: Mapping[str, Pipeline] = {
-    # LLVM's own model of the A53 lets a load wait for all that began before it; the A55 is its successor with the same two
-    # slots. That one's model takes two multiply-accumulates of 128 bits a cycle, which neither core does: the A53's ports.
+    # LLVM's own model of the A53 lets a load wait for all that began before it; the A55 is its successor with the same
+    # two slots. The A55's takes two multiply-accumulates of 128 bits a cycle, as neither core does: the A53's ports.
     "cortex-a53": Pipeline("cortex-a55", in_order=True, ports="cortex-a53"),
     "cortex-a55": Pipeline("cortex-a55", in_order=True, ports="cortex-a53"),
     "cortex-a72": Pipeline("cortex-a57", in_order=False),  # LLVM itself takes the A57's for it

@@ -4,8 +4,8 @@ An estimate, to compare files and operators with each other; docs/cycles.md has 
 
 cycles = sum over blocks of max(executions * price, lines that no cache had * 64 bytes / bandwidth * clock)
 
-A block is what overlaps: a loop that computes more than its weights take to arrive hides them, a matrix times one vector
-waits for them.
+A block is what overlaps: a loop that computes longer than its weights take to arrive hides them, a matrix times one
+vector waits for them.
 """
 
 from collections import Counter, defaultdict
@@ -27,6 +27,8 @@ PRICED = 0.999
 """Share of the instructions whose blocks are priced one by one; the rest costs as much an instruction as these."""
 
 LINE_BYTES = 64
+REPEATABLE = 1e-4
+"""How far the instruction counts of equal inferences may lie apart beneath an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def estimate_cycles(
     clock_hz = clock_hz or board.clock_hz
     find_llvm()  # before minutes of emulation
     result, counted = count_blocks(device, request, board.caches, what="cycles")
-    spans, spread = median_inference(counted, device.address.name)
+    spans, spread = median_inference(counted, device.address.name, REPEATABLE)
     [whole] = estimate_parts(counted, spans, [spans], board, clock_hz)
     return result, Estimated(board, clock_hz, made_with(PIPELINES[board.core]), whole, spread)
 
@@ -142,7 +144,7 @@ def block_costs(counted: Counted, whole: Sequence[Span], board: Board, clock_hz:
 
 
 def join(counted: Counted, spans: Iterable[Span]) -> tuple[Mapping[int, int], Mapping[int, Words]]:
-    """Chains of blocks that follow each other in any case: each block's first, and the instructions of each first's chain.
+    """Chains of blocks that follow each other in any case: each block's first one, and the instructions of each chain.
 
     qemu ends a block where a page of memory ends, also in the middle of a loop.
     """

@@ -1,7 +1,7 @@
 """Instructions and estimated cycles of each operator of a file, on an emulated core.
 
-The runtime's own profiler reads the clock where an operator begins or ends. On the emulated core a read of the clock is a
-system call that the counter sees, so the executions of blocks between two reads belong to one operator, exactly. What
+The runtime's own profiler reads the clock where an operator begins or ends. On the emulated core a read of the clock is
+a system call that the counter sees, so the executions of blocks between two reads belong to one operator, exactly. What
 the profiler itself costs falls between operators, and is not counted: the whole is measured without it.
 """
 

@@ -152,8 +152,8 @@ def _price(pipeline: Pipeline, words: Words, fewer: Any, more: Any, ports: Any) 
 def _without_write_back(text: str) -> str:
     """An access that does not move its base register.
 
-    The address unit does that on the side. LLVM's in-order simulation counts it as a result that has to wait for all that
-    began earlier, and would let every such load stall behind the multiply-accumulates before it.
+    The address unit does that on the side. LLVM's in-order simulation counts it as a result that has to wait for all
+    that began earlier, and would let every such load stall behind the multiply-accumulates before it.
     """
     found = WRITTEN_BACK.match(text)
     return (found[1] or found[2]) if found else text

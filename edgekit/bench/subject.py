@@ -45,8 +45,8 @@ def find_subject(path: Path) -> Subject:
     """A bundle's folder, or a model file alone.
 
     Raises:
-        EdgekitError: EK102, EK110 as `read_bundle`; EK106 for a file that no runtime takes; what the runtime says of the
-            file.
+        EdgekitError: EK102, EK110 as `read_bundle`; EK106 for a file that no runtime takes; EK202, EK203, EK703 for one
+            that cannot be run.
     """
     return subject_of(read_bundle(path)) if is_folder(path, "the bundle") or not path.suffix else plain_subject(path)
 

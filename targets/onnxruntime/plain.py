@@ -15,8 +15,8 @@ def plain_input(data: bytes) -> TensorInfo:
     """The file's one input.
 
     Raises:
-        EdgekitError: EK202 for what is no such file, EK203 for several inputs or one whose size is open, EK204 for weights
-            in other files, EK703 for operators that a runtime elsewhere does not have.
+        EdgekitError: EK202 for what is no such file, EK203 for several inputs or one whose size is open, EK204 for
+            weights in other files, EK703 for operators that a runtime elsewhere does not have.
     """
     try:
         graph = onnx.load_model_from_string(data).graph

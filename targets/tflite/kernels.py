@@ -50,7 +50,7 @@ VANISHING = frozenset(
 """Operators that XNNPACK computes inside of others, or not at all."""
 
 ABSENT, VANISHED, FURTHER, STRANGE = 5.0, 0.5, 1.0, 20.0
-"""Costs: an operator without a kernel, one of those above, a further kernel of one operator, a kernel of another name."""
+"""Costs: an operator without a kernel; one of those above; a further kernel of an operator; one of another name."""
 
 
 def place_kernels(data: bytes, kernels: Sequence[str], nodes: Sequence[int | None]) -> PlacedKernels:

@@ -20,8 +20,8 @@ def plain_input(data: bytes) -> TensorInfo:
     """The file's one input.
 
     Raises:
-        EdgekitError: EK202 for what is no such file, EK203 for several inputs or one whose size is open, EK703 for custom
-            operators.
+        EdgekitError: EK202 for what is no such file, EK203 for several inputs or one whose size is open, EK703 for
+            custom operators.
     """
     if data[4:8] != IDENTIFIER:
         raise _broken("it has no TFL3 at its start")
