@@ -215,5 +215,8 @@ def qemu_version() -> str:
 def failed(what: str, where: str) -> EdgekitError:
     """EK611."""
     return EdgekitError(
-        "EK611", what=f"instructions cannot be counted: {what}", where=where, fix="apt-get install qemu-user (5 to 8)"
+        "EK611",
+        what=f"instructions cannot be counted: {what}",
+        where=where,
+        fix=f"apt-get install qemu-user, of a version from 5 to {NEWEST_QEMU}; or --metric latency on a real device",
     )

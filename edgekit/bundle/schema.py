@@ -58,9 +58,9 @@ class Manifest:
     target: str
     model_file: str
     files: dict[str, Listed]
+    min_runtime: str
+    scheme: QuantScheme
     unhashed_files: dict[str, Listed] = field(default_factory=dict)
-    min_runtime: str = ""
-    scheme: QuantScheme | None = None
     android: tuple[AndroidLibrary, ...] | None = None
     nodes: tuple[ListedNode, ...] = ()
 
