@@ -130,7 +130,7 @@ def sqnr(wanted: FloatArray, given: FloatArray) -> float:
 def explained(error: Exception) -> str:
     """The error's line, with the table of what a target refused."""
     table = getattr(error, "table", None)
-    rows = sorted({" | ".join(map(str, (row[1], row[3]))) for row in table.rows}) if table is not None else []
+    rows = sorted({" | ".join(map(str, row[1:4:2])) for row in table.rows}) if table is not None else []
     where = "" if table is not None or type(error).__name__ == "EdgekitError" else traceback.format_exc()[-300:]
     return " ".join([f"{type(error).__name__}: {str(error)[:300]}", *rows[:12], where])
 

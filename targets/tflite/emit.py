@@ -88,6 +88,8 @@ def _has_integer_kernel(node: Node, dtype: str) -> bool:
     if node.op not in lowerings or _dynamic([*node.inputs, *node.outputs], "") is not None:
         return False
     rule = lowerings.get(node.op)
+    if dtype == "int8" and rule.slow_int8(node) is not None:
+        return False
     return dtype in rule.integer and rule.stays_float(node) is None
 
 

@@ -96,6 +96,18 @@ def pixel_unshuffle(c: Context, out: Any, x: Any, factor: int) -> Any:
     return c.op("Reshape", turned, c.number("shape", list(out.shape), "int64"))
 
 
+@rule("affine_grid_generator")
+def affine_grid(c: Context, out: Any, theta: Any, size: Any, align_corners: bool) -> Any:
+    """Linear in theta: the grids of the three unit columns, times theta."""
+    units = torch.zeros(3, 2, 3)
+    units[range(3), 0, range(3)] = 1
+    sizes = [3, *size[1:]]
+    grids = torch.ops.aten.affine_grid_generator(units, sizes, align_corners)[..., 0]
+    base = c.number("base", grids.reshape(3, -1).T.numpy(), "float32")
+    product = c.op("MatMul", base, c.op("Transpose", theta, perm=[0, 2, 1]))
+    return c.op("Reshape", product, c.number("shape", list(out.shape), "int64"))
+
+
 @rule("grid_sampler", "grid_sampler_2d")
 def grid_sampler(c: Context, out: Any, x: Any, grid: Any, mode: int, padding: int, align_corners: bool) -> Any:
     require(out.ndim == 4)

@@ -144,6 +144,21 @@ def flip(c: Context, out: Any, x: Any, dims: Sequence[int]) -> Any:
     return x
 
 
+@rule("rot90")
+def rotate(c: Context, out: Any, x: Any, times: int, dims: Sequence[int]) -> Any:
+    first, second = (int(axis) % out.ndim for axis in dims)
+    order = list(range(out.ndim))
+    order[first], order[second] = order[second], order[first]
+    match times % 4:
+        case 0:
+            return x
+        case 1:
+            return c.op("Transpose", flip(c, torch.empty([int(n) for n in x.shape], device="meta"), x, [second]), perm=order)
+        case 2:
+            return flip(c, out, x, [first, second])
+    return c.op("Transpose", flip(c, torch.empty([int(n) for n in x.shape], device="meta"), x, [first]), perm=order)
+
+
 @rule("index_select")
 def index_select(c: Context, out: Any, x: Any, dim: int, index: Any) -> Any:
     return c.op("Gather", x, index, axis=int(dim) % out.ndim)

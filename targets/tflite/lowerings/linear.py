@@ -109,12 +109,19 @@ def matmul_stays_float(node: Node) -> str | None:
     return "a constant first factor has no integer kernel" if node.input(0).data is not None else None
 
 
+def product_of_activations(node: Node) -> str | None:
+    """XNNPACK refuses the int8 kernel and takes the float one with the DEQUANTIZE and QUANTIZE around it."""
+    both = node.input(0).data is None and node.input(1).data is None
+    return "XNNPACK has no int8 BATCH_MATMUL" if both else None
+
+
 @lowering(
     "MatMul",
     ("FULLY_CONNECTED", "CONV_2D", "BATCH_MATMUL"),
     integer=INTEGERS,
     legal=legal_matmul,
     stays_float=matmul_stays_float,
+    slow_int8=product_of_activations,
 )
 def lower_matmul(em: Emitter, node: Node) -> None:
     """x @ constant [I, O] is a FULLY_CONNECTED over the last axis, in whatever layout the other axes lie.
