@@ -10,8 +10,8 @@ from edgekit.passes.rewrite import for_each, has_one_use, int_attribute, shape_o
 def fold_pixel_shuffle(model: ir.Model) -> bool:
     """DepthToSpace in PyTorch's order of channels (CRD) becomes one in the order that kernels have (DCR).
 
-    The Conv in front of it writes its channels in that order: c * b^2 + i becomes i * C + c. TFLite's operator knows DCR
-    alone, and a GATHER of the channels would cut the graph.
+    The Conv in front of it writes its channels in that order: c * b^2 + i becomes i * C + c. TFLite's operator knows
+    DCR alone, and a GATHER of the channels would cut the graph.
 
     Skips: anything but a Conv and what acts on every channel alike; channels that something else reads.
     """

@@ -67,9 +67,7 @@ def lowering(
 
     def decorate(lower: Lower) -> Lower:
         dtypes = frozenset(integer)
-        rule = Lowering(
-            op, tuple(builtins), lower, dtypes, same_quant, joins, stays_float, slow_int8, legal, delegate
-        )
+        rule = Lowering(op, tuple(builtins), lower, dtypes, same_quant, joins, stays_float, slow_int8, legal, delegate)
         lowerings.add(op, rule, lower.__module__)
         return lower
 

@@ -79,6 +79,8 @@ class Function(nn.Module):
 
 F = nn.functional
 WEIGHTS = torch.linspace(-1, 1, 160).reshape(5, 32)
+
+
 def overwritten(x):
     kept = x + 1
     F.relu_(kept.view(-1))
@@ -180,7 +182,9 @@ LOWERED = {
     ][-1],
     "every second row, in place": lambda x: [y := x.clone(), y[:, :4, ::2].add_(1), y[:, 4:, :, 1::3].mul_(2), y][-1],
     "a write into zeros": lambda x: [y := torch.zeros_like(x), y[:, :, 1:].copy_(x[:, :, :-1]), y][-1],
-    "a write into a constant that was made": lambda x: [y := torch.ones(1, 8, 32, 32), y[:, 2].copy_(x[:, 1]), y * 2][-1],
+    "a write into a constant that was made": lambda x: [y := torch.ones(1, 8, 32, 32), y[:, 2].copy_(x[:, 1]), y * 2][
+        -1
+    ],
     "a channel set to a number, by a transposed view": lambda x: [
         y := x * 2,
         y.permute(0, 2, 3, 1)[..., 3].fill_(1),
@@ -192,7 +196,9 @@ LOWERED = {
     "logarithms of other bases": lambda x: torch.log1p(x.abs()) + torch.exp2(x) + torch.log2(x.abs() + 1) + x.expm1(),
     "a logarithm of a sum": lambda x: torch.logsumexp(x, 1, keepdim=True) + x.norm(p=1, dim=1, keepdim=True),
     "cumulative sums": lambda x: torch.cumsum(x, 3) / 32,
-    "variance": lambda x: (x - x.mean((2, 3), keepdim=True)) / (x.var((2, 3), keepdim=True) + 1e-5).sqrt() + x.std((1,), keepdim=True),
+    "variance": lambda x: (
+        (x - x.mean((2, 3), keepdim=True)) / (x.var((2, 3), keepdim=True) + 1e-5).sqrt() + x.std((1,), keepdim=True)
+    ),
     "the largest": lambda x: x.flatten(2).topk(16, -1)[0] + x.flatten(2).sort(-1).values[..., :16],
     "a transposed convolution": lambda x: F.conv_transpose2d(
         x, WEIGHTS[:4].reshape(8, 1, 4, 4), stride=2, padding=1, groups=8
@@ -212,13 +218,20 @@ LOWERED = {
     "bicubic pixels": lambda x: F.interpolate(x, (20, 48), mode="bicubic"),
     "antialiased pixels": lambda x: F.interpolate(x, (11, 11), mode="bilinear", antialias=True),
     "exact nearest pixels": lambda x: F.interpolate(x, (20, 20), mode="nearest-exact"),
-    "bilinear pixels at a scale that does not end on one": lambda x: F.interpolate(x, scale_factor=1.7, mode="bilinear"),
-    "a warp": lambda x: F.grid_sample(x, F.affine_grid(WEIGHTS[:1, :6].view(1, 2, 3), x.shape, False), align_corners=False),
+    "bilinear pixels at a scale that does not end on one": lambda x: F.interpolate(
+        x, scale_factor=1.7, mode="bilinear"
+    ),
+    "a warp": lambda x: F.grid_sample(
+        x, F.affine_grid(WEIGHTS[:1, :6].view(1, 2, 3), x.shape, False), align_corners=False
+    ),
     "a crop by a pad": lambda x: F.pad(x, (-1, 1, -2, 3)),
     "picked by two lists": lambda x: x[:, :, [0, 0, 1, 2], [0, 1, 0, 3]],
     "picked by what was found": lambda x: x[torch.arange(1), x.mean((2, 3)).argmax(1)].unsqueeze(1),
     "elements along an axis": lambda x: x.gather(1, x.argsort(1)[:, :2]) if False else x.gather(1, x.topk(2, 1)[1]),
-    "windows of memory": lambda x: x.contiguous().as_strided((1, 8, 8, 4), (8192, 1024, 64, 2), 3) + x.unfold(2, 8, 4)[:, :, 0, :8, :4].transpose(2, 3).transpose(2, 3),
+    "windows of memory": lambda x: (
+        x.contiguous().as_strided((1, 8, 8, 4), (8192, 1024, 64, 2), 3)
+        + x.unfold(2, 8, 4)[:, :, 0, :8, :4].transpose(2, 3).transpose(2, 3)
+    ),
     "tiled": lambda x: x[:, :1, :4].repeat(1, 2, 3, 1),
     "a product, added": lambda x: torch.addcmul(x, x, x, value=0.5) + F.glu(x, 2).repeat(1, 1, 2, 1),
     "thresholds": lambda x: F.hardshrink(x) + F.softshrink(x, 0.2) + F.threshold(x, 0.1, -0.2) + F.tanhshrink(x),

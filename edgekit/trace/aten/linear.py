@@ -30,7 +30,7 @@ def convolution(
     operands = (x, weight) if bias is None else (x, weight, bias)
     if transposed:
         extra = ints(output_padding, rank)
-        # Rows that are added are rows that are not cut off: ONNX Runtime takes no output_padding as large as the stride.
+        # Rows that are added are not cut off: ONNX Runtime takes no output_padding as large as the stride.
         kept = [min(added, cut) for added, cut in zip(extra, window["pads"][rank:], strict=True)]
         window["pads"][rank:] = [cut - back for cut, back in zip(window["pads"][rank:], kept, strict=True)]
         extra = [added - back for added, back in zip(extra, kept, strict=True)]

@@ -239,7 +239,9 @@ def _by_matrices(c: Context, out: Any, x: Any, call: Any, align_corners: bool, s
     """
     before, after = [int(s) for s in x.shape[2:]], list(out.shape[2:])
     rows, columns = (
-        call(torch.eye(old).reshape(1, old, old, 1).repeat(1, 1, 1, 4), [new, 4], align_corners, scale, None)[0, ..., 0].numpy()
+        call(torch.eye(old).reshape(1, old, old, 1).repeat(1, 1, 1, 4), [new, 4], align_corners, scale, None)[
+            0, ..., 0
+        ].numpy()
         for old, new, scale in zip(before, after, scales, strict=True)
     )
     if before[0] != after[0] or not np.array_equal(rows, np.eye(before[0])):

@@ -57,7 +57,15 @@ def _layers(
         operands = _operands(c, op, stacks, hidden)
         direction = "bidirectional" if both else "forward"
         made = c.op(
-            op, value, *operands, None, *first, outputs=1 + len(states), hidden_size=hidden, direction=direction, **attributes
+            op,
+            value,
+            *operands,
+            None,
+            *first,
+            outputs=1 + len(states),
+            hidden_size=hidden,
+            direction=direction,
+            **attributes,
         )
         for end, state in zip(ends, made[1:], strict=True):
             end.append(state)

@@ -104,7 +104,9 @@ def deviation(c: Context, out: Any, x: Any, dims: Any = None, correction: Any = 
 
 
 @rule("var_mean")
-def variance_and_mean(c: Context, out: Any, x: Any, dims: Any = None, correction: Any = None, keep: bool = False) -> Any:
+def variance_and_mean(
+    c: Context, out: Any, x: Any, dims: Any = None, correction: Any = None, keep: bool = False
+) -> Any:
     return [_spread(c, x, dims, correction, keep), reduced(c, "ReduceMean", x, dims, keep)]
 
 
@@ -126,4 +128,3 @@ def sort(c: Context, out: Any, x: Any, *order: Any) -> Any:
     """sort(x, dim, descending), and sort(x, stable, dim, descending): every element in order is a TopK of all."""
     *_, dim, descending = order if len(order) > 1 else (*order, False)
     return topk(c, out, x, out[0].shape[dim], dim, bool(descending))
-

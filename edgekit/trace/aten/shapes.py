@@ -153,7 +153,9 @@ def rotate(c: Context, out: Any, x: Any, times: int, dims: Sequence[int]) -> Any
         case 0:
             return x
         case 1:
-            return c.op("Transpose", flip(c, torch.empty([int(n) for n in x.shape], device="meta"), x, [second]), perm=order)
+            return c.op(
+                "Transpose", flip(c, torch.empty([int(n) for n in x.shape], device="meta"), x, [second]), perm=order
+            )
         case 2:
             return flip(c, out, x, [first, second])
     return c.op("Transpose", flip(c, torch.empty([int(n) for n in x.shape], device="meta"), x, [first]), perm=order)

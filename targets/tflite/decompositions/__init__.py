@@ -30,5 +30,6 @@ DECOMPOSE: tuple[Callable[[ir.Model], bool], ...] = (
 
 def decompose(model: ir.Model) -> None:
     """Run all of them, in place, and give shapes to what they made."""
-    if any([each(model) for each in DECOMPOSE]):
+    changed = [each(model) for each in DECOMPOSE]
+    if any(changed):
         infer_shapes(model)

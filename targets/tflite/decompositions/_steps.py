@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import ArrayLike
 
-from edgekit.passes.rewrite import graph_of, new_constant, remove_unused
+from edgekit.passes.rewrite import constant, graph_of, new_constant, remove_unused
 
 LAST = int(np.iinfo(np.int64).max)
 
@@ -37,6 +37,9 @@ class Steps:
         return new_constant(self._graph, f"{self._node.name}.constant", np.asarray(values, dtype))
 
     def reshape(self, value: ir.Value, *shape: int) -> ir.Value:
+        array = constant(value)
+        if array is not None:
+            return self.constant(array.reshape(shape), array.dtype.name)
         return self.op("Reshape", value, self.constant(shape, "int64"))
 
     def cut(self, value: ir.Value, axis: int, start: int, stop: int = LAST, step: int = 1) -> ir.Value:

@@ -74,7 +74,9 @@ def _with_computed_weights(
     assert kernel is not None
     taps, channels = prod(weights[2:]), before[1]
     filters = np.tile(np.eye(taps).reshape(taps, 1, *weights[2:]), (channels, 1, 1, 1))
-    window = {name: node.attributes[name].as_ints() for name in ("strides", "dilations", "pads") if name in node.attributes}
+    window = {
+        name: node.attributes[name].as_ints() for name in ("strides", "dilations", "pads") if name in node.attributes
+    }
     picked = steps.op("Conv", source, steps.constant(filters), **window, group=channels)
     columns = steps.reshape(picked, before[0], groups, channels // groups * taps, prod(after[2:]))
     matrix = steps.reshape(kernel, 1, groups, weights[0] // groups, prod(weights[1:]))

@@ -7,6 +7,10 @@ from edgekit.passes.rewrite import constant, for_each, shape_of, string_attribut
 from edgekit.targets.tflite.decompositions._steps import Steps
 
 
+LARGEST = 1e30
+"""Beyond it a value stands for none: what a maximum must never take."""
+
+
 def decompose_pad(model: ir.Model) -> bool:
     """A negative amount is a Slice; a value v is a Pad with zeros, plus v where it padded, axis by axis.
 
@@ -26,7 +30,7 @@ def _decompose(node: ir.Node) -> bool:
     value = float(given.reshape(-1)[0])
     negative = bool((amounts < 0).any())
     constant_mode = string_attribute(node, "mode", "constant") == "constant"
-    if not constant_mode or not (negative or (value and np.isfinite(value))) or np.abs(value) > 1e30:
+    if not constant_mode or not (negative or (value and np.isfinite(value))) or abs(value) > LARGEST:
         return False
     listed = range(len(before)) if axes is None else [int(axis) % len(before) for axis in axes.reshape(-1)]
     begins, ends = np.zeros(len(before), np.int64), np.zeros(len(before), np.int64)

@@ -60,7 +60,9 @@ def _default_activations(node: ir.Node) -> bool:
 def _first_state(steps: Steps, given: Sequence[ir.Value | None], index: int) -> State | None:
     """The states of one direction, f32[N, H] each; None for zeros."""
     arrays = [constant(value) for value in given]
-    if all(value is None or (array is not None and not array.any()) for value, array in zip(given, arrays, strict=True)):
+    if all(
+        value is None or (array is not None and not array.any()) for value, array in zip(given, arrays, strict=True)
+    ):
         return None
     found = []
     for value in given:
@@ -174,9 +176,13 @@ def _results(
 ) -> list[ir.Value | None]:
     """Y [T, D, N, H], and the last states [D, N, H]."""
     length, batch, hidden = shape
-    backwards = [string_attribute(node, "direction", "forward") == "reverse" or index == 1 for index in range(len(runs))]
+    backwards = [
+        string_attribute(node, "direction", "forward") == "reverse" or index == 1 for index in range(len(runs))
+    ]
     lines = [steps.reshape(_joined(steps, [s[0] for s in run], 0), length, 1, batch, hidden) for run in runs]
-    results: list[ir.Value | None] = [_joined(steps, lines, 1) if node.outputs[0].uses() or node.outputs[0].is_graph_output() else None]
+    results: list[ir.Value | None] = [
+        _joined(steps, lines, 1) if node.outputs[0].uses() or node.outputs[0].is_graph_output() else None
+    ]
     for index in range(len(node.outputs) - 1):
         ends = [run[0 if back else -1][index] for run, back in zip(runs, backwards, strict=True)]
         results.append(_joined(steps, [steps.reshape(end, 1, batch, hidden) for end in ends], 0))

@@ -10,7 +10,7 @@ SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 def decompose_unpool(model: ir.Model) -> bool:
-    """MaxUnpool by the places of a MaxPool over windows side by side: where each pixel was the first largest, 1, else 0.
+    """MaxUnpool by the places of a MaxPool over windows side by side: 1 where a pixel was the first largest, else 0.
 
     With m the maximum of a window and x one of its pixels, 1 - (m - x) / max(m - x, smallest) is 1 where x is m and 0
     elsewhere, exactly; of equal ones only the first is left. The maps for each place in the window become blocks of

@@ -4,7 +4,7 @@ import numpy as np
 
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.fuse import clamp_of
-from edgekit.targets.tflite.graph import Node, Quant
+from edgekit.targets.tflite.graph import Node
 from edgekit.targets.tflite.layout import identity
 from edgekit.targets.tflite.rules import INT8, INTEGERS, lowering
 
@@ -78,25 +78,14 @@ def _is_leaky(node: Node) -> bool:
     return LEAKY_SCALES[0] <= abs(slope) < LEAKY_SCALES[1]
 
 
-@lowering("LeakyRelu", ("LEAKY_RELU", "RELU", "MUL", "MAXIMUM"), integer=INTEGERS)
+@lowering("LeakyRelu", ("LEAKY_RELU", "RELU"), integer=INTEGERS)
 def lower_leaky_relu(em: Emitter, node: Node) -> None:
-    """In int8, a slope too small for XNNPACK is RELU where no input reaches half a step below it, else max(x, a x)."""
+    """In int8, a slope below XNNPACK's bounds leaves less than one step of the lowest input: it is RELU."""
     source, slope = node.input(0), float(node.attrs.get("alpha", 0.01))
-    perm = em.layout(source)
-    if _is_leaky(node) or not 0 <= slope < 1:
-        em.write("LEAKY_RELU", [em.input(source)], node.output, perm, {"alpha": slope})
+    if _is_leaky(node) or abs(slope) > 1:
+        em.write("LEAKY_RELU", [em.input(source)], node.output, em.layout(source), {"alpha": slope})
         return
-    assert source.quant is not None
-    assert node.output.quant is not None
-    lowest = float(source.quant.scale[0]) * (128 + int(source.quant.zero_point[0]))
-    if slope * lowest < 0.5 * float(node.output.quant.scale[0]):
-        em.clamp(source, node.output, (0.0, np.inf))
-        return
-    factor = em.scratch(source, (1,), Quant(np.array([slope / 127], np.float32), np.zeros(1, np.int64)))
-    factor.data = np.array([127], np.int8)
-    falling, rising = em.scratch(node.output), em.requantized(source, node.output.quant)
-    em.write("MUL", [em.input(source), em.input(factor)], falling, perm)
-    em.write("MAXIMUM", [em.input(rising, perm), em.input(falling)], node.output, perm)
+    em.write("RELU", [em.input(source)], node.output, em.layout(source))
 
 
 @lowering("Softmax", ("SOFTMAX",), integer=INTEGERS)

@@ -35,7 +35,9 @@ def five_axes(net: Net) -> str:
 
 def six_axes(net: Net) -> str:
     source = net.plain(2, 2, 2, 2, 2, 2)
-    return net.op("Where", net.op("Less", source, net.constant(net.random.normal(size=(2, 1, 2, 1, 2)))), source, source)
+    return net.op(
+        "Where", net.op("Less", source, net.constant(net.random.normal(size=(2, 1, 2, 1, 2)))), source, source
+    )
 
 
 def integers(net: Net) -> str:
