@@ -52,19 +52,24 @@ ALLOWED = {
         *("artifact", "bench", "environment", "errors", "graph", "ladder", "passes", "quant", "recipe", "registry"),
         *("printable", "progress", "run", "target"),
     },
+    "compress": {
+        *("__init__", "bundle", "errors", "graph", "images", "passes", "profile", "recipe", "report", "source"),
+        *("target", "trace"),
+    },
     "android": {"bundle", "errors", "graph", "images", "registry", "target"},
     "train": {"bundle", "errors", "images", "quant", "registry"},
     # the line, and the doors to it
     "pipeline": {
-        *("artifact", "bundle", "devices", "errors", "graph", "images", "inputs", "ladder", "passes", "progress"),
-        *("quant", "recipe", "registry", "report", "run", "source", "target", "trace", "verify"),
+        *("artifact", "bundle", "compress", "devices", "errors", "graph", "images", "inputs", "ladder", "passes"),
+        *("progress", "quant", "recipe", "registry", "report", "run", "source", "target", "trace", "verify"),
     },
     "public": {"bench", "bundle", "devices", "errors", "options", "pipeline", "recipe", "report", "source", "verify"},
     "__init__": set(),
     "testing": {"__init__", "bench", "bundle", "devices", "errors", "verify"},
     "cli": {
-        *("android", "artifact", "bench", "bundle", "devices", "environment", "errors", "images", "passes", "pipeline"),
+        *("android", "artifact", "bench", "bundle", "compress", "devices", "environment", "errors", "images", "passes"),
         *(
+            "pipeline",
             "options",
             "printable",
             "profile",
