@@ -20,6 +20,7 @@ import torch
 from settled import know_images, settle
 
 from edgekit import EdgekitError, export
+from edgekit.artifact import hop_document
 from edgekit.compress.preparation import compress
 from edgekit.compress.store import counts_of
 from edgekit.images.folder import ImageFolder
@@ -82,9 +83,12 @@ def measure(name: str, how: Compression, images: str, folder: Path) -> dict[str,
         if result.refused is not None:
             found[result.target.name] = {"refused": str(result.refused)}
         elif result.artifact is not None:
-            hop = result.artifact.parity.hops[-1]
-            figures = {"passed": result.passed, "sqnr_db": round(float(hop.sqnr_db), 1), "agreement": float(hop.agreement or 0)}
-            found[result.target.name] = figures
+            end = hop_document(result.artifact.parity.hops[-1])
+            found[result.target.name] = {
+                "passed": result.passed,
+                "sqnr_db": end["sqnr_db"],
+                "agreement": end["agreement"],
+            }
     return found
 
 
@@ -105,7 +109,8 @@ def cell(found: dict[str, Any] | None) -> str:
     parts = [f"{100 * (found['after'] / found['before'] - 1):+.0f} %"]
     for target in TARGETS:
         result = found.get(target, {})
-        parts.append(result.get("refused", "")[:5] or f"{'' if result['passed'] else 'FAIL '}{result['sqnr_db']:.0f} dB")
+        failed = "" if result.get("passed") else "FAIL "
+        parts.append(result["refused"][:5] if "refused" in result else f"{failed}{result['sqnr_db'] or 0:.0f} dB")
     return ", ".join(parts)
 
 

@@ -171,7 +171,7 @@ def float_stages(
 
 
 def chosen_preparation(recipe: Recipe, original: Source, given: "Preparation | None") -> "Preparation | None":
-    """What changes the module before it is traced: what the caller gave, or the recipe's compression; EK106 for both."""
+    """What changes the module before the trace: what the caller gave, or the recipe's compression; EK106 for both."""
     if recipe.compress is None:
         return given
     if given is not None:

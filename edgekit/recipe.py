@@ -169,14 +169,12 @@ class Compression:
     prune: Annotated[
         float | None, Option("remove this share of the filters before the trace", "RATIO"), Values(0, 0.99)
     ] = None
-    criterion: Annotated[
-        CompressionCriterion, Option("which filters go", "NAME", ("--prune-criterion",)), Values()
-    ] = "l1"
+    criterion: Annotated[CompressionCriterion, Option("which filters go", "NAME", ("--prune-criterion",)), Values()] = (
+        "l1"
+    )
     layers: Annotated[dict[str, float], Values(check=check_ratios)] = field(default_factory=dict)
     everywhere: bool = False
-    round_to: Annotated[
-        int, Option("leave a multiple of so many filters", "N", ("--prune-round",)), Values(low=1)
-    ] = 1
+    round_to: Annotated[int, Option("leave a multiple of so many filters", "N", ("--prune-round",)), Values(low=1)] = 1
     steps: Annotated[int, Values(1, 100)] = 1
     low_rank: Annotated[
         float | None, Option("factors of layers keep this share of their energy", "SHARE"), Values(0, 1)

@@ -63,6 +63,22 @@ ALLOWED = {
         *("artifact", "bundle", "compress", "devices", "errors", "graph", "images", "inputs", "ladder", "passes"),
         *("progress", "quant", "recipe", "registry", "report", "run", "source", "target", "trace", "verify"),
     },
+    "sweep": {
+        *(
+            "__init__",
+            "artifact",
+            "bench",
+            "bundle",
+            "compress",
+            "devices",
+            "environment",
+            "errors",
+            "files",
+            "options",
+            "pipeline",
+        ),
+        *("recipe", "report", "source", "target", "verify"),
+    },
     "public": {"bench", "bundle", "devices", "errors", "options", "pipeline", "recipe", "report", "source", "verify"},
     "__init__": set(),
     "testing": {"__init__", "bench", "bundle", "devices", "errors", "verify"},
@@ -82,13 +98,14 @@ ALLOWED = {
             "target",
             "trace",
         ),
-        *("train", "verify"),
+        *("sweep", "train", "verify"),
     },
     "__main__": {"cli"},
 }
 """Module or room of edgekit -> those it may import; each stands behind all that it may import."""
 
 TORCH = (
+    "edgekit/compress/",
     "edgekit/source/",
     "edgekit/trace/",
     "edgekit/train/",

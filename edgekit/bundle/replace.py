@@ -34,7 +34,11 @@ UNLISTED: dict[Kind, frozenset[str]] = {
     "compressed model": frozenset((MANIFEST,)),
 }
 """What a folder of edgekit's holds beside the files that its manifest lists."""
-NAMES: dict[Kind, str] = {"bundle": "a bundle", "android module": "an Android module", "compressed model": "a compressed model"}
+NAMES: dict[Kind, str] = {
+    "bundle": "a bundle",
+    "android module": "an Android module",
+    "compressed model": "a compressed model",
+}
 PREFIX = ".edgekit-"
 LARGEST_MANIFEST = 1 << 26
 

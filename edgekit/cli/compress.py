@@ -19,14 +19,18 @@ Method = Literal["prune", "low-rank"]
 def compress_command(
     choices: dict[str, Any],
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="folder of the compressed model")] = None,
-    method: Annotated[Method, typer.Option(metavar="M", help="prune (filters) or low-rank (factors of layers)")] = "prune",
+    method: Annotated[
+        Method, typer.Option(metavar="M", help="prune (filters) or low-rank (factors of layers)")
+    ] = "prune",
     ratio: Annotated[float | None, typer.Option(metavar="P", help="prune: share of the filters that go")] = None,
     layer: Annotated[
         list[str] | None,
         typer.Option(metavar="PATTERN=P", help="prune: a ratio for layers of its own; repeatable"),
     ] = None,
     criterion: Annotated[CompressionCriterion, typer.Option(metavar="NAME", help="prune: which filters go")] = "l1",
-    everywhere: Annotated[bool, typer.Option("--global", help="prune: rank the filters of all layers together")] = False,
+    everywhere: Annotated[
+        bool, typer.Option("--global", help="prune: rank the filters of all layers together")
+    ] = False,
     round_to: Annotated[int, typer.Option(metavar="N", help="prune: leave a multiple of so many filters")] = 1,
     steps: Annotated[int, typer.Option(metavar="N", help="prune: choose filters anew so many times")] = 1,
     energy: Annotated[float | None, typer.Option(metavar="E", help="low-rank: share of energy that stays")] = None,
@@ -41,7 +45,9 @@ def compress_command(
         Literal["channel", "spatial", "tucker", "none"],
         typer.Option(metavar="K", help="low-rank: channel, spatial, tucker or none: how k x k kernels are taken apart"),
     ] = "tucker",
-    plain: Annotated[bool, typer.Option("--plain", help="low-rank: do not weigh by what layers give on images")] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="low-rank: do not weigh by what layers give on images")
+    ] = False,
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="images like those that the model will see")] = None,
     samples: Annotated[int, typer.Option(metavar="N", help="how many of them", min=1)] = 100,
     sensitivity: Annotated[
@@ -95,7 +101,10 @@ def numbers(pairs: list[str] | None, option: str, kind: type) -> dict[str, Any]:
         if not pattern:
             example = "layer1.*.conv1=0.5" if kind is float else "classifier.0=256"
             raise EdgekitError(
-                "EK106", what=f"{pair!r} is not PATTERN=NUMBER", where=option, fix=f"write for example {option} {example}"
+                "EK106",
+                what=f"{pair!r} is not PATTERN=NUMBER",
+                where=option,
+                fix=f"write for example {option} {example}",
             )
     return found
 
@@ -116,7 +125,7 @@ def check_method(method: Method, given: dict[str, Any], sensitivity: Path | None
             "EK106",
             what=f"--method {method} is not told how much",
             where="--method",
-            fix=f"give one of {', '.join(needed)}; for example {next(iter(needed))} {0.3 if method == 'prune' else 0.9}",
+            fix=f"give one of {', '.join(needed)}; for example {'--ratio 0.3' if method == 'prune' else '--energy 0.9'}",
         )
 
 

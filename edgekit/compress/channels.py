@@ -30,8 +30,8 @@ class Layer:
 class Group:
     """Layers with the same outputs, and the bundles of filters that are chosen among.
 
-    A bundle is what is removed at once: one filter of each layer that a residual sum adds up, a filter with its depthwise
-    one, the filters of a head of attention.
+    A bundle is what is removed at once: one filter of each layer that a residual sum adds up, a filter with its
+    depthwise one, the filters of a head of attention.
 
     Args:
         bundles: their numbers, in the order of the first layer's filters.

@@ -91,8 +91,8 @@ def _left_each(channels: Channels, plan: Plan, sizes: Mapping[str, int]) -> dict
             "EK106",
             what=f"the ratio leaves no filter in {len(empty)} layers",
             where=empty[0].name,
-            fix=f"a ratio of {math.floor(100 * most) / 100:g} leaves one in each; or give these layers one of their own: "
-            f"--layer {empty[0].name}=0",
+            fix=f"a ratio of {math.floor(100 * most) / 100:g} leaves one in each; or give these layers one of "
+            f"their own: --layer {empty[0].name}=0",
             table=Table(
                 ("layer", "filters", "ratio"),
                 tuple((g.name, str(sizes[g.name]), f"{ratio_of(g, plan):g}") for g in empty[:12]),

@@ -41,9 +41,7 @@ WEIGHTS: dict[str, Callable[[Array], Array]] = {"l1": l1, "l2": l2, "geometric-m
 CRITERIA = (*WEIGHTS, "batch-norm", "taylor")
 
 
-def score(
-    model: ir.Model, channels: Channels, criterion: str, gradients: Mapping[str, Array] | None = None
-) -> Scores:
+def score(model: ir.Model, channels: Channels, criterion: str, gradients: Mapping[str, Array] | None = None) -> Scores:
     """Bundle -> worth, the sum over the layers of its group; the smallest are removed first.
 
     Args:

@@ -82,8 +82,8 @@ def lower_ranks(
         images: batches f32[n, C, H, W] that outputs are weighed on; without any it is plain SVD.
 
     Raises:
-        EdgekitError: EK106 for a rank that makes its layer dearer, or a pattern that no layer fits; EK302 where no layer
-            can be made cheaper.
+        EdgekitError: EK106 for a rank that makes its layer dearer, or a pattern that no layer fits; EK302 where no
+            layer can be made cheaper.
     """
     result, batches = model.clone(), list(images)
     moments = observe(result, batches) if whiten and batches else {}
@@ -160,16 +160,19 @@ def check_named(found: list[Candidate], layers: Mapping[str, int]) -> None:
                 table=Table(
                     ("layer", "MACs", "at that rank", "largest rank that saves"),
                     tuple(
-                        (c.name, f"{c.kernel.macs:,}", f"{c.parts.macs(min(max(rank, 1), c.parts.most)):,}", str(c.worth))
+                        (
+                            c.name,
+                            f"{c.kernel.macs:,}",
+                            f"{c.parts.macs(min(max(rank, 1), c.parts.most)):,}",
+                            str(c.worth),
+                        )
                         for c in dear[:12]
                     ),
                 ),
             )
 
 
-def choose_ranks(
-    model: ir.Model, found: list[Candidate], ranks: Ranks, batches: list[FloatArray]
-) -> dict[str, int]:
+def choose_ranks(model: ir.Model, found: list[Candidate], ranks: Ranks, batches: list[FloatArray]) -> dict[str, int]:
     """Layer -> its rank; a layer that no fitting rank makes cheaper is left out."""
     named = {
         candidate.name: rank
@@ -313,7 +316,11 @@ def _summing(
 
     def add(part: nn.Module, given: Any, result: Tensor) -> None:
         bias = getattr(part, "bias", None)
-        rows = (result.movedim(1, -1) if result.ndim == 4 and not isinstance(part, nn.Linear) and result.shape[1] == outputs else result)
+        rows = (
+            result.movedim(1, -1)
+            if result.ndim == 4 and not isinstance(part, nn.Linear) and result.shape[1] == outputs
+            else result
+        )
         rows = rows.reshape(-1, outputs)
         rows = (rows if bias is None else rows - bias)[:: max(1, len(rows) // (SAMPLED * max(1, len(result))))].double()
         sums[name] = sums.get(name, 0) + (rows.T @ rows).numpy()

@@ -17,13 +17,14 @@ from edgekit.graph.module_path import module_of
 from edgekit.passes.rewrite import constant, int_attribute, ints_attribute, shape_of
 
 CARRIES = frozenset(
-    "Relu Sigmoid Tanh HardSwish HardSigmoid Gelu Clip LeakyRelu Elu Selu Celu Erf Exp Log Abs Mish Sqrt Softplus "
-    "Softsign Identity Neg Reciprocal Floor Ceil Round Sign Dropout Cast MaxPool AveragePool GlobalAveragePool "
-    "GlobalMaxPool InstanceNormalization BatchNormalization".split()
+    {"Relu", "Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "Gelu", "Clip", "LeakyRelu", "Elu", "Selu", "Celu", "Erf"}
+    | {"Exp", "Log", "Abs", "Mish", "Sqrt", "Softplus", "Softsign", "Identity", "Neg", "Reciprocal", "Floor", "Ceil"}
+    | {"Round", "Sign", "Dropout", "Cast", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
+    | {"InstanceNormalization", "BatchNormalization"}
 )
-WINDOWS = frozenset("MaxPool AveragePool GlobalAveragePool GlobalMaxPool InstanceNormalization".split())
-ELEMENTWISE = frozenset("Add Sub Mul Div Min Max Pow PRelu Sum Mean Where".split())
-REDUCTIONS = frozenset("ReduceMean ReduceSum ReduceMax ReduceMin ReduceL1 ReduceL2 ReduceSumSquare".split())
+WINDOWS = frozenset(["MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "InstanceNormalization"])
+ELEMENTWISE = frozenset(["Add", "Sub", "Mul", "Div", "Min", "Max", "Pow", "PRelu", "Sum", "Mean", "Where"])
+REDUCTIONS = frozenset(["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare"])
 
 
 @dataclass(frozen=True, slots=True)

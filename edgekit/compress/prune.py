@@ -60,7 +60,7 @@ def prunable(model: ir.Model) -> Channels:
     if not channels.groups:
         raise EdgekitError(
             "EK302",
-            what="no layer of the model can lose filters: all of them reach an output, or an operator that mixes channels",
+            what="no layer of the model can lose filters: all reach an output, or an operator that mixes channels",
             where=model.graph.name or "model",
             fix="leave pruning out; --low-rank makes single layers cheaper",
         )

@@ -102,9 +102,8 @@ def scatter(labels: tuple[str, str], dots: Sequence[Dot]) -> Html:
 
 def _svg(labels: tuple[str, str], inner: str) -> Html:
     name = escape(f"{labels[1]} over {labels[0]}", quote=True)
-    return Html(
-        f"<div class=scroll><svg class=plot viewBox='0 0 {WIDTH} {HEIGHT}' role=img aria-label='{name}'>{inner}</svg></div>"
-    )
+    drawn = f"<svg class=plot viewBox='0 0 {WIDTH} {HEIGHT}' role=img aria-label='{name}'>{inner}</svg>"
+    return Html(f"<div class=scroll>{drawn}</div>")
 
 
 def page(title: str, subtitle: str, *parts: str) -> str:

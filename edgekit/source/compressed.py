@@ -1,7 +1,7 @@
 """A folder that `edgekit compress` left: a graph with its weights, and what it was made of. No code is in it.
 
-    model.onnx      the network as it is now: layers, shapes and weights; normalization layers are not folded
-    manifest.json   where it comes from, what was done to it, what it is fed, hashes
+model.onnx      the network as it is now: layers, shapes and weights; normalization layers are not folded
+manifest.json   where it comes from, what was done to it, what it is fed, hashes
 """
 
 import hashlib
@@ -72,7 +72,8 @@ def told(manifest: dict[str, Any]) -> str:
     """Where the model comes from, in a sentence."""
     before, after = manifest["before"]["macs"], manifest["after"]["macs"]
     origin = manifest["origin"]
-    return f"{origin['model']} with {origin['weights']} weights, compressed ({manifest['method']}): {before:,} MACs before, {after:,} now"
+    made = f"{origin['model']} with {origin['weights']} weights, compressed ({manifest['method']})"
+    return f"{made}: {before:,} MACs before, {after:,} now"
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -91,8 +92,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise _broken(folder, f"its {MANIFEST} does not say what it was made of")
     counts = (manifest[when].get("macs") for when in ("before", "after"))
     shape = manifest["input_shape"]
-    if not all(isinstance(count, int) for count in counts) or len(shape) != 4 or not all(
-        isinstance(size, int) and 0 < size < 1 << 16 for size in shape
+    if (
+        not all(isinstance(count, int) for count in counts)
+        or len(shape) != 4
+        or not all(isinstance(size, int) and 0 < size < 1 << 16 for size in shape)
     ):
         raise _broken(folder, f"its {MANIFEST} holds figures that cannot be")
     return manifest

@@ -44,7 +44,9 @@ class GraphModule(nn.Module):
         for node in model.graph:
             build = Build(node, batch_axes)
             calls.append((node, layer_of(build) or OPERATORS[node.op_type](build)))
-        paths = {node: self._place(node, call) for node, call in sorted(calls, key=lambda each: isinstance(each[1], Call))}
+        paths = {
+            node: self._place(node, call) for node, call in sorted(calls, key=lambda each: isinstance(each[1], Call))
+        }
         for node, call in calls:
             for name, tensor_name in call.constants.items():
                 self._share(shared, name, f"{paths[node]}.{tensor_name}")
@@ -121,4 +123,3 @@ def with_weights_of(model: ir.Model, module: GraphModule) -> ir.Model:
         array = np.array(tensors[path].detach().numpy().reshape(tuple(int(size) for size in value.shape or ())))
         value.const_value = ir.Tensor(array, name=name)
     return result
-

@@ -125,7 +125,7 @@ class Build:
         return LearnedCall(function, self.reads, [tensor], [""], [False])
 
 
-# -- layers of PyTorch's own --------------------------------------------------------------------------------------------
+# -- layers of PyTorch's own ----
 
 
 def layer_of(build: Build) -> Any:
@@ -204,7 +204,7 @@ LAYERS: dict[str, Callable[[Build], nn.Module | None]] = {
 }
 
 
-# -- operators ----------------------------------------------------------------------------------------------------------
+# -- operators ----
 
 
 def _unary(function: Function) -> Callable[[Build], Call]:
@@ -247,7 +247,9 @@ def _arithmetic(function: Function) -> Callable[[Build], Call]:
             given = {i: _per_image(t, batch, rank, size, images) for i, t in zip(fixed, tensors, strict=True)}
             return _folded(function, _in_order(build.inputs, given, values))
 
-        trained = [build.array(i).ndim == 1 and build.array(i).size > 1 or build.node.op_type == "PRelu" for i in fixed]
+        trained = [
+            build.node.op_type == "PRelu" or build.array(i).shape == (max(build.array(i).size, 2),) for i in fixed
+        ]
         return build.learned(compute, fixed, trained)
 
     return make

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgekit import __version__
+from edgekit.artifact import hop_document
 from edgekit.errors import EdgekitError, error_document
 from edgekit.recipe import Recipe, make_recipe
 from edgekit.sweep.plan import Cell, mapped
@@ -87,12 +88,12 @@ def _compute(cell: Cell, places: Mapping[str, str]) -> Result:
         if result.refused is not None:
             return Result(cell.key, "failed", record, error=error_document(result.refused))
         assert result.artifact is not None
-        end = result.artifact.parity.hops[-1]
+        end = hop_document(result.artifact.parity.hops[-1])
         record |= {
             "sha256": _sha256(result.artifact.emitted.data),
             "size_bytes": len(result.artifact.emitted.data),
-            "sqnr_db": round(float(end.sqnr_db), 3),
-            "parity_agreement": None if end.agreement is None else round(float(end.agreement), 6),
+            "sqnr_db": _rounded(end["sqnr_db"]),
+            "parity_agreement": _rounded(end["agreement"]),
         }
         if not result.passed or result.folder is None:
             [error, *_] = run.errors()
@@ -102,6 +103,10 @@ def _compute(cell: Cell, places: Mapping[str, str]) -> Result:
         if "instructions" in measured:
             record["instructions"] = measured.pop("instructions")
         return Result(cell.key, "ok", json.loads(json.dumps(record)), measured)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 6)
 
 
 def _sha256(data: bytes) -> str:

@@ -65,11 +65,19 @@ def html(title: str, documents: Sequence[Mapping[str, Any]]) -> str:
             ]
             if dots:
                 parts.append(section(f"Front on {device}", scatter((NAMES[cost], NAMES[quality]), dots)))
-        parts.append(paragraph(f"quality: {NAMES[quality]}; cost: {NAMES[cost]}; * no other cell on the device beats it"))
+        parts.append(
+            paragraph(f"quality: {NAMES[quality]}; cost: {NAMES[cost]}; * no other cell on the device beats it")
+        )
     parts.append(section("Cells", table(COLUMNS, rows(documents), numeric=("ratio", "quality", "cost", "file"))))
     return page(title, subtitle, *parts)
 
 
 def label(document: Mapping[str, Any]) -> str:
-    parts = (document["model"], document["method"], _text(document["ratio"]), document["input_size"], document["target"])
+    parts = (
+        document["model"],
+        document["method"],
+        _text(document["ratio"]),
+        document["input_size"],
+        document["target"],
+    )
     return " ".join(str(part) for part in parts if part)

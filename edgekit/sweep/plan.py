@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import product
 from pathlib import Path
@@ -22,13 +22,18 @@ SHARES = {"prune": "prune", "low-rank": "budget"}
 """Method -> the field of a compression that a ratio fills; what goes, and what may stay of the MACs."""
 
 
-def listed(given: object) -> object:
+def listed(given: object) -> Sequence[object]:
     """One value is a list of one."""
     return given if isinstance(given, list | tuple) else (given,)
 
 
-def sizes(given: object) -> object:
-    return tuple(f"{h}x{w}" if isinstance(s := parse_size(each), tuple) and (h := s[0]) and (w := s[1]) else each for each in listed(given))  # type: ignore[attr-defined, union-attr]
+def parse_sizes(given: object) -> object:
+    """`64` or `"64x48"`, one or several -> texts."""
+    found = []
+    for each in listed(given):
+        size = parse_size(each)
+        found.append("x".join(map(str, size)) if isinstance(size, tuple) else each)
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Plan:
     targets: Annotated[tuple[str, ...], Values(read=one_or_more)]
     methods: Annotated[tuple[str, ...], Values(read=one_or_more)] = (NOTHING,)
     ratios: Annotated[tuple[float, ...], Values(read=listed)] = (0.3,)
-    sizes: Annotated[tuple[str, ...], Values(read=sizes)] = ()
+    sizes: Annotated[tuple[str, ...], Values(read=parse_sizes)] = ()
     devices: Annotated[tuple[str, ...], Values(read=one_or_more)] = ("local",)
     method: dict[str, dict[str, Any]] = field(default_factory=dict)
     metric: Literal["none", "latency", "instructions"] = "none"
@@ -71,7 +76,9 @@ class Plan:
         ):
             ratio_of = None if method == NOTHING or self._fixed(method) else ratio
             recipe = self._recipe(model, method, ratio_of, size, target)
-            yield Cell(json.dumps(recipe, sort_keys=True), method, ratio_of, device, self.metric, self.eval, self.eval_limit)
+            yield Cell(
+                json.dumps(recipe, sort_keys=True), method, ratio_of, device, self.metric, self.eval, self.eval_limit
+            )
 
     def _fixed(self, method: str) -> bool:
         """Whether a method of one's own says how much already."""
@@ -182,7 +189,9 @@ def check(plan: Plan, path: Path) -> None:
                 fix=f"known are: kind, {', '.join(each.name for each in fields(Compression))}",
             )
     if not all((plan.models, plan.methods, plan.ratios, plan.targets, plan.devices)):
-        raise EdgekitError("EK106", what="a list is empty: there is nothing to do", where=str(path), fix="name one each")
+        raise EdgekitError(
+            "EK106", what="a list is empty: there is nothing to do", where=str(path), fix="name one each"
+        )
     for cell in plan:
         make_recipe(**cell.choices)
 

@@ -66,4 +66,6 @@ def _run_pool(cells: list[Cell], workers: int, store: Store, heard: Heard) -> se
 def died(cell: Cell) -> Result:
     """The result of a cell that its worker did not survive."""
     what = f"the worker died {ATTEMPTS} times in this cell; it may need more memory than there is"
-    return Result(cell.key, "failed", error={"code": "EK704", "what": what, "where": cell.label, "fix": "a smaller size"})
+    return Result(
+        cell.key, "failed", error={"code": "EK704", "what": what, "where": cell.label, "fix": "a smaller size"}
+    )

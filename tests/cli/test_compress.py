@@ -36,7 +36,7 @@ def test_what_is_left_is_data_that_export_takes(compressed, tmp_path, capsys):
     assert sorted(path.name for path in compressed.iterdir()) == ["manifest.json", "model.onnx"]
     manifest = json.loads((compressed / "manifest.json").read_text())
     assert manifest["after"]["macs"] < 0.7 * manifest["before"]["macs"]
-    code, document = run(capsys, "export", str(compressed), "--target", "ort-fp32", "--out", str(tmp_path))
+    code, _ = run(capsys, "export", str(compressed), "--target", "ort-fp32", "--out", str(tmp_path))
     assert code == 0
     assert (tmp_path / "mobilenetv3_small_050" / "ort-fp32" / "model.onnx").is_file()
 
