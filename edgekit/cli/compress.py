@@ -125,7 +125,7 @@ def check_method(method: Method, given: dict[str, Any], sensitivity: Path | None
             "EK106",
             what=f"--method {method} is not told how much",
             where="--method",
-            fix=f"give one of {', '.join(needed)}; for example {'--ratio 0.3' if method == 'prune' else '--energy 0.9'}",
+            fix=f"give one of {', '.join(needed)}; say {'--ratio 0.3' if method == 'prune' else '--energy 0.9'}",
         )
 
 

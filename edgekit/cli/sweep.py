@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 class RunByDefault(TyperGroup):
     """`edgekit sweep FILE.toml` is `edgekit sweep run FILE.toml`."""
 
+    default = "run"
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
-            args = ["run", *args]
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 

@@ -1,10 +1,10 @@
 """A layer's weights as a product of smaller ones: truncated SVD, channel, spatial and Tucker-2 decompositions.
 
-For a matrix W f32[u, v] it is U_t U_t^T W, where U holds the first t left singular vectors of W: the best of rank t
-(Eckart and Young), with ||W - W_t||_F^2 = the sum of the other singular values squared. With inputs of second moments H = E[x x^T]
-the error that counts is E||(W - W_t) x||^2 = ||(W - W_t) H^(1/2)||_F^2. Its best W_t is U_t U_t^T W as well, with U of
-W H^(1/2), the eigenvectors of W H W^T: the second moments of the layer's outputs without bias. So whitening needs a
-matrix of outputs by outputs, and no inverse.
+The best matrix of rank t near W f32[u, v] is U_t U_t^T W, where U holds the first t left singular vectors of W (Eckart
+and Young), and ||W - W_t||_F^2 is the sum of the other singular values squared. With inputs of second moments
+H = E[x x^T] the error that counts is E||(W - W_t) x||^2 = ||(W - W_t) H^(1/2)||_F^2. The best is U_t U_t^T W as well,
+with U of W H^(1/2), the eigenvectors of W H W^T: the second moments of the layer's outputs without bias. So whitening
+needs a matrix of outputs by outputs, and no inverse.
 """
 
 import math

@@ -1,6 +1,7 @@
 """Plots as inline SVG on a page of one file: lines over an axis, and points with their front."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -33,11 +34,11 @@ class Dot:
 
 
 class _Frame:
-    """From figures to pixels, with a margin of a twentieth around them."""
+    """From figures to pixels, between round figures."""
 
     def __init__(self, points: Sequence[Point]) -> None:
-        self._x = _bounds([x for x, _ in points])
-        self._y = _bounds([y for _, y in points])
+        self._ticks = round_ticks([x for x, _ in points]), round_ticks([y for _, y in points])
+        self._x, self._y = ((ticks[0], ticks[-1]) for ticks in self._ticks)
 
     def at(self, x: float, y: float) -> str:
         return f"{self.across(x):.1f},{self.up(y):.1f}"
@@ -50,18 +51,19 @@ class _Frame:
         low, high = self._y
         return HEIGHT - BOTTOM - (y - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
+    def _places(self) -> tuple[tuple[Callable[[float], float], list[float]], ...]:
+        return (self.across, self._ticks[0]), (self.up, self._ticks[1])
+
     def axes(self, labels: tuple[str, str]) -> str:
         """Grid lines with their figures, and what the axes are."""
-        parts = []
-        for step in range(TICKS):
-            x = self._x[0] + (self._x[1] - self._x[0]) * step / (TICKS - 1)
-            y = self._y[0] + (self._y[1] - self._y[0]) * step / (TICKS - 1)
-            across, up = self.across(x), self.up(y)
-            parts += [
-                f"<line class=grid x1={LEFT} x2={WIDTH - RIGHT} y1={up:.1f} y2={up:.1f} />",
-                f"<text x={LEFT - 8} y={up + 4:.1f} text-anchor=end>{y:,.4g}</text>",
-                f"<text x={across:.1f} y={HEIGHT - BOTTOM + 18} text-anchor=middle>{x:,.4g}</text>",
-            ]
+        across, up = ([(place(tick), f"{tick:,.10g}") for tick in ticks] for place, ticks in self._places())
+        parts = [
+            f"<line class=grid x1={LEFT} x2={WIDTH - RIGHT} y1={y:.1f} y2={y:.1f} />"
+            f"<text x={LEFT - 8} y={y + 4:.1f} text-anchor=end>{figure}</text>"
+            for y, figure in up
+        ]
+        bottom = HEIGHT - BOTTOM + 18
+        parts += [f"<text x={x:.1f} y={bottom} text-anchor=middle>{figure}</text>" for x, figure in across]
         middle = (TOP + HEIGHT - BOTTOM) / 2
         parts += [
             f"<text x={(LEFT + WIDTH - RIGHT) / 2} y={HEIGHT - 6} text-anchor=middle>{escape(labels[0])}</text>",
@@ -70,10 +72,14 @@ class _Frame:
         return "".join(parts)
 
 
-def _bounds(figures: Sequence[float]) -> tuple[float, float]:
+def round_ticks(figures: Sequence[float]) -> list[float]:
+    """Round figures, from below the least to above the largest."""
     low, high = min(figures), max(figures)
-    margin = (high - low) / 20 or abs(high) / 20 or 1.0
-    return low - margin, high + margin
+    spread = (high - low) or abs(high) or 1.0
+    power = 10.0 ** math.floor(math.log10(spread / TICKS))
+    step = next(power * each for each in (1, 2, 2.5, 5, 10) if power * each * TICKS >= spread * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(step * index, 12) for index in range(first, max(last, first + 1) + 1)]
 
 
 def lines(labels: tuple[str, str], drawn: Sequence[Line]) -> Html:

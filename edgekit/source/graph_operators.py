@@ -247,12 +247,15 @@ def _arithmetic(function: Function) -> Callable[[Build], Call]:
             given = {i: _per_image(t, batch, rank, size, images) for i, t in zip(fixed, tensors, strict=True)}
             return _folded(function, _in_order(build.inputs, given, values))
 
-        trained = [
-            build.node.op_type == "PRelu" or build.array(i).shape == (max(build.array(i).size, 2),) for i in fixed
-        ]
+        trained = [_is_vector(build.array(index)) or build.node.op_type == "PRelu" for index in fixed]
         return build.learned(compute, fixed, trained)
 
     return make
+
+
+def _is_vector(array: Any) -> bool:
+    """A bias or a scale per channel; single numbers and maps are part of the network's structure."""
+    return bool(array.ndim == 1 and array.size > 1)
 
 
 def _in_order(inputs: Sequence[Any], fixed: dict[int, Tensor], values: Sequence[Tensor]) -> list[Tensor]:

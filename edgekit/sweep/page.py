@@ -7,7 +7,7 @@ from edgekit.report.markup import paragraph, section, table
 from edgekit.report.plot import Dot, page, scatter
 from edgekit.sweep.front import cost_of, front, quality_of
 
-COLUMNS = ("model", "method", "ratio", "size", "target", "device", "quality", "cost", "file", "front")
+COLUMNS = ("model", "method", "ratio", "size", "target", "device", "quality", "cost", "file", "front", "error")
 NAMES = {
     "top1": "top-1, %",
     "agreement": "images with the whole model's class, %",
@@ -38,9 +38,9 @@ def rows(documents: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
         named = (d["model"], d["method"], _text(d["ratio"]), str(d["input_size"] or ""), d["target"], d["device"])
         if d["status"] == "ok":
             size = f"{d['size_bytes'] / 1e6:.2f} MB"
-            told = (_text(figure(d, quality)), _text(figure(d, cost)), size, "*" if best[d["key"]] else "")
+            told = (_text(figure(d, quality)), _text(figure(d, cost)), size, "*" if best[d["key"]] else "", "")
         else:
-            told = (d.get("error", "")[:70] or "not computed yet", "", "", "")
+            told = ("", "", "", "", d.get("error", "")[:80] or "not computed yet")
         found.append((*named, *told))
     return found
 
