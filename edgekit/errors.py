@@ -47,6 +47,7 @@ CATALOGUE: dict[str, str] = {
     "EK503": "A device gives other outputs than the host, by more than the gate allows.",
     "EK504": "A file is slower than its baseline, by more than --max-regression allows.",
     "EK505": "No rung of quantization gives the accuracy that was asked for. All that were tried are listed.",
+    "EK506": "A training diverged: its loss is NaN or infinite. The batch and the last checkpoint are kept.",
     "EK601": "A device cannot be reached: it is not there, switched off, or refuses the login.",
     "EK602": "The connection to a device was lost in the middle of something. Results from before are kept.",
     "EK603": "A program on a device did not end in time and was killed.",

@@ -226,7 +226,7 @@ def evaluate(
     from edgekit.bundle.files import Bundle
     from edgekit.recipe import make_recipe
     from edgekit.report.progress import shown
-    from edgekit.source import is_compressed
+    from edgekit.source import is_compressed, is_run
     from edgekit.verify.evaluate import Selection, evaluate_bundle, evaluate_model
 
     choices = {
@@ -238,8 +238,9 @@ def evaluate(
     }
     selection = Selection(Path(data), None if labels is None else Path(labels), limit, subset)
     with shown(progress, "evaluate") as listener:
-        is_folder = isinstance(model, str | Path) and Path(model).is_dir() and not is_compressed(model)
-        if isinstance(model, Bundle) or is_folder:
+        kept = isinstance(model, str | Path) and (is_run(model) or is_compressed(model))
+        is_bundle = isinstance(model, str | Path) and Path(model).is_dir() and not kept
+        if isinstance(model, Bundle) or is_bundle:
             _refuse_for_bundle([option for option, value in choices.items() if value is not None])
             return evaluate_bundle(_read(model), selection, listener.step)  # type: ignore[arg-type]
         given = _in_memory(model, None)

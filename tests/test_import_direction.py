@@ -57,7 +57,9 @@ ALLOWED = {
         *("target", "trace"),
     },
     "android": {"bundle", "errors", "graph", "images", "registry", "target"},
-    "train": {"bundle", "errors", "images", "quant", "registry"},
+    "train": {
+        *("bundle", "errors", "files", "images", "options", "progress", "recipe", "registry", "report", "source"),
+    },
     # the line, and the doors to it
     "pipeline": {
         *("artifact", "bundle", "compress", "devices", "errors", "graph", "images", "inputs", "ladder", "passes"),
