@@ -52,13 +52,13 @@ ALLOWED = {
         *("artifact", "bench", "environment", "errors", "graph", "ladder", "passes", "quant", "recipe", "registry"),
         *("printable", "progress", "run", "target"),
     },
-    "compress": {
-        *("__init__", "bundle", "errors", "graph", "images", "passes", "profile", "recipe", "report", "source"),
-        *("target", "trace"),
-    },
     "android": {"bundle", "errors", "graph", "images", "registry", "target"},
     "train": {
         *("bundle", "errors", "files", "images", "options", "progress", "recipe", "registry", "report", "source"),
+    },
+    "compress": {
+        *("bundle", "errors", "graph", "images", "passes", "profile", "progress", "recipe", "report"),
+        *("source", "target", "trace", "train"),
     },
     # the line, and the doors to it
     "pipeline": {

@@ -1,5 +1,6 @@
 """`edgekit compress`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -50,6 +51,10 @@ def compress_command(
     ] = False,
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="images like those that the model will see")] = None,
     samples: Annotated[int, typer.Option(metavar="N", help="how many of them", min=1)] = 100,
+    finetune: Annotated[
+        str, typer.Option(metavar="DIR|none", help="train further on class folders, the whole model as the teacher")
+    ] = "none",
+    epochs: Annotated[int, typer.Option(metavar="N", help="of that training", min=1)] = 10,
     sensitivity: Annotated[
         Path | None, typer.Option(metavar="FILE", help="only measure: prune one layer at a time, plot to FILE.html")
     ] = None,
@@ -80,7 +85,7 @@ def compress_command(
         targets=("none",), calibration=None if data is None else str(data), samples=samples, compress=table, **choices
     )
     with only_json_on_stdout(as_json):
-        document = scan(recipe, sensitivity) if sensitivity else compress_to(recipe, out)
+        document = scan(recipe, sensitivity) if sensitivity else compress_to(recipe, out, finetune, epochs)
     if as_json:
         print_json(document)
     elif sensitivity:
@@ -129,8 +134,8 @@ def check_method(method: Method, given: dict[str, Any], sensitivity: Path | None
         )
 
 
-def compress_to(recipe: Recipe, out: Path | None) -> dict[str, Any]:
-    """Compress and write; the manifest with the folder."""
+def compress_to(recipe: Recipe, out: Path | None, finetune: str, epochs: int) -> dict[str, Any]:
+    """Compress, train further where that is asked for, and write; the manifest with the folder."""
     from edgekit.compress.preparation import compress, images_of, traced_of
     from edgekit.compress.store import check_place, write
     from edgekit.source import resolve
@@ -144,7 +149,15 @@ def compress_to(recipe: Recipe, out: Path | None) -> dict[str, Any]:
     with one_thread():
         images = images_of(recipe.calibration, recipe.samples, source)
         compressed = compress(traced_of(source), recipe.compress, images)
-        manifest = write(out, recipe, source, compressed, {"images": len(images) and sum(map(len, images))})
+        extra: dict[str, Any] = {"images": sum(map(len, images)), "finetuned": None}
+        if finetune != "none":
+            from edgekit.compress.finetune import tune
+
+            tuned = tune(compressed.before, compressed.after, source, Path(finetune), epochs, recipe.seed)
+            compressed = replace(compressed, after=tuned.model)
+            rungs = {name: round(getattr(tuned, name), 2) for name in ("whole", "compressed", "tuned")}
+            extra["finetuned"] = {"epochs": epochs, "top1": rungs}
+        manifest = write(out, recipe, source, compressed, extra)
     return {"folder": str(out), **manifest}
 
 
@@ -155,7 +168,13 @@ def show(document: dict[str, Any], out: Path | None) -> None:
         print(f"{unit:<10}  {before[name]:>15,} -> {after[name]:>15,}  {change:+.1f} %")
     if document["ranks"]:
         print(f"layers taken apart: {len(document['ranks'])}")
-    if not document["images"]:
+    if tuned := document["finetuned"]:
+        rungs = tuned["top1"]
+        print(
+            f"top-1      {rungs['whole']:.2f} % whole, {rungs['compressed']:.2f} % compressed, "
+            f"{rungs['tuned']:.2f} % after {tuned['epochs']} epochs"
+        )
+    elif not document["images"]:
         print("no images: BatchNorm's statistics are those of the whole model; --data DIR estimates them again")
     print(f"export it with: edgekit export {out} --target NAME (see: edgekit targets)")
 

@@ -163,10 +163,10 @@ def source_kind(model: str) -> str:
 
 
 def is_compressed(model: str | Path) -> bool:
-    """Whether a path is a folder that `edgekit compress` may have left: one with a manifest beside a model.onnx."""
+    """Whether a path is a folder that `edgekit compress` may have left: a manifest beside a network.onnx."""
     folder = Path(model)
     try:
-        return folder.is_dir() and (folder / "manifest.json").is_file() and (folder / "model.onnx").is_file()
+        return folder.is_dir() and (folder / "manifest.json").is_file() and (folder / "network.onnx").is_file()
     except (OSError, ValueError):
         return False
 

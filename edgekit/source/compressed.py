@@ -1,6 +1,6 @@
 """A folder that `edgekit compress` left: a graph with its weights, and what it was made of. No code is in it.
 
-model.onnx      the network as it is now: layers, shapes and weights; normalization layers are not folded
+    network.onnx    the network as it is now: layers, shapes and weights; normalization layers are not folded
 manifest.json   where it comes from, what was done to it, what it is fed, hashes
 """
 
@@ -27,7 +27,7 @@ from edgekit.source.input_size import run_on_zeros
 
 FORMAT = 1
 KIND = "compressed model"
-MODEL, MANIFEST = "model.onnx", "manifest.json"
+MODEL, MANIFEST = "network.onnx", "manifest.json"
 LARGEST_MANIFEST = 1 << 24
 
 

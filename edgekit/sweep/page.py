@@ -33,7 +33,7 @@ def rows(documents: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     good = done(documents)
     best = {document["key"]: is_best for document, is_best in zip(good, front(good), strict=True)}
     quality, cost = quality_of(good), cost_of(good)
-    found = []
+    found: list[tuple[str, ...]] = []
     for d in documents:
         named = (d["model"], d["method"], _text(d["ratio"]), str(d["input_size"] or ""), d["target"], d["device"])
         if d["status"] == "ok":

@@ -33,7 +33,7 @@ def run(capsys, *arguments):
 
 
 def test_what_is_left_is_data_that_export_takes(compressed, tmp_path, capsys):
-    assert sorted(path.name for path in compressed.iterdir()) == ["manifest.json", "model.onnx"]
+    assert sorted(path.name for path in compressed.iterdir()) == ["manifest.json", "network.onnx"]
     manifest = json.loads((compressed / "manifest.json").read_text())
     assert manifest["after"]["macs"] < 0.7 * manifest["before"]["macs"]
     code, _ = run(capsys, "export", str(compressed), "--target", "ort-fp32", "--out", str(tmp_path))
@@ -43,7 +43,7 @@ def test_what_is_left_is_data_that_export_takes(compressed, tmp_path, capsys):
 
 def test_the_same_options_leave_the_same_bytes(compressed, images, tmp_path):
     assert main(["compress", *MODEL, "--ratio", "0.3", "--data", str(images), "--out", str(tmp_path / "again")]) == 0
-    for name in ("model.onnx", "manifest.json"):
+    for name in ("network.onnx", "manifest.json"):
         assert (tmp_path / "again" / name).read_bytes() == (compressed / name).read_bytes()
 
 
@@ -106,7 +106,7 @@ def test_a_folder_of_somebody_else_is_not_replaced(tmp_path, capsys):
 def test_a_changed_folder_is_refused(change, compressed, tmp_path, capsys):
     folder = tmp_path / "changed"
     folder.mkdir()
-    graph, manifest = ((compressed / name).read_bytes() for name in ("model.onnx", "manifest.json"))
+    graph, manifest = ((compressed / name).read_bytes() for name in ("network.onnx", "manifest.json"))
     document = json.loads(manifest)
     if change == "cut":
         graph = graph[:-100]
@@ -118,7 +118,7 @@ def test_a_changed_folder_is_refused(change, compressed, tmp_path, capsys):
         manifest = b'{"kind": "bundle"}'
     else:
         manifest = json.dumps({**document, "input_shape": [1, "x", 2, 3]}).encode()
-    (folder / "model.onnx").write_bytes(graph)
+    (folder / "network.onnx").write_bytes(graph)
     (folder / "manifest.json").write_bytes(manifest)
     assert main(["export", str(folder), "--target", "ort-fp32", "--out", str(tmp_path / "build")]) == 2
     assert "EK110" in capsys.readouterr().err
