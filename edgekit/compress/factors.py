@@ -191,11 +191,12 @@ def _tucker(kernel: Kernel) -> Decomposition:
     total = float(spectrum.energies.sum()) or 1.0
 
     def width_of(rank: int) -> int:
-        return min(inner.rank_of(1 - spectrum.error(rank) / total), inputs)
+        return int(min(inner.rank_of(1 - spectrum.error(rank) / total), inputs))
 
     def macs(rank: int) -> int:
         width, places = width_of(rank), math.prod(w.outputs)
-        return width * inputs * math.prod(w.inputs) + rank * (width * math.prod(w.size) + outputs) * places
+        inner_macs = width * inputs * math.prod(w.inputs)
+        return int(inner_macs + rank * (width * math.prod(w.size) + outputs) * places)
 
     def steps(rank: int) -> tuple[Step, ...]:
         width = width_of(rank)

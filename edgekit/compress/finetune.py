@@ -7,7 +7,8 @@ from pathlib import Path
 
 import onnx_ir as ir
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from edgekit.errors import EdgekitError
 from edgekit.progress import Step
@@ -15,9 +16,39 @@ from edgekit.source import Source
 from edgekit.source.graph_module import GraphModule, with_weights_of
 from edgekit.target import FloatArray
 from edgekit.train.config import TrainConfig
-from edgekit.train.distil import Distillation, Teacher
 from edgekit.train.fine_tune import accuracy, fine_tune, load_data
-from edgekit.train.task import Classification
+from edgekit.train.task import Batch, Classification, heads_of
+
+TEMPERATURE, TAUGHT = 4.0, 0.9
+"""How soft the whole model's answers are made, and their share of the loss; the rest is that of the labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """The labels, joined by what the whole model answers for the same images.
+
+        loss = (1 - a) L(labels) + a T^2 KL(softmax(teacher / T) || softmax(logits / T))
+
+    Source: Hinton, Vinyals, Dean 2015, arXiv:1503.02531, section 2.
+    """
+
+    base: Classification
+    teacher: nn.Module
+
+    @property
+    def figure(self) -> str:
+        return self.base.figure
+
+    def loss(self, outputs: object, batch: Batch) -> Tensor:
+        """Logits f32[n, classes] -> f32[]."""
+        with torch.no_grad():
+            answers = F.log_softmax(heads_of(self.teacher(batch.images))[0] / TEMPERATURE, 1)
+        own = F.log_softmax(heads_of(outputs)[0] / TEMPERATURE, 1)
+        soft = F.kl_div(own, answers, reduction="batchmean", log_target=True)
+        return (1 - TAUGHT) * self.base.loss(outputs, batch) + TAUGHT * TEMPERATURE**2 * soft
+
+    def merit(self, outputs: object, batch: Batch) -> Tensor:
+        return self.base.merit(outputs, batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +98,8 @@ def tune(
                 fix="fine-tune on a folder for each class of the model",
             )
         whole, module = GraphModule(before), GraphModule(after)
-        teacher = Teacher(whole, source.preprocess, source.weights_sha256)
         first, second = accuracy(whole, data), accuracy(module, data)
-        task = Distillation(Classification(config.smoothing), teacher, source.preprocess)
-        kept = fine_tune(module, data, config, progress, task)
+        kept = fine_tune(module, data, config, progress, Taught(Classification(config.smoothing), whole))
         third = accuracy(kept, data)
     assert isinstance(kept, GraphModule)
     return Tuned(with_weights_of(after, kept), float(first or 0), float(second or 0), float(third or 0))

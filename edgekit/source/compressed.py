@@ -1,6 +1,6 @@
 """A folder that `edgekit compress` left: a graph with its weights, and what it was made of. No code is in it.
 
-    network.onnx    the network as it is now: layers, shapes and weights; normalization layers are not folded
+network.onnx    the network as it is now: layers, shapes and weights; normalization layers are not folded
 manifest.json   where it comes from, what was done to it, what it is fed, hashes
 """
 
