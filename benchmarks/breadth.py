@@ -88,7 +88,10 @@ def made(subject: Subject) -> tuple[nn.Module, FloatArray]:
                 with torch.no_grad():
                     module(torch.from_numpy(images[:1]))
                 soften_batch_norm(module)
-                return settle_batch_norm(module, images), images
+                try:
+                    return settle_batch_norm(module, images), images
+                except RuntimeError:  # made for one image at a time
+                    return settle_batch_norm(module, images, 1), images
             except Exception as error:  # noqa: BLE001 - a size that the model does not take
                 reason = error
     raise RuntimeError(f"it runs at no size of {subject.sizes}: {reason}")
