@@ -41,6 +41,14 @@ class Listed:
     sha256: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ListedNode:
+    """One operator of the model file."""
+
+    operator: str
+    module: str
+
+
 @checked_dataclass(frozen=True, config=STRICT)
 class Manifest:
     """What edgekit reads of a manifest; the rest is for people."""
@@ -54,6 +62,7 @@ class Manifest:
     scheme: QuantScheme
     unhashed_files: dict[str, Listed] = field(default_factory=dict)
     android: tuple[AndroidLibrary, ...] | None = None
+    nodes: tuple[ListedNode, ...] = ()
 
 
 @checked_dataclass(frozen=True, config=EXACT)

@@ -35,6 +35,7 @@ class RunRequest:
         runs, min_time_s: at least so many timed inferences of the first image, and at least so long.
         cpu_mask: cores that may be used, bit 0 is the first; 0: any.
         mark: tell the instruction counter of the emulated device where each timed inference starts.
+        profile: the timed inferences run under the runtime's own profiler, and the result lists what it saw.
     """
 
     runtime: Runtime
@@ -47,6 +48,7 @@ class RunRequest:
     threads: int = 1
     cpu_mask: int = 0
     mark: bool = False
+    profile: bool = False
     timeout_s: int = 600
 
 
@@ -177,4 +179,5 @@ def _options(request: RunRequest, work: str) -> list[str]:
         "timeout-s": request.timeout_s,
     }
     words = [word for key, value in named.items() for word in (f"--{key}", str(value))]
-    return [*words, "--mark"] if request.mark else words
+    flags = {"--mark": request.mark, "--profile": request.profile}
+    return [*words, *(flag for flag, is_given in flags.items() if is_given)]

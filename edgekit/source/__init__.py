@@ -131,6 +131,8 @@ def refuse_empty(source: Source, where: str) -> None:
 def source_kind(model: str) -> str:
     """The module of this package that resolves `model`; a file of a kind that holds no model is EK106."""
     suffix = Path(model).suffix.lower()
+    if is_compressed(model):
+        return "compressed"
     if model.startswith(("timm:", "torchvision:")):
         return "libraries"
     if is_run(model):
@@ -158,6 +160,15 @@ def source_kind(model: str) -> str:
             fix="start from the PyTorch model or an .onnx file",
         )
     return "zoo"
+
+
+def is_compressed(model: str | Path) -> bool:
+    """Whether a path is a folder that `edgekit compress` may have left: a manifest beside a network.onnx."""
+    folder = Path(model)
+    try:
+        return folder.is_dir() and (folder / "manifest.json").is_file() and (folder / "network.onnx").is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def is_run(folder: str | Path) -> bool:
