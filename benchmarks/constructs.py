@@ -64,11 +64,21 @@ class Sketch:
         return name
 
     def conv(
-        self, x: str, inputs: int, outputs: int, side: int = 1, *, group: int = 1, stride: int = 1, pad: int | None = None
+        self,
+        x: str,
+        inputs: int,
+        outputs: int,
+        side: int = 1,
+        *,
+        group: int = 1,
+        stride: int = 1,
+        pad: int | None = None,
     ) -> str:
-        weight = self.random.standard_normal((outputs, inputs // group, side, side)) / sqrt(inputs // group * side * side)
+        weight = self.random.standard_normal((outputs, inputs // group, side, side)) / sqrt(
+            inputs // group * side * side
+        )
         bias = 0.1 * self.random.standard_normal(outputs)
-        pads = [side // 2 if pad is None else pad] * 4
+        pads = [side // 2] * 4
         options = {"kernel_shape": [side, side], "pads": pads, "group": group, "strides": [stride] * 2}
         return self.op("Conv", x, self.constant(weight), self.constant(bias), dilations=[1, 1], **options)
 
@@ -173,9 +183,9 @@ def squeeze_excite(s: Sketch, x: str) -> str:
     return s.op("Mul", x, opened)
 
 
-MAPS = (Shape(16, 112), Shape(24, 56), Shape(72, 28), Shape(96, 28), Shape(240, 14), Shape(576, 7))
-NARROW = (Shape(8, 56), Shape(12, 56), Shape(16, 56), Shape(16, 112), Shape(20, 56))
-WIDE = (Shape(16, 56), Shape(64, 56), Shape(128, 28), Shape(256, 28), Shape(512, 14), Shape(1024, 7))
+MAPS = (Shape(16, 112), Shape(24, 56), Shape(96, 28), Shape(576, 7))
+NARROW = (Shape(8, 56), Shape(16, 56), Shape(16, 112), Shape(20, 56))
+WIDE = (Shape(16, 56), Shape(64, 56), Shape(256, 28), Shape(1024, 7))
 
 
 def depthwise(side: int) -> Write:
@@ -191,15 +201,13 @@ CONSTRUCTS: dict[str, tuple[Form, ...]] = {
         Form("second_producer", MAPS, gated(second_producer)),
     ),
     "norm": (
-        Form(
-            "layer", WIDE, lambda s, x: s.op("Relu", s.conv(x, s.shape.channels, s.shape.channels, group=s.shape.channels))
-        ),
+        Form("layer", WIDE, depthwise(1)),
         Form("mul_add", WIDE, affine),
     ),
     "convolution": (
         Form(
             "dense",
-            (Shape(16, 56), Shape(64, 28), Shape(96, 14), Shape(240, 14)),
+            (Shape(16, 56), Shape(96, 14), Shape(240, 14)),
             lambda s, x: s.op("Relu", s.conv(x, s.shape.channels, s.shape.channels)),
             mac=lambda shape: shape.channels,
         ),

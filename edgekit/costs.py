@@ -22,7 +22,7 @@ UNTUNED: tuple[Tune, ...] = ("a53", "a76")
 class Cost:
     """Per element, per pixel, per multiply-accumulate, and per call."""
 
-    element: float
+    element: float = 0.0
     pixel: float = 0.0
     mac: float = 0.0
     call: float = 0.0
@@ -40,9 +40,7 @@ def costs() -> Table:
     """The measured table."""
     text = (files("edgekit") / "costs.toml").read_text(encoding="utf-8")
     return {
-        construct: {
-            form: {core: Cost(**line) for core, line in by_core.items()} for form, by_core in forms.items()
-        }
+        construct: {form: {core: Cost(**line) for core, line in by_core.items()} for form, by_core in forms.items()}
         for construct, forms in tomllib.loads(text).items()
     }
 

@@ -13,17 +13,19 @@ What each costs stands in edgekit/costs.toml. Where the channels of a value diff
 convolution of a MobileNetV3, bands keep nearly all that a layer keeps, at a fifth of what it adds.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
-from edgekit.quant.equalize import Ids
+from edgekit.costs import Tune, price
+from edgekit.quant.equalize import Ids, equalize, is_layer
 from edgekit.quant.observers import Range
 from edgekit.quant.operators import constant_of, is_constant
 from edgekit.quant.plan import name_of
+from edgekit.quant.prices import graph_price, size_of
 from edgekit.quant.reorder import reorder_channels
 from edgekit.quant.rewrite import add_constant, replace_node
 
@@ -31,6 +33,23 @@ BAND = 4
 """Channels of a band: XNNPACK takes maps apart fast in elements of four bytes."""
 MOST_BANDS = 5
 """What one CONCATENATION joins."""
+
+Form = Literal["addition", "bands", "layer"]
+DEAR = 12.0
+"""Percent of what the graph costs: more than a factor through every gate may cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How each HardSwish is written.
+
+    Args:
+        forms: name of the product of a gate -> its form; a gate that is not in it is an addition.
+        dearer: percent that the graph costs more than with additions.
+    """
+
+    forms: dict[str, Form]
+    dearer: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +80,89 @@ def find_gates(model: ir.Model) -> list[Gate]:
     """Every HardSwish over a map, f32[1, C, H, W], in graph order."""
     found = (_gate(node) for node in model.graph if node.op_type == "Add")
     return [gate for gate in found if gate is not None]
+
+
+def choose_gates(model: ir.Model, ranges: dict[str, Range], tune: Tune | None) -> Iterator[Choice]:
+    """The sets of gates that a factor may pass through, cheapest first; an empty one, where there is no HardSwish.
+
+    First those that can be bands (the first gate, where none can): behind the first convolution channels are least
+    alike, and what is lost there is lost for all that follows. Then all, unless that costs more than any accuracy is
+    worth (DEAR).
+    """
+    gates = find_gates(model)
+    whole = graph_price(model, tune)
+    added: dict[str, tuple[Form, float]] = {}
+    for gate in gates:
+        form = min(passing_forms(gate, ranges), key=lambda form: gate_price(gate, form, tune))
+        more = gate_price(gate, form, tune) - gate_price(gate, "addition", tune)
+        added[name_of(gate.product)] = form, 100 * more / whole
+    first = {name: choice for name, choice in added.items() if choice[0] == "bands"} or dict(list(added.items())[:1])
+    yield _choice(first)
+    everywhere = _choice(added)
+    if len(first) < len(added) and everywhere.dearer <= DEAR:
+        yield everywhere
+
+
+def _choice(added: dict[str, tuple[Form, float]]) -> Choice:
+    return Choice({name: form for name, (form, _) in added.items()}, sum(percent for _, percent in added.values()))
+
+
+def passing_forms(gate: Gate, ranges: dict[str, Range]) -> tuple[Form, ...]:
+    """The forms that let a factor pass, as far as this gate's channels allow them."""
+    seen = ranges.get(name_of(gate.product.outputs[0]))
+    several = gate.channels % BAND == 0 and 1 < gate.channels // BAND <= MOST_BANDS
+    return ("bands", "layer") if several and seen is not None and seen.channel_bounds is not None else ("layer",)
+
+
+def gate_price(gate: Gate, form: Form, tune: Tune | None) -> float:
+    elements, pixels = size_of(gate.source)
+    return price("hard_swish", form, elements=elements, pixels=pixels, tune=tune)
+
+
+def pass_factors(model: ir.Model, ranges: dict[str, Range], choice: Choice) -> float:
+    """Equalize a float graph in place, through the gates that the choice names.
+
+    Args:
+        ranges: what `calibrate` returned for this graph; it has to be calibrated again afterwards.
+
+    Returns:
+        The share of the observed channels that changed.
+    """
+    named = [gate for gate in find_gates(model) if name_of(gate.product) in choice.forms]
+    gates = shift_by_layer(model, named)
+    bands = {
+        name_of(gate.product): bands_of(gate, ranges)
+        for gate in gates
+        if choice.forms[name_of(gate.product)] == "bands"
+    }
+    together = {name_of(gate.source): bands[name_of(gate.product)] for gate in gates if name_of(gate.product) in bands}
+    changed = equalize(model, ranges, together)
+    for gate in gates:
+        if name_of(gate.product) in bands:
+            shift_by_bands(model, gate, bands[name_of(gate.product)])
+        else:
+            shift_by_addition(model, [gate])
+    return changed
+
+
+def saturate_below(model: ir.Model) -> None:
+    """Cut at -shift what a layer gives to a HardSwish alone, which is 0 from there on down, in place.
+
+    In integers that is the end of the stored range, and costs nothing; the rest of it becomes finer.
+    """
+    for gate in find_gates(model):
+        source, producer = gate.source, gate.source.producer()
+        if producer is None or not is_layer(producer) or len(source.uses()) != 2 or source.is_graph_output():
+            continue
+        shift = gate.shift.inputs[1]
+        assert shift is not None
+        readers = list(source.uses())
+        low = add_constant(model.graph, f"{source.name}.low", np.array(-constant_of(shift).item(), np.float32))
+        cut = ir.node("Clip", [source, low], name=f"{source.name}.cut", metadata_props=dict(producer.metadata_props))
+        cut.outputs[0].name, cut.outputs[0].shape, cut.outputs[0].type = f"{source.name}.cut", source.shape, source.type
+        for reader, index in readers:
+            reader.replace_input_with(index, cut.outputs[0])
+        model.graph.insert_after(producer, cut)
 
 
 def _gate(node: ir.Node) -> Gate | None:
@@ -111,11 +213,6 @@ def _layer(graph: ir.Graph, node: ir.Node) -> ir.Node:
     layer = ir.node("Conv", [source, weight, bias], attributes={"group": channels}, name=node.name)
     replace_node(graph, node, [layer])
     return layer
-
-
-def can_be_bands(gate: Gate) -> bool:
-    """Whether the channels make a few bands of four."""
-    return gate.channels % BAND == 0 and 1 < gate.channels // BAND <= MOST_BANDS
 
 
 def bands_of(gate: Gate, ranges: dict[str, Range]) -> list[Ids]:
@@ -183,7 +280,7 @@ class _Table:
         return node
 
     def _number(self, suffix: str, value: float) -> ir.Value:
-        return add_constant(self.graph, f"{self.name}.{suffix}", np.float32(value))
+        return add_constant(self.graph, f"{self.name}.{suffix}", np.array(value, np.float32))
 
     def _bounds(self, suffix: str, low: float, high: float) -> list[ir.Value]:
         return [self._number(f"{suffix}.low", low), self._number(f"{suffix}.high", high)]

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgekit.quant.equalize import GATES, PASSES, is_depthwise, is_layer
-from edgekit.quant.operators import is_constant
+from edgekit.quant.operators import constant_of, is_constant
 
 Ids = NDArray[np.int64]
 
@@ -80,7 +80,7 @@ class _Tied:
         operands = [v for v in node.inputs if v is not None and not is_constant(v)]
         constants = [v for v in node.inputs if v is not None and is_constant(v)]
         if node.op_type in ALIKE or (
-            node.op_type in ("Mul", "Add", "Sub") and all(np.prod(v.shape or ()) == 1 for v in constants)
+            node.op_type in ("Mul", "Add", "Sub") and all(constant_of(v).size == 1 for v in constants)
         ):
             waiting += [*operands, *node.outputs]
             return True
