@@ -48,36 +48,48 @@ ALLOWED = {
         *("artifact", "errors", "images", "inputs", "ladder", "progress", "quant", "recipe", "registry", "source"),
         *("target", "verify"),
     },
-    "bench": {"bundle", "devices", "environment", "errors", "graph", "progress", "target", "verify"},
+    "bench": {"bundle", "devices", "environment", "errors", "files", "graph", "progress", "target", "verify"},
     "report": {
         *("artifact", "bench", "environment", "errors", "graph", "ladder", "passes", "quant", "recipe", "registry"),
         *("printable", "progress", "run", "target"),
     },
     "android": {"bundle", "errors", "graph", "images", "registry", "target"},
-    "train": {"bundle", "errors", "images", "quant", "registry"},
+    "train": {
+        *("bundle", "errors", "files", "images", "options", "progress", "recipe", "registry", "report", "source"),
+    },
+    "compress": {
+        *("bundle", "errors", "graph", "images", "passes", "profile", "progress", "recipe", "report"),
+        *("source", "target", "trace", "train"),
+    },
     # the line, and the doors to it
     "pipeline": {
-        *("artifact", "bundle", "devices", "errors", "graph", "images", "inputs", "ladder", "passes", "progress"),
-        *("quant", "recipe", "registry", "report", "run", "source", "target", "trace", "verify"),
+        *("artifact", "bundle", "compress", "devices", "errors", "graph", "images", "inputs", "ladder", "passes"),
+        *("progress", "quant", "recipe", "registry", "report", "run", "source", "target", "trace", "verify"),
+    },
+    "sweep": {
+        *(
+            "__init__",
+            "artifact",
+            "bench",
+            "bundle",
+            "compress",
+            "devices",
+            "environment",
+            "errors",
+            "files",
+            "options",
+            "pipeline",
+        ),
+        *("recipe", "report", "source", "target", "verify"),
     },
     "public": {"bench", "bundle", "devices", "errors", "options", "pipeline", "recipe", "report", "source", "verify"},
     "__init__": set(),
     "testing": {"__init__", "bench", "bundle", "devices", "errors", "verify"},
     "cli": {
+        *("android", "artifact", "bench", "bundle", "compress", "costs", "devices", "environment", "errors", "images"),
+        *("passes",),
         *(
-            "android",
-            "artifact",
-            "bench",
-            "bundle",
-            "costs",
-            "devices",
-            "environment",
-            "errors",
-            "images",
-            "passes",
             "pipeline",
-        ),
-        *(
             "options",
             "printable",
             "profile",
@@ -90,13 +102,14 @@ ALLOWED = {
             "target",
             "trace",
         ),
-        *("train", "verify"),
+        *("sweep", "train", "verify"),
     },
     "__main__": {"cli"},
 }
 """Module or room of edgekit -> those it may import; each stands behind all that it may import."""
 
 TORCH = (
+    "edgekit/compress/",
     "edgekit/source/",
     "edgekit/trace/",
     "edgekit/train/",

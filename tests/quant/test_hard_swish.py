@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from edgekit.costs import price
 from edgekit.quant import calibrate
 from edgekit.quant.equalize import equalize
-from edgekit.costs import price
 from edgekit.quant.hard_swish import (
     Choice,
     bands_of,
