@@ -79,8 +79,8 @@ class Sketch:
         )
         bias = 0.1 * self.random.standard_normal(outputs)
         pads = [side // 2] * 4
-        options = {"kernel_shape": [side, side], "pads": pads, "group": group, "strides": [stride] * 2}
-        return self.op("Conv", x, self.constant(weight), self.constant(bias), dilations=[1, 1], **options)
+        options: dict[str, Any] = {"kernel_shape": [side, side], "pads": pads, "strides": [stride] * 2}
+        return self.op("Conv", x, self.constant(weight), self.constant(bias), dilations=[1, 1], group=group, **options)
 
     def clip(self, x: str, low: float, high: float) -> str:
         return self.op("Clip", x, self.constant(low), self.constant(high))

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from edgekit.bench.instructions import count_instructions
+from edgekit.bench.blocks import count_blocks
+from edgekit.bench.instructions import median_inference
 from edgekit.costs import TUNES, Cost, costs
 from edgekit.costs import Table as Costs
 from edgekit.devices.run_model import RunRequest, open_device
@@ -63,7 +64,9 @@ def instructions(data: bytes, core: str) -> float:
         file.write_bytes(data)
         request = RunRequest(target.runtime, file, hashlib.sha256(data).hexdigest(), inputs)
         with open_device(f"emulated:cortex-{core}", exclusive=False) as device:
-            return float(count_instructions(device, request)[1].instructions)
+            _, counted = count_blocks(device, request)
+    spans, _ = median_inference(counted, core, REPEATABLE)
+    return float(counted.instructions(spans))
 
 
 def nanoseconds(data: bytes) -> float:
@@ -154,8 +157,8 @@ def main() -> None:
                     each = f"{one.cost / one.shape.elements:.2f}"
                     table.add_row(form.name, core, str(one.shape), f"{one.cost:.0f}", each)
         console.print(table)
-    if options.write:
-        COSTS.write_text(written(merged(costs.__wrapped__(), found)), encoding="utf-8")
+        if options.write:
+            COSTS.write_text(written(merged(costs.__wrapped__(), found)), encoding="utf-8")
 
 
 if __name__ == "__main__":
