@@ -26,7 +26,7 @@ COLUMNS = (
 FP32, INT8 = "tflite-fp32", "tflite-int8"
 HEADER = """# The zoo, measured
 
-Written by `python benchmarks/zoo.py`; the record is `models/measured.json`.
+Written by `python benchmarks/zoo.py --images DIR`; the record is `models/measured.json`.
 
 - One row is one `edgekit export` of the model at its own input size to tflite-fp32, tflite-int8, ort-fp32 and
   ort-int8, verified on every hop, as one process: user + system seconds and peak memory of all of it, torch included.

@@ -58,7 +58,7 @@ CATALOGUE: dict[str, str] = {
     "EK608": "What came back from a device cannot be right: too large, not JSON, or another hash.",
     "EK609": "A tool or file that this host needs for a device is missing.",
     "EK610": "The runner on a device failed, or the runtime there refused the model file.",
-    "EK611": "Instructions cannot be counted: another emulator, or counts that do not repeat.",
+    "EK611": "Instructions cannot be counted, or cycles not estimated: another emulator, or counts that do not repeat.",
     "EK612": "A latency is too noisy to be judged, or has no baseline, and --strict asks for an answer.",
     "EK701": "A package that this command needs is not installed.",
     "EK702": "The output cannot be written.",

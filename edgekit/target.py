@@ -1,6 +1,6 @@
 """All that a folder of `targets/` speaks: what a target is, what its writer gives back, and what runs its files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -129,6 +129,8 @@ class Runtime:
         library: what the C runner loads on aarch64; None: only the Python runner runs its files.
         program: its own benchmark, where edgekit reads what that prints ("benchmark_model").
         android: what runs its files in an app, the best first.
+        plain_input: the one input of a file that edgekit did not write, from its bytes; an error where it cannot run.
+        place_kernels: which operators of a file the kernels belong to that its profiler names; None: it cannot be told.
     """
 
     name: str
@@ -141,6 +143,8 @@ class Runtime:
     library: Library | None = None
     program: str | None = None
     android: tuple[AndroidLibrary, ...] = ()
+    plain_input: "Callable[[bytes], TensorInfo] | None" = None
+    place_kernels: "Callable[[bytes, Sequence[str], Sequence[int | None]], PlacedKernels] | None" = None
 
     @property
     def host(self) -> Package | None:
@@ -191,6 +195,19 @@ class EmittedNode:
     operator: str
     module: str
     refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedKernels:
+    """What the kernels of a run computed.
+
+    Args:
+        nodes: the file's operators in order; what each gives stands in for its module.
+        of_kernel: index of the operator of each kernel.
+    """
+
+    nodes: tuple[EmittedNode, ...]
+    of_kernel: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

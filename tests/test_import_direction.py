@@ -47,7 +47,7 @@ ALLOWED = {
         *("artifact", "errors", "images", "inputs", "ladder", "progress", "quant", "recipe", "registry", "source"),
         *("target", "verify"),
     },
-    "bench": {"bundle", "devices", "environment", "errors", "graph", "progress", "target", "verify"},
+    "bench": {"bundle", "devices", "environment", "errors", "files", "graph", "progress", "target", "verify"},
     "report": {
         *("artifact", "bench", "environment", "errors", "graph", "ladder", "passes", "quant", "recipe", "registry"),
         *("printable", "progress", "run", "target"),

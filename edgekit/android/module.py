@@ -164,7 +164,7 @@ def chosen_library(bundle: Bundle, name: str | None) -> dict[str, Any]:
         raise EdgekitError("EK101", what=f"unknown library {name!r}", where="--library", fix=fix)
     library = known[0] if name is None else known[names.index(name)]
     needed = str(bundle.manifest["min_runtime"])
-    if version(library["loads"]) < version(needed):
+    if needed and version(library["loads"]) < version(needed):
         raise EdgekitError(
             "EK302",
             what=f"{library['coordinate']} is too old: the file needs a runtime of {needed}",

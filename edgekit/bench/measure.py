@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bench import benchmark_model, instructions, mlperf
+from edgekit.bench import benchmark_model, blocks, mlperf
+from edgekit.bench.cycles import estimate_cycles
+from edgekit.bench.instructions import count_instructions
 from edgekit.bench.preflight import SCRIPT, Finding, examine
 from edgekit.bench.protocol import Protocol
 from edgekit.bench.record import Metric, RanBy, Record
@@ -43,6 +45,7 @@ class Bench:
         is_mlperf: add MLPerf's early-stopping estimate.
         tool: benchmark_model for the device, instead of edgekit's runner.
         timeout_s: of one round.
+        clock_hz: cycles are estimated for this clock instead of the board's, and shown as milliseconds too.
         sleep: pauses; a test passes its own.
     """
 
@@ -51,6 +54,7 @@ class Bench:
     is_mlperf: bool = False
     tool: Path | None = None
     timeout_s: int = 600
+    clock_hz: float | None = None
     sleep: Callable[[float], None] = time.sleep
     info: DeviceInfo = field(init=False)
     findings: tuple[Finding, ...] = field(init=False, default=())
@@ -82,16 +86,24 @@ class Bench:
         Raises:
             EdgekitError: EK106 for a metric that the device does not have; EK60x, EK611.
         """
-        if metric == "instructions":
+        if self.clock_hz is not None and metric != "cycles":
+            raise EdgekitError(
+                "EK106",
+                what="a clock is for estimated cycles",
+                where="--clock",
+                fix="add --metric cycles, or leave it out",
+            )
+        if metric != "latency":
+            measure = self._count if metric == "instructions" else self._estimate
             for index, subject in enumerate(subjects):
-                yield self._count(subject)
+                yield measure(subject)
                 advance(index + 1, len(subjects))
         elif self.info.emulated:
             raise EdgekitError(
                 "EK106",
                 what="an emulated device has no latency: its milliseconds would mean nothing",
                 where=self.device.address.name,
-                fix="--metric instructions, or a real device",
+                fix="--metric instructions or cycles, or a real device",
             )
         elif self.tool is not None:
             yield from self._run_tool(self.tool, subjects, advance)
@@ -99,14 +111,35 @@ class Bench:
             yield from self._time(subjects, advance)
 
     def _count(self, subject: Subject) -> Record:
-        result, counts = instructions.count_instructions(self.device, self._request(subject))
+        result, counts = count_instructions(self.device, self._request(subject))
         return self._record(
             "instructions",
             subject,
             ran_by(result),
-            protocol={"runs": instructions.RUNS, "warmup": instructions.WARMUP, "threads": 1},
+            protocol={"runs": blocks.RUNS, "warmup": blocks.WARMUP, "threads": 1},
             summary=asdict(counts),
-            extra={"qemu": instructions.qemu_version()},
+            extra={"qemu": blocks.qemu_version()},
+        )
+
+    def _estimate(self, subject: Subject) -> Record:
+        result, estimated = estimate_cycles(self.device, self._request(subject), self.clock_hz)
+        extra: dict[str, Any] = {"qemu": blocks.qemu_version()}
+        if self.clock_hz is not None:
+            extra["estimated_ms"] = estimated.milliseconds
+        return self._record(
+            "cycles",
+            subject,
+            ran_by(result),
+            protocol={
+                "runs": blocks.RUNS,
+                "warmup": blocks.WARMUP,
+                "threads": 1,
+                "board": estimated.board.name,
+                "clock_hz": estimated.clock_hz,
+                "prices": estimated.prices,
+            },
+            summary=estimated.document(),
+            extra=extra,
         )
 
     def _run_tool(self, binary: Path, subjects: Sequence[Subject], advance: Step) -> Iterator[Record]:

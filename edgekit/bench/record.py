@@ -9,12 +9,13 @@ from edgekit.bench.history import Document
 from edgekit.devices.device import DeviceInfo
 
 FORMAT = 1
-Metric = Literal["latency", "instructions"]
+Metric = Literal["latency", "instructions", "cycles"]
 
 _RAN_BY = ("ran_by.runner", "ran_by.runtime", "ran_by.runtime_version")
 COMPARABLE = {
     "latency": ("device.arch", "device.cpu", *_RAN_BY, "protocol.threads", "protocol.cpu_mask"),
     "instructions": ("device.cpu", *_RAN_BY),
+    "cycles": ("device.cpu", *_RAN_BY, "protocol.board", "protocol.clock_hz", "protocol.prices"),
 }
 """What must be equal, beside model and target, for two results to be about the file and nothing else."""
 
@@ -44,10 +45,10 @@ class Record:
         time: when, UTC, ISO 8601.
         model, target: as in the bundle's manifest; `sha256` of the model file.
         protocol: how it was measured; `preflight` what was found before.
-        summary: of a latency: Summary's fields. Of instructions: the count and the classes.
+        summary: of a latency: Summary's fields. Of instructions: the count and the classes. Of cycles: the estimate.
         rounds: per process: the median, what was observed, and the timings, thinned.
-        extra: "control_ms", the fixed network's median; "mlperf", "sustained", "qemu"; "interrupted": why rounds are
-            missing.
+        extra: "control_ms", the fixed network's median; "mlperf", "sustained", "qemu"; "estimated_ms" of cycles
+            where a clock was named; "interrupted": why rounds are missing.
     """
 
     metric: Metric
@@ -113,8 +114,8 @@ def compare_with(history: Sequence[Document], document: Document, max_regression
     if baseline is None:
         return Comparison(Verdict.new, why_none)
     try:
-        if document["metric"] == "instructions":
-            counts = [float(entry["summary"]["instructions"]) for entry in (document, baseline)]
+        if (metric := document["metric"]) != "latency":
+            counts = [float(entry["summary"][metric]) for entry in (document, baseline)]
             return compare_counts(counts[0], counts[1], max_regression)
         return compare_timings(timing(document), timing(baseline), max_regression)
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:

@@ -41,6 +41,14 @@ class Listed:
     sha256: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ListedNode:
+    """One operator of the model file."""
+
+    operator: str
+    module: str
+
+
 @checked_dataclass(frozen=True, config=STRICT)
 class Manifest:
     """What edgekit reads of a manifest; the rest is for people."""
@@ -50,10 +58,11 @@ class Manifest:
     target: str
     model_file: str
     files: dict[str, Listed]
+    min_runtime: str
+    scheme: QuantScheme
     unhashed_files: dict[str, Listed] = field(default_factory=dict)
-    min_runtime: str = ""
-    scheme: QuantScheme | None = None
     android: tuple[AndroidLibrary, ...] | None = None
+    nodes: tuple[ListedNode, ...] = ()
 
 
 @checked_dataclass(frozen=True, config=EXACT)

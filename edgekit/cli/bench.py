@@ -1,6 +1,7 @@
 """`edgekit bench`."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from edgekit.report.bench import Outcome
 
 HISTORY = Path("build") / "bench.jsonl"
-MAX_REGRESSION = {"latency": 0.03, "instructions": 0.002}
+MAX_REGRESSION = {"latency": 0.03, "instructions": 0.002, "cycles": 0.005}
 
 
 class MetricName(StrEnum):
@@ -29,14 +30,21 @@ class MetricName(StrEnum):
 
     latency = "latency"
     instructions = "instructions"
+    cycles = "cycles"
 
 
 @app.command("bench")
 def bench_command(
-    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE...", help="folders that export wrote")],
+    bundles: Annotated[
+        list[Path],
+        typer.Argument(metavar="BUNDLE|FILE...", help="folders that export wrote, or .tflite and .onnx files"),
+    ],
     device: Annotated[str, typer.Option(metavar="D", help="see: edgekit devices")] = "local",
     metric: Annotated[
         MetricName | None, typer.Option(help="[default: latency; instructions on an emulated device]")
+    ] = None,
+    clock: Annotated[
+        str | None, typer.Option(metavar="2.4GHz", help="estimate cycles for this clock, and show milliseconds too")
     ] = None,
     runs: Annotated[int | None, typer.Option(min=1, metavar="N", help="at least N timed runs  [default: 50]")] = None,
     min_time: Annotated[
@@ -68,7 +76,8 @@ def bench_command(
         Path | None, typer.Option(metavar="F", help="compare with the results in F, a file that --history wrote")
     ] = None,
     max_regression: Annotated[
-        str | None, typer.Option(metavar="P%", help="slower than this fails  [default: 3%; instructions 0.2%]")
+        str | None,
+        typer.Option(metavar="P%", help="slower than this fails  [default: 3%; instructions 0.2%; cycles 0.5%]"),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="too noisy, or no baseline, fails as well (exit code 3)")
@@ -91,6 +100,7 @@ def bench_command(
         timeout,
         use_mlperf,
         None if max_regression is None else parse_percent(max_regression, "--max-regression"),
+        parse_clock(clock),
     )
     given = {
         "runs": runs,
@@ -134,7 +144,7 @@ def measure_and_keep(
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What to measure, and the allowed regression where the user gave one."""
+    """What to measure, the allowed regression and the clock where the user gave them."""
 
     bundles: list[Path]
     device: str
@@ -143,6 +153,7 @@ class Choices:
     timeout_s: int
     is_mlperf: bool
     max_regression: float | None
+    clock_hz: float | None
 
 
 def measure(
@@ -151,18 +162,17 @@ def measure(
     """An outcome per bundle, as soon as it is measured."""
     from edgekit.bench.measure import Bench
     from edgekit.bench.record import compare_with
-    from edgekit.bench.subject import subject_of
-    from edgekit.bundle.files import read_bundle
+    from edgekit.bench.subject import find_subject
     from edgekit.devices.run_model import open_device
     from edgekit.report.bench import Outcome
     from edgekit.report.progress import shown
 
-    subjects = [subject_of(read_bundle(path)) for path in choices.bundles]
+    subjects = [find_subject(path) for path in choices.bundles]
     with (
         open_device(choices.device, exclusive=True) as device,
         shown(not quiet, f"bench on {choices.device}") as progress,
     ):
-        bench = Bench(device, protocol, choices.is_mlperf, choices.tool, choices.timeout_s)
+        bench = Bench(device, protocol, choices.is_mlperf, choices.tool, choices.timeout_s, choices.clock_hz)
         metric = bench.prepare(choices.metric)
         for finding in bench.findings:
             if not finding.ok and not quiet:
@@ -254,6 +264,17 @@ def parse_percent(text: str, option: str) -> float:
     if not 0 <= value <= 1000:
         raise EdgekitError("EK106", what=f"{text!r} is no percentage", where=option, fix="write for example 3%")
     return value / 100
+
+
+def parse_clock(text: str | None) -> float | None:
+    """`2.4GHz` or `1800MHz` -> hertz; EK106 for anything else."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5}(?:\.\d{1,6})?) ?(GHz|MHz)", text.strip(), re.IGNORECASE)
+    hertz = float(found[1]) * {"g": 1e9, "m": 1e6}[found[2][0].lower()] if found else 0.0
+    if not 1e6 <= hertz <= 1e11:
+        raise EdgekitError("EK106", what=f"{text!r} is no clock", where="--clock", fix="write for example 2.4GHz")
+    return hertz
 
 
 def parse_mask(text: str | None) -> int:

@@ -72,7 +72,7 @@ def ask(name: str) -> dict[str, Any]:
 
 
 def set_up(name: str) -> dict[str, Any]:
-    """Put the runner for every runtime there, and let each run a model.
+    """Put the runner for every runtime there, in place of what is there, and let each run a model.
 
     Raises:
         EdgekitError: what the first runtime said, where none of them runs on the device.
@@ -101,12 +101,13 @@ def set_up(name: str) -> dict[str, Any]:
 def try_runtime(device: "Device", runtime: "Runtime") -> str | EdgekitError:
     """Run bench's control network there: the runtime with its version, or why it does not run."""
     from edgekit.bench.subject import control_subject
-    from edgekit.devices.run_model import RunRequest, run_model
+    from edgekit.devices.run_model import RunRequest, install_runner, run_model
 
     with TemporaryDirectory(prefix="edgekit-") as folder:
         subject = control_subject(runtime, Path(folder))
         request = RunRequest(runtime, subject.file, subject.sha256, subject.inputs, timeout_s=SETUP_TIMEOUT_S)
         try:
+            install_runner(device, runtime, anew=True)
             result, _ = run_model(device, request)
         except EdgekitError as error:
             return error

@@ -28,7 +28,8 @@ def train_command(
     with only_json_on_stdout(as_json):
         from edgekit.report.training import TrainingProgress
         from edgekit.train.choices import chosen
-        from edgekit.train.fit import Quiet, train
+        from edgekit.train.fit import train
+        from edgekit.train.run import Quiet
 
         config = chosen(choices, recipe)
         if quiet:
@@ -36,6 +37,8 @@ def train_command(
         else:
             with TrainingProgress() as progress:
                 result = train(config, progress)
+    if not result.sha256:
+        return  # another process of torchrun writes and speaks
     top1 = None if result.top1 is None else round(result.top1, 2)
     if as_json:
         print_json({"run": str(result.folder), "sha256": result.sha256, "top1": top1, "error": None})

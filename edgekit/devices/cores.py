@@ -16,6 +16,7 @@ class Core:
     Args:
         part, variant, revision: of its MIDR register; the implementer is ARM, 0x41.
         max_khz: what /sys names as the highest frequency; nothing runs at it here.
+        instead: what qemu emulates where it does not know the core: another with the same instructions.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Core:
     revision: int
     max_khz: int
     features: str
+    instead: str = ""
 
     @property
     def midr(self) -> int:
@@ -39,12 +41,19 @@ CORES = {
     core.name: core
     for core in (
         Core("cortex-a53", 0xD03, 0x0, 4, 1_200_000, _BASE),
+        Core("cortex-a55", 0xD05, 0x1, 0, 1_785_000, _ARMV82, instead="cortex-a76"),
         Core("cortex-a72", 0xD08, 0x0, 3, 1_800_000, _BASE),
         Core("cortex-a76", 0xD0B, 0x4, 1, 2_400_000, _ARMV82),
     )
 }
 # `-cpu max` is no core: it has SME, with which LiteRT computes int8 wrongly.
-PROFILES = {"pi4": "cortex-a72", "pi5": "cortex-a76", "phone": "cortex-a76"}
+PROFILES = {
+    "pi3": "cortex-a53",
+    "pi4": "cortex-a72",
+    "pi5": "cortex-a76",
+    "phone": "cortex-a76",
+    "phone-little": "cortex-a55",
+}
 
 
 def cpuinfo(core: Core) -> str:

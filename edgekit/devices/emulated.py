@@ -44,7 +44,15 @@ class EmulatedDevice(HostFolder):
             write_tree(self.core, self._tree)
         memory = [] if self.address.memory_mb is None else ["-R", f"{self.address.memory_mb}M"]
         clean = ["/usr/bin/env", "-i", *(f"{key}={os.environ[key]}" for key in PASSED_ON if key in os.environ)]
-        emulator = [str(self._qemu), "-L", str(self._tree), "-cpu", self.core.name, *memory, *options]
+        emulator = [
+            str(self._qemu),
+            "-L",
+            str(self._tree),
+            "-cpu",
+            self.core.instead or self.core.name,
+            *memory,
+            *options,
+        ]
         return self.start([*clean, *emulator, *argv], timeout_s)
 
     def info(self) -> DeviceInfo:

@@ -117,5 +117,5 @@ def untrusted(what: str, where: str) -> EdgekitError:
         "EK608",
         what=printable(what),
         where=where,
-        fix="run it again; if it stays, set the device up anew: edgekit devices setup",
+        fix=f"run it again; if it stays, put the runner there anew: edgekit devices setup {where}",
     )

@@ -17,6 +17,8 @@ CLOCK_JUMP_S = 1.0
 """How far wall clock and monotonic clock may drift apart during one program; NTP slews by less."""
 
 MAX_RUNS, MAX_MS, MAX_ITEMS = 1_000_000, 1e9, 256
+MAX_EVENTS, MAX_US = 65536, 1 << 62
+EVENT_KINDS = ("operator", "delegated", "other")
 MAX_OUTPUTS, MAX_NAME, MAX_RANK, MAX_BYTES = 64, 1024, 8, 1 << 40
 ITEM_BYTES = {
     **{"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "float16": 2},
@@ -52,6 +54,27 @@ class Sensors:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """What the runtime's profiler saw during one run.
+
+    Args:
+        kind: "operator" of the runtime itself, "delegated" inside a partition, or "other".
+        start_us: 0 where it was not noted.
+        node: of an operator its index in the file, of a delegated one its number in the partition.
+    """
+
+    name: str
+    kind: str
+    start_us: int
+    elapsed_us: int
+    node: int
+
+    @property
+    def end_us(self) -> int:
+        return self.start_us + self.elapsed_us
+
+
+@dataclass(frozen=True, slots=True)
 class RunnerResult:
     """One run of a runner.
 
@@ -64,6 +87,7 @@ class RunnerResult:
         outputs_sha256: of the outputs of all images, back to back, as stored.
         load_ms: opening the library and the model; first_ms: the cold inference.
         runs_ms: each timed inference, after `warmup` others.
+        events: of the last run, in the order in which they began; () without the profiler.
         clock_jumped: whether the device's wall clock was set meanwhile; times are monotonic and do not suffer.
     """
 
@@ -89,6 +113,7 @@ class RunnerResult:
     peak_rss_kb: int
     sensors: Sensors
     clock_jumped: bool
+    events: tuple[Event, ...] = field(repr=False, default=())
 
 
 def read_result(done: Completed, where: str, timeout_s: float = 0) -> RunnerResult:
@@ -177,6 +202,9 @@ class _Fields:
     def whole(self, key: str, low: int, high: int) -> int:
         return whole(self._document[key], key, low, high)
 
+    def has(self, key: str) -> bool:
+        return key in self._document
+
     def count(self, key: str) -> int | None:
         return None if self._document[key] is None else self.whole(key, 0, MAX_RUNS)
 
@@ -245,7 +273,18 @@ def _result(fields: _Fields) -> RunnerResult:
         peak_rss_kb=fields.whole("peak_rss_kb", 0, MAX_BYTES),
         sensors=_sensors(fields.inner("temperature_c"), fields.inner("frequency_khz")),
         clock_jumped=abs(fields.real("wall_s") - fields.real("monotonic_s")) > CLOCK_JUMP_S,
+        events=tuple(_event(_Fields(event)) for event in fields.items("events", MAX_EVENTS))
+        if fields.has("events")
+        else (),
     )
+
+
+def _event(fields: _Fields) -> Event:
+    start_us, elapsed_us = (fields.whole(key, 0, MAX_US) for key in ("start_us", "elapsed_us"))
+    kind = fields.text("kind")
+    if kind not in EVENT_KINDS:
+        raise ValueError(f"kind = {kind!r:.40}")
+    return Event(fields.text("name", MAX_NAME), kind, start_us, elapsed_us, fields.whole("node", -1, MAX_RUNS))
 
 
 def _outputs(fields: _Fields) -> tuple[DeviceTensor, ...]:

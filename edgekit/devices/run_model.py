@@ -35,6 +35,7 @@ class RunRequest:
         runs, min_time_s: at least so many timed inferences of the first image, and at least so long.
         cpu_mask: cores that may be used, bit 0 is the first; 0: any.
         mark: tell the instruction counter of the emulated device where each timed inference starts.
+        profile: the timed inferences run under the runtime's own profiler, and the result lists what it saw.
     """
 
     runtime: Runtime
@@ -47,6 +48,7 @@ class RunRequest:
     threads: int = 1
     cpu_mask: int = 0
     mark: bool = False
+    profile: bool = False
     timeout_s: int = 600
 
 
@@ -68,16 +70,27 @@ def open_device(name: str, *, exclusive: bool | None = None) -> Iterator[Device]
         yield stack.enter_context(driver.open(address))
 
 
-def install_runner(device: Device, runtime: Runtime) -> tuple[str, ...]:
+def install_runner(device: Device, runtime: Runtime, *, anew: bool = False) -> tuple[str, ...]:
     """Put the runner there unless it is there already; the argv that starts it.
+
+    Args:
+        anew: in place of one that is there: it may be damaged.
 
     Raises:
         EdgekitError: EK609 where the device runs the C runner, which has no library of the runtime.
     """
-    return _install_python(device, runtime) if device.runner == "python" else _install_c(device, runtime)
+    install = _install_python if device.runner == "python" else _install_c
+    return install(device, runtime, anew)
 
 
-def _install_c(device: Device, runtime: Runtime) -> tuple[str, ...]:
+def _put(device: Device, folder: Path, name: str, anew: bool) -> None:
+    if anew:
+        device.remove(name)
+    if anew or not device.exists(name):
+        device.push(folder, name)
+
+
+def _install_c(device: Device, runtime: Runtime, anew: bool) -> tuple[str, ...]:
     library = runtime.library
     if library is None:
         raise EdgekitError(
@@ -87,32 +100,29 @@ def _install_c(device: Device, runtime: Runtime) -> tuple[str, ...]:
             fix='use the Python of the device: runner = "python" in devices.toml',
         )
     folder = runner_folder(runtime, library)
-    if not device.exists(folder.name):
-        device.push(folder, folder.name)
+    _put(device, folder, folder.name, anew)
     lib = f"{folder.name}/lib"
     program = (f"{lib}/{LOADER}", "--library-path", lib, f"{folder.name}/runner", "--runtime", runtime.name)
     return (*program, "--runtime-version", host_version(library.distribution), "--library", f"{lib}/{library.file}")
 
 
-def _install_python(device: Device, runtime: Runtime) -> tuple[str, ...]:
+def _install_python(device: Device, runtime: Runtime, anew: bool) -> tuple[str, ...]:
     """The runner and the runtime's session, in a folder that is called by their hash."""
     sources = {"runner.py": PYTHON_RUNNER.read_bytes(), "session.py": runtime.session.read_bytes()}
     name = f"runner-{hashlib.sha256(b''.join(sources.values())).hexdigest()[:12]}"
-    if not device.exists(name):
-        with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
-            for file, data in sources.items():
-                (Path(folder) / file).write_bytes(data)
-            device.push(Path(folder), name)
-    return (*_python_of(device, runtime), f"{name}/runner.py", "--runtime", f"{name}/session.py")
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
+        for file, data in sources.items():
+            (Path(folder) / file).write_bytes(data)
+        _put(device, Path(folder), name, anew)
+    return (*_python_of(device, runtime, anew), f"{name}/runner.py", "--runtime", f"{name}/session.py")
 
 
-def _python_of(device: Device, runtime: Runtime) -> tuple[str, ...]:
+def _python_of(device: Device, runtime: Runtime, anew: bool) -> tuple[str, ...]:
     """How the device's Python is started: this one on `local`, one of its own on an emulated core."""
     address = device.address
     if address.scheme == "emulated":
         folder = python_folder(address.packages or packages_of_host(runtime))
-        if not device.exists(folder.name):
-            device.push(folder, folder.name)
+        _put(device, folder, folder.name, anew)
         return start(folder.name)
     if address.scheme == "local" and address.python == "python3":
         return (sys.executable,)
@@ -169,4 +179,5 @@ def _options(request: RunRequest, work: str) -> list[str]:
         "timeout-s": request.timeout_s,
     }
     words = [word for key, value in named.items() for word in (f"--{key}", str(value))]
-    return [*words, "--mark"] if request.mark else words
+    flags = {"--mark": request.mark, "--profile": request.profile}
+    return [*words, *(flag for flag, is_given in flags.items() if is_given)]

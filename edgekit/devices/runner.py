@@ -154,9 +154,12 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--cpu-mask", type=lambda text: int(text, 16), default=0)
     parser.add_argument("--timeout-s", type=int, default=600)
     parser.add_argument("--mark", action="store_true")
+    parser.add_argument("--profile", action="store_true")
     options = parser.parse_args(words)
     if not 0 <= options.runs <= MAX_RUNS or options.warmup < 0 or options.threads < 1 or options.timeout_s < 1:
         raise Failure("usage", "a count is out of range")
+    if options.profile:
+        raise Failure("usage", "this runner has no profiler, the C runner does")
     return options
 
 

@@ -82,6 +82,7 @@ class ShellDevice(ABC):
     def push(self, source: Path, name: str) -> None:
         try:
             self._twice(lambda: self.send(source, safe_name(name)))
+            self._rubbish.clear()  # gone since `before`; what has just been put there may have one of these names
         except EdgekitError:
             self.remove(f"{name}.part")
             raise

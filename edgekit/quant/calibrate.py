@@ -183,10 +183,12 @@ def choose_stride(elements: int) -> int:
 
 def observing_session(model: ir.Model, names: list[str]) -> InferenceSession:
     """A float session that returns the named values, in that order."""
-    observed = model.clone()
-    values = values_of(observed)
-    observed.graph.outputs[:] = [values[name] for name in names]
-    return open_graph(observed, "the graph to calibrate", plan_memory=False)
+    values, outputs = values_of(model), tuple(model.graph.outputs)
+    model.graph.outputs[:] = [values[name] for name in names]  # while it is opened: a copy takes longer than that
+    try:
+        return open_graph(model, "the graph to calibrate", plan_memory=False)
+    finally:
+        model.graph.outputs[:] = outputs
 
 
 def check_constants(model: ir.Model) -> None:

@@ -132,8 +132,11 @@ class MeanObserver:
 
     def observe(self, feature_map: NDArray[np.float32], axis: int) -> None:
         """Take in one image's feature map, f32[1, ...], with channels on `axis`."""
-        # einsum sums rows three times faster than mean((2, 3)), which counts when every map is averaged.
-        rows = np.moveaxis(feature_map, axis, 0).reshape(feature_map.shape[axis], -1)
+        # einsum sums rows three times faster than mean((2, 3)), which counts when every map is averaged. moveaxis takes
+        # as long as that, and moves nothing behind an axis of one.
+        first = axis == 1 and len(feature_map) == 1
+        by_channel = feature_map if first else np.moveaxis(feature_map, axis, 0)
+        rows = by_channel.reshape(feature_map.shape[axis], -1)
         mean = np.einsum("ci->c", rows).astype(np.float64) / rows.shape[1]
         self._sum = mean if self._sum is None else self._sum + mean
         self._images += 1

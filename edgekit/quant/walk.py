@@ -148,7 +148,7 @@ class NodeRunner:
 
     def _model(self, node: ir.Node, given: Mapping[str, ir.Value]) -> bytes:
         """The node alone, under names that are the same for every node."""
-        proto = ir.to_proto(node)
+        proto = ir.serde.serialize_node(node)
         proto.ClearField("name")
         proto.ClearField("metadata_props")
         proto.input[:] = [self._called.get(name, "") for name in proto.input]

@@ -42,6 +42,7 @@ def make_manifest(run: Run, artifact: Artifact) -> dict[str, Any]:
         "seed": run.recipe.seed,
         "parity": parity_document(artifact.parity),
         "operators": artifact.emitted.operators,
+        "nodes": [{"operator": node.operator, "module": node.module} for node in artifact.emitted.nodes],
         "delegation": delegation_document(artifact.delegation),
         "versions": versions(*(package.distribution for package in target.runtime.packages)),
     }

@@ -33,7 +33,8 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
     package = _import(library)
     known = package.list_models() if library == "timm" else package.models.list_models()
     if name.partition(".")[0] not in known:
-        fix = did_you_mean(name, known, f"list them with: python -c 'import {library}'")
+        models = f"{library}.list_models()" if library == "timm" else f"{library}.models.list_models()"
+        fix = did_you_mean(name, known, f"list them with: python -c 'import {library}; print(*{models})'")
         raise EdgekitError("EK101", what=f"{library} has no model {name!r}", where="model", fix=fix)
     weights = _weights_choice(recipe)
     module, declared, sha256 = _built(package, recipe, progress)

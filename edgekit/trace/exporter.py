@@ -4,6 +4,7 @@
 """
 
 import logging
+import re
 import warnings
 from ast import literal_eval
 from collections.abc import Iterator, Sequence
@@ -39,10 +40,13 @@ def export_to_onnx(program: ExportedProgram, names: Sequence[str]) -> ir.Model:
                 program, (), dynamo=True, optimize=False, verbose=False, opset_version=OPSET, input_names=["input"]
             )
     except Exception as refused:  # translating an operator is code of many hands
+        operator, module = _untranslated(program, refused)
+        missing = "No ONNX function found" in str(_root(refused))
         raise EdgekitError(
             "EK201",
-            what=f"torch.onnx could not translate the model: {one_line(refused.__cause__ or refused)}",
-            where=type(refused).__name__,
+            what=f"torch.onnx could not translate {operator or 'the model'}: "
+            + ("it has no ONNX form of it" if missing else one_line(_root(refused))),
+            where=module or "forward of the model",
             fix="replace the operator by ones that ONNX has, or give edgekit an .onnx file",
         ) from refused
     if exported is None:
@@ -54,6 +58,32 @@ def export_to_onnx(program: ExportedProgram, names: Sequence[str]) -> ir.Model:
     _keep_module_paths(model)
     _own_initializers(model.graph)
     return model
+
+
+def _root(error: BaseException) -> BaseException:
+    """What was raised first: those around it say only where, and to look at the stack trace."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _untranslated(program: ExportedProgram, refused: BaseException) -> tuple[str, str]:
+    """Name of the operator that the exporter stopped at, and path of the module that calls it; each may be ''."""
+    cause: BaseException | None = refused
+    while cause is not None:
+        if stopped_at := re.match(r"Error when translating node .*target=torch\.ops\.(\w+\.(\w+))", str(cause)):
+            return stopped_at[1], _caller(program, stopped_at[2])
+        cause = cause.__cause__
+    return "", ""
+
+
+def _caller(program: ExportedProgram, operator: str) -> str:
+    """Path of the innermost module that calls `operator`, under whatever prefix it had before it was decomposed."""
+    for node in program.graph.nodes:
+        if operator in str(node.target):
+            stack = node.meta.get("nn_module_stack") or {}
+            return next((path for path, _ in reversed(stack.values())), "")
+    return ""
 
 
 @contextmanager

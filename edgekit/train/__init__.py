@@ -7,7 +7,8 @@
     task       the seam for other losses and labels
     optimizer, schedule, loop     one step, one epoch
     workers    several processes that share each batch
-    fit, checkpoint, run_folder, page, finish     a run in its folder
+    distil     a teacher's answers beside the labels
+    fit, run, checkpoint, run_folder, page, finish     a run in its folder
     fine_tune  a module and images, without a folder
 
 Importing the package loads nothing: `edgekit train --help` reads the options alone.

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from edgekit.registry import Preprocess
 from edgekit.train import rand_augment
+from edgekit.train.rand_augment import luma
 
-GREY = (0.299, 0.587, 0.114)
 CROP_FROM_PIXELS = 128
 """Inputs from this size on show photographs, of which a part says enough; smaller ones of objects that fill them."""
 
@@ -167,17 +167,10 @@ def _recolour(unit: Tensor, draws: Draws) -> Tensor:
     brightness, contrast, saturation = (
         draws[name].view(-1, 1, 1, 1) for name in ("brightness", "contrast", "saturation")
     )
-    grey = grey_of(unit)
+    grey = luma(unit)
     unit = grey + (unit - grey) * saturation
     mean = grey.mean((2, 3), keepdim=True)
     return (mean + (unit - mean) * contrast).mul_(brightness).clamp_(0, 1)
-
-
-def grey_of(unit: Tensor) -> Tensor:
-    """f32[N, 1, H, W]: the luma of colour images, the mean of any other number of channels."""
-    if unit.shape[1] != len(GREY):
-        return unit.mean(1, keepdim=True)
-    return (unit * unit.new_tensor(GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _erase(view: Tensor, draws: Draws) -> Tensor:

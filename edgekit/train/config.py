@@ -46,6 +46,7 @@ class TrainConfig:
         smoothing: share of the target spread over all classes.
         ema: decay per step of the averaged weights, which are those that are kept; 0: the last ones are.
         start_size: input size of the first half of the epochs, which are cheaper (progressive learning).
+        teacher: a net whose answers, softened by `temperature`, make `distillation` of the loss.
         memory_gb: decoded images kept in memory; where they are more, each is decoded when its turn comes.
         max_corrupt: share of the images that may be unreadable; they are left out and named.
         half: store the weights as float16; what is measured in the end is what is stored.
@@ -110,6 +111,16 @@ class TrainConfig:
     mixup: Annotated[float, Option("alpha of mixup, 0: none", "A"), Values(low=0)] = 0.0
     cutmix: Annotated[float, Option("alpha of cutmix, 0: none", "A"), Values(low=0)] = 0.0
     erasing: Annotated[float, Option("share of the images with an erased square", "SHARE"), Values(0, 1)] = 0.25
+    teacher: Annotated[
+        str | None,
+        Option("run folder or model whose answers are learned too (distillation)", "MODEL"),
+        Values(read=path_as_text),
+    ] = None
+    teacher_weights: Annotated[
+        str | None, Option("of a teacher that is no run folder", "W"), Values(read=path_as_text)
+    ] = None
+    temperature: Annotated[float, Option("of the teacher's answers", "T"), Values(low=0.1)] = 4.0
+    distillation: Annotated[float, Option("the teacher's share of the loss", "SHARE"), Values(0, 1)] = 0.9
     precision: Annotated[Precision, Option("float32 or bfloat16 (autocast)", "P")] = "float32"
     device: Annotated[str | None, Option("cpu or cuda  [default: cuda where there is one]", "D")] = None
     memory_gb: Annotated[float, Option("decoded images kept in memory", "GB"), Values(low=0)] = 4.0
@@ -145,6 +156,8 @@ def _check_together(config: TrainConfig) -> None:
         raise unusable("a net without weights has nothing to freeze", "--freeze", "name --weights, or leave it out")
     if config.freeze >= config.epochs:
         raise unusable(f"all {config.epochs} epochs would train the head alone", "--freeze", "give fewer")
+    if config.teacher_weights and not config.teacher:
+        raise unusable("there is no teacher for these weights", "--teacher-weights", "name it: --teacher MODEL")
     if config.val_share >= 1 or config.momentum >= 1:
         which = "--val-share" if config.val_share >= 1 else "--momentum"
         raise unusable("1 leaves nothing", which, "give less than 1")

@@ -11,10 +11,11 @@ from edgekit.registry import Preprocess
 from edgekit.train.augment import Normalize, policy
 from edgekit.train.config import TrainConfig
 from edgekit.train.feed import Feed
-from edgekit.train.fit import Listener, Quiet, decoded, listed
+from edgekit.train.fit import decoded, listed
 from edgekit.train.loop import Diverged, Trainer, diverged, measure
 from edgekit.train.mix import Mix
 from edgekit.train.pixels import Pixels
+from edgekit.train.run import Listener, Quiet
 from edgekit.train.settle import fitting_batch, settled
 from edgekit.train.task import Classification, Task
 from edgekit.train.workers import ALONE

@@ -1,51 +1,27 @@
-"""`edgekit train`: from choices to a finished run folder, resumable after every epoch."""
+"""`edgekit train`: from choices to a run, and the run to its end."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
 
 from edgekit.bundle.write import check_writable
-from edgekit.progress import Progress
 from edgekit.registry import Preprocess
-from edgekit.source import source_kind
-from edgekit.train import checkpoint, finish, page, run_folder, settle
+from edgekit.train import run_folder, settle
 from edgekit.train.augment import Normalize, policy
 from edgekit.train.config import TrainConfig
+from edgekit.train.distil import Distillation, load_teacher
 from edgekit.train.feed import Feed
 from edgekit.train.finish import TrainResult
 from edgekit.train.layouts import open_pictures, own_half
-from edgekit.train.loop import Diverged, Epoch, Trainer, diverged, measure
+from edgekit.train.loop import Trainer
 from edgekit.train.mix import Mix
 from edgekit.train.pictures import Pictures, check_classes, split_by_seed, with_classes
-from edgekit.train.pixels import Keeping, Pixels, decode, largest_side, statistics
+from edgekit.train.pixels import Keeping, decode, largest_side, statistics
+from edgekit.train.run import Images, Listener, Quiet, Run
 from edgekit.train.start import Start, check_model, run_name, start
-from edgekit.train.task import Batch, Classification
+from edgekit.train.task import Classification, Task
 from edgekit.train.workers import Workers, check_precision, chosen_device, joined
-
-BAD_BATCH = "nan_batch.pt"
-
-
-class Listener(Progress, Protocol):
-    """Who hears how far a run is."""
-
-    def say(self, text: str) -> None:
-        """A line that stays: an epoch's figures, what was found."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Images:
-    """The pictures of a run, listed and decoded.
-
-    Args:
-        measured: what accuracy is measured on; None: nothing.
-    """
-
-    listed: Pictures = field(repr=False)
-    learned: Pixels = field(repr=False)
-    measured: Pixels | None = field(repr=False)
 
 
 def train(config: TrainConfig, listener: Listener) -> TrainResult:
@@ -63,20 +39,6 @@ def train(config: TrainConfig, listener: Listener) -> TrainResult:
     check_precision(config, device)
     with joined(device) as workers:
         return _train(config, listener if workers.first else Quiet(), device, workers)
-
-
-class Quiet:
-    """A Listener for processes that do not speak."""
-
-    def start(self, stage: str) -> None: ...
-
-    def amount(self, done: int, total: int | None) -> None: ...
-
-    def step(self, done: int, total: int | None) -> None: ...
-
-    def finish(self, stage: str) -> None: ...
-
-    def say(self, text: str) -> None: ...
 
 
 def check_folder(config: TrainConfig, folder: Path) -> None:
@@ -103,20 +65,13 @@ def _train(config: TrainConfig, listener: Listener, device: torch.device, worker
     config = settle.settled(config, begun.module, size, config.epochs * max(1, len(images.learned) // batch))
     for line in told(config, begun, images, feed, batch):
         listener.say(line)
+    task = task_of(config, images.learned.classes, feed, device, listener)
     if workers.first:
         run_folder.write_recipe(folder, config)
     workers.wait()
     torch.manual_seed(config.seed)
-    run = Run(
-        config,
-        begun,
-        images,
-        feed,
-        folder,
-        listener,
-        workers,
-        trainer_of(config, begun, images, feed, batch, device, workers),
-    )
+    trainer = trainer_of(config, begun, task, images, feed, batch, device, workers)
+    run = Run(config, begun, images, feed, folder, listener, workers, trainer)
     return run.to_the_end()
 
 
@@ -176,6 +131,7 @@ def fed(begun: Start, images: Images) -> Preprocess:
 def trainer_of(
     config: TrainConfig,
     begun: Start,
+    task: Task,
     images: Images,
     feed: Preprocess,
     batch: int,
@@ -195,7 +151,21 @@ def trainer_of(
         workers,
         device,
     )
-    return Trainer(begun.module, Classification(config.smoothing), made, config, begun.head, workers)
+    return Trainer(begun.module, task, made, config, begun.head, workers)
+
+
+def task_of(
+    config: TrainConfig, classes: tuple[str, ...], feed: Preprocess, device: torch.device, listener: Listener
+) -> Task:
+    """What is learned: the labels, and a teacher's answers where there is one."""
+    labels = Classification(config.smoothing)
+    if config.teacher is None:
+        return labels
+    listener.start("load the teacher")
+    teacher = load_teacher(config, classes, feed, listener.amount)
+    listener.finish("load the teacher")
+    moved = replace(teacher, module=teacher.module.to(device))
+    return Distillation(labels, moved, feed, config.temperature, config.distillation)
 
 
 def told(config: TrainConfig, begun: Start, images: Images, feed: Preprocess, batch: int) -> list[str]:
@@ -214,176 +184,3 @@ def told(config: TrainConfig, begun: Start, images: Images, feed: Preprocess, ba
         named = ", ".join(f"{name} ({why})" for name, why in bad[:3])
         lines.append(f"{len(bad)} images cannot be read and are left out: {named}{' ...' if len(bad) > 3 else ''}")
     return lines
-
-
-@dataclass
-class Run:
-    """A run in its folder."""
-
-    config: TrainConfig
-    begun: Start
-    images: Images
-    feed: Preprocess
-    folder: Path
-    listener: Listener
-    workers: Workers
-    trainer: Trainer
-    rows: list[dict[str, Any]] = field(default_factory=list)
-
-    def to_the_end(self) -> TrainResult:
-        """All epochs that are left, then the results."""
-        if self.config.resume:
-            self._restore()
-        while self.trainer.epoch < self.config.epochs:
-            self._advance()
-        return self._finish()
-
-    @property
-    def _choices(self) -> dict[str, str]:
-        images = {"training images": self.images.listed.fingerprint()}
-        if self.images.measured is not None:
-            images["number of images to measure on"] = str(len(self.images.measured))
-        return {**run_folder.comparable(self.config), **images}
-
-    def _restore(self) -> None:
-        saved = checkpoint.load(self.folder, self._choices)
-        if saved is None:
-            return
-        self.trainer.epoch, self.rows = saved.epoch, list(saved.rows)
-        self.trainer.module.load_state_dict(saved.model)
-        self.trainer.averaged.load_state_dict(saved.averaged)
-        self.trainer.optimizer.load_state_dict(saved.optimizer)
-        self.listener.say(f"going on after epoch {saved.epoch}")
-
-    def _advance(self) -> None:
-        stage = f"epoch {self.trainer.epoch + 1}/{self.config.epochs}"
-        self.listener.start(stage)
-        try:
-            epoch = self.trainer.advance(self.listener.step)
-        except Diverged as error:
-            raise diverged(error, self.config, self._keep_batch) from error
-        figure = None
-        if self.images.measured is not None:
-            self.listener.start(f"{stage}: measure")
-            figure = self.trainer.measure(self.images.measured, self.feed, self.listener.step)
-        self.rows.append(_row(self.trainer.epoch, epoch, figure))
-        if self.workers.first:
-            self._save()
-        self.workers.wait()
-        self.listener.say(self._line(epoch, figure))
-
-    def _save(self) -> None:
-        """The checkpoint first: all else can be made from it again."""
-        trainer = self.trainer
-        state = checkpoint.Checkpoint(
-            epoch=trainer.epoch,
-            choices=self._choices,
-            model=trainer.module.state_dict(),
-            averaged=trainer.averaged.state_dict(),
-            optimizer=trainer.optimizer.state_dict(),
-            rows=self.rows,
-            classes=list(self.images.learned.classes),
-            feed=asdict(self.feed),
-        )
-        checkpoint.save(state, self.folder)
-        self._tell()
-
-    def _tell(self) -> None:
-        run_folder.write_metrics(self.folder, self.rows, self.trainer.task.figure)
-        floor = Classification(self.config.smoothing).floor(len(self.images.learned.classes))
-        unmixed = not (self.config.mixup or self.config.cutmix)
-        bad = [*self.images.learned.unreadable, *(self.images.measured.unreadable if self.images.measured else ())]
-        html = page.render(
-            self.begun.name, self.rows, self.config.epochs, self._facts(), self._said(), bad, floor if unmixed else None
-        )
-        run_folder.write_files(self.folder, {run_folder.REPORT: html})
-
-    def _finish(self) -> TrainResult:
-        self.listener.start("write the results")
-        stored = finish.as_stored(self.trainer.averaged, self.config.half)
-        top1 = None
-        if self.images.measured is not None:
-            top1 = measure(stored, self.trainer.task, self.images.measured, self.feed, self.workers, self.listener.step)
-        digest = ""
-        if self.workers.first:
-            pictures = finish.calibration_pictures(self.images.listed, self.feed)
-            classes = self.images.learned.classes
-            export = run_folder.export_recipe(
-                _where(self.config.model), self.config.model_args, len(classes), self.feed
-            )
-            card = {**self._facts(), "top-1": self._measured(top1), **self._said()}
-            digest = finish.write_results(
-                self.folder, stored, self.config.half, classes, pictures, export, card, self.begun.name
-            )
-            self._tell()
-        self.workers.wait()
-        self.listener.finish("write the results")
-        return TrainResult(self.folder, digest, top1)
-
-    def _measured(self, top1: float | None) -> str:
-        held = self.images.measured
-        return "not measured" if top1 is None or held is None else f"{top1:.2f} % of {len(held):,} images"
-
-    def _facts(self) -> dict[str, str]:
-        """For the card and the page; no path of the machine in it."""
-        feed, held = self.feed, self.images.measured
-        return {
-            "classes": ", ".join(self.images.learned.classes),
-            "training images": f"{len(self.images.learned):,} ({self.config.data.name}), kept at"
-            f" {self.images.learned.side}x{self.images.learned.side}",
-            "measured on": f"{len(held):,} images" if held else "nothing",
-            "began with": "; ".join(self.begun.notes) or "random weights",
-            "input": f"{'grey' if len(feed.mean) == 1 else feed.channel_order} {feed.crop[0]}x{feed.crop[1]} of"
-            f" {feed.resize}, mean {feed.mean}, std {feed.std}",
-        }
-
-    def _said(self) -> dict[str, str]:
-        """Every option by name, without folders."""
-        values = run_folder.comparable(self.config)
-        return {key.replace("_", " "): value for key, value in values.items() if key not in ("model", "preprocess")}
-
-    def _line(self, epoch: Epoch, figure: float | None) -> str:
-        left = (self.config.epochs - self.trainer.epoch) * epoch.seconds
-        measured = "" if figure is None else f"  top-1 {figure:.2f} %"
-        return (
-            f"epoch {self.trainer.epoch}/{self.config.epochs}  {epoch.size[0]}x{epoch.size[1]}  rate {epoch.rate:.2g}"
-            f"  loss {epoch.loss:.4f}{measured}  {epoch.images / epoch.seconds:,.0f} images/s  {epoch.seconds:.0f} s"
-            + (f"  {in_words(left)} left" if left else "")
-        )
-
-    def _keep_batch(self, batch: Batch) -> str:
-        path = self.folder / BAD_BATCH
-        try:
-            torch.save({"images": batch.images.cpu(), "targets": batch.targets.cpu()}, path)
-        except (OSError, RuntimeError) as error:
-            return f"{path} (not kept: {error})"
-        return str(path)
-
-
-def _row(number: int, epoch: Epoch, figure: float | None) -> dict[str, Any]:
-    return {
-        "epoch": number,
-        "loss": epoch.loss,
-        "figure": figure,
-        "rate": epoch.rate,
-        "size": f"{epoch.size[0]}x{epoch.size[1]}",
-        "images_per_s": round(epoch.images / epoch.seconds, 1),
-        "seconds": round(epoch.seconds, 2),
-        "computing": round(epoch.computing, 4),
-    }
-
-
-def _where(model: str) -> str:
-    """A Python file by its absolute path: the run folder does not lie beside it."""
-    if source_kind(model) != "python_file":
-        return model
-    path, _, name = model.rpartition(":")
-    return f"{Path(path).absolute()}:{name}"
-
-
-def in_words(seconds: float) -> str:
-    """`2 h 05 min`, `3 min 20 s`, `45 s`."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-    return f"{whole // 60} min {whole % 60:02} s" if whole >= 60 else f"{whole} s"

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 OPERATIONS = 2
 MOST = 10.0
+GREY = (0.299, 0.587, 0.114)
 
 Operation = Callable[[Tensor, Tensor], Tensor]
 """f32[n, C, H, W] in [0, 1] and strengths f32[n] in [-1, 1] -> the changed pictures."""
@@ -76,18 +77,19 @@ def _blend(unit: Tensor, other: Tensor, strength: Tensor) -> Tensor:
     return other + (unit - other) * (1 + 0.9 * strength.view(-1, 1, 1, 1))
 
 
-def _luma(unit: Tensor) -> Tensor:
-    if unit.shape[1] != 3:
+def luma(unit: Tensor) -> Tensor:
+    """f32[N, 1, H, W]: the brightness of colour images, the mean of any other number of channels."""
+    if unit.shape[1] != len(GREY):
         return unit.mean(1, keepdim=True)
-    return (unit * unit.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return (unit * unit.new_tensor(GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _colour(unit: Tensor, strength: Tensor) -> Tensor:
-    return _blend(unit, _luma(unit), strength)
+    return _blend(unit, luma(unit), strength)
 
 
 def _contrast(unit: Tensor, strength: Tensor) -> Tensor:
-    return _blend(unit, _luma(unit).mean((2, 3), keepdim=True), strength)
+    return _blend(unit, luma(unit).mean((2, 3), keepdim=True), strength)
 
 
 def _brightness(unit: Tensor, strength: Tensor) -> Tensor:

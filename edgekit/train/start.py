@@ -74,6 +74,8 @@ def start(config: TrainConfig, classes: int, progress: Step | None = None) -> St
     trained = _resolved(config, config.weights, None, progress)
     assert trained.module is not None
     head = take(fresh.module, trained.module, config)
+    if config.freeze and not head:
+        raise unusable("the weights have a head for these classes: nothing is new", "--freeze", "leave it out")
     told = f"started from {trained.weights}" + (f"; new: {', '.join(head)}" if head else "; its head is kept")
     return Start(fresh.module, fresh.name, trained.preprocess, False, head, (*trained.notes, told))
 

@@ -6,6 +6,7 @@ from edgekit.target import AndroidLibrary, Library, Package, QuantScheme, Runtim
 from edgekit.targets.onnxruntime.emit import MIN_RUNTIME, emit
 from edgekit.targets.onnxruntime.layers import layers
 from edgekit.targets.onnxruntime.mobile import add_mobile_files
+from edgekit.targets.onnxruntime.plain import plain_input
 from edgekit.targets.onnxruntime.run import run
 
 RUNTIME = Runtime(
@@ -22,6 +23,7 @@ RUNTIME = Runtime(
             "onnxruntime", "onnxruntime", "com.microsoft.onnxruntime:onnxruntime-android:1.29.0", "1.29.0", 24
         ),
     ),
+    plain_input=plain_input,
 )
 _TARGETS = (
     (

@@ -5,8 +5,10 @@ from pathlib import Path
 from edgekit.target import AndroidLibrary, Library, Package, QuantScheme, Runtime, Target, Tolerance, targets
 from edgekit.targets.tflite.delegate import delegation
 from edgekit.targets.tflite.emit import emit
+from edgekit.targets.tflite.kernels import place_kernels
 from edgekit.targets.tflite.layers import layers
 from edgekit.targets.tflite.metadata import add_metadata
+from edgekit.targets.tflite.plain import plain_input
 from edgekit.targets.tflite.run import run
 
 # Integer gates are floors below which a file is broken, not targets of quality: the report shows the figures.
@@ -35,6 +37,8 @@ RUNTIME = Runtime(
             ("arm64-v8a", "armeabi-v7a"),
         ),
     ),
+    plain_input=plain_input,
+    place_kernels=place_kernels,
 )
 _TARGETS = (
     ("tflite-fp32", "float32; the reference on a phone", QuantScheme("float32", "float32"), Tolerance(max_abs=1e-4)),

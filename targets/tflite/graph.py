@@ -166,5 +166,4 @@ def _read_value(value: ir.Value) -> Tensor:
 
 
 def _attribute_value(attr: ir.Attr) -> Any:
-    value = attr.value
-    return value.numpy() if isinstance(value, ir.TensorProtocol) else value
+    return attr.value.numpy() if attr.type == ir.AttributeType.TENSOR else attr.value

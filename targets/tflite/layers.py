@@ -10,7 +10,7 @@ from edgekit.target import Cut, TensorInfo
 from edgekit.targets.tflite.flatbuffer import TENSOR_TYPES, pack_model
 
 _DTYPES = {number: name for name, number in TENSOR_TYPES.items()}
-_BUILTINS = {
+BUILTINS = {
     number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int) and name.isupper()
 }
 
@@ -33,7 +33,7 @@ class TFLiteLayers:
             reads_input = any(tensor in inputs for tensor in read)
             if not sources and not reads_input:
                 continue  # computes a constant
-            kind = _BUILTINS[model.operatorCodes[operator.opcodeIndex].builtinCode]
+            kind = BUILTINS[model.operatorCodes[operator.opcodeIndex].builtinCode]
             for tensor in map(int, operator.outputs):
                 if tensor not in read_somewhere | outputs:
                     continue

@@ -131,6 +131,11 @@ def test_a_file_newer_than_the_library_is_refused(bundles):
     assert raised.value.code == "EK302"
 
 
+def test_a_file_that_any_runtime_loads_is_not_compared(bundles):
+    bundle = bundles["tflite-int8"]
+    assert contents(replace(bundle, manifest={**bundle.manifest, "min_runtime": ""}))
+
+
 def test_a_library_that_the_classes_cannot_call_is_refused(bundles):
     manifest = bundles["ort-fp32"].manifest
     other = {**manifest["android"][0], "name": "another", "runtime": "another"}

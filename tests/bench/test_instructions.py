@@ -1,49 +1,66 @@
 """Instruction counts: what the counter writes is read with care, and on the emulated core they repeat exactly."""
 
-import json
 import shutil
 
 import pytest
 
-from edgekit.bench import instructions
-from edgekit.bench.instructions import CLASSES, RUNS, count_instructions, read_counts
+from edgekit.bench import blocks
+from edgekit.bench.blocks import RUNS, read_counted
+from edgekit.bench.instructions import by_class, count_instructions, median_inference
 from edgekit.devices.run_model import RunRequest, open_device
 from edgekit.devices.toolchain import COMPILER
 from edgekit.errors import EdgekitError
 
-NO_EMULATOR = next((f"{t} is not installed" for t in (instructions.QEMU, COMPILER, "cc") if not shutil.which(t)), "")
+NO_EMULATOR = next((f"{t} is not installed" for t in (blocks.QEMU, COMPILER, "cc") if not shutil.which(t)), "")
+FMLA, SDOT, LOAD, JUMP, ADD = "4e20cc00", "4e809400", "f9400000", "54ffffe1", "91000400"
 
 
-def written(*totals):
-    """The counter's lines at totals given for "simd" alone."""
-    marks = [{"mark": i, **dict.fromkeys(CLASSES, 0), "simd": total} for i, total in enumerate(totals)]
-    return "\n".join(json.dumps(mark) for mark in marks)
+def written(*runs):
+    """The counter's lines: a block with one instruction of each class, and how often it ran until each mark."""
+    marks = [f"M {i} 0:{count}" if count else f"M {i}" for i, count in enumerate(runs)]
+    return "\n".join([f"B 0 4000 {FMLA} {SDOT} {LOAD} {ADD} {JUMP}", *marks, ""])
 
 
 def test_the_count_is_the_median_of_equal_inferences():
-    counts = read_counts(written(5, 1_000_005, 2_000_006, 3_000_006), "core")
-    assert counts.instructions == 1_000_000
-    assert counts.classes["simd"] == 1_000_000
-    assert counts.spread == pytest.approx(1e-6)
-    assert counts.share("simd") == 1.0
+    counted = read_counted(written(5, 1_000_000, 1_000_001, 1_000_000), "core")
+    spans, spread = median_inference(counted, "core")
+    assert counted.instructions(spans) == 5_000_000
+    assert by_class(counted, spans) == dict.fromkeys(
+        ("simd", "dot_product", "load_store", "branch", "other"), 1_000_000
+    )
+    assert spread == pytest.approx(1e-6)
 
 
 def test_inferences_that_are_not_equal_are_no_count():
+    counted = read_counted(written(0, 1_000_000, 1_001_000, 1_000_000), "core")
     with pytest.raises(EdgekitError, match=r"EK611 .*equal inferences differ by 1.0e-03"):
-        read_counts(written(0, 1_000_000, 2_001_000, 3_001_000), "core")
+        median_inference(counted, "core")
 
 
-@pytest.mark.parametrize("text", ["", "{}", written(1, 2), "nonsense", '{"mark": 0}\n{"mark": 1}', "[1]\n[2]"])
+def test_what_the_guest_left_unfinished_is_passed_over():
+    assert read_counted(written(1, 2, 2, 2) + "B 1", "core").blocks.keys() == {0}
+
+
+def test_reads_of_the_clock_split_an_inference():
+    text = f"B 0 4000 {ADD}\nT 0:9\nM 0 0:1\nT 0:2:5:1\nM 1 0:3:4:0\nM 2 0:5:9:1\nM 3 0:5:9:1\n"
+    [first, *_] = read_counted(text, "core").inferences
+    assert [span[0].runs for span in first] == [2, 3]
+    assert [span[0].misses for span in first] == [(5, 1), (4, 0)]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}\n", written(1, 2), "nonsense\n", "M\nM\nM\nM\n", "M 0 0:1\nM x\n", written(1, 2, 0, 2)]
+)
 def test_what_is_no_count_is_an_error(text):
     with pytest.raises(EdgekitError) as raised:
-        read_counts(text, "core")
+        read_counted(text, "core")
     assert raised.value.code == "EK611"
 
 
 def test_an_emulator_with_another_interface_is_refused(monkeypatch):
-    monkeypatch.setattr(instructions, "qemu_version", lambda: "10.0.2")
+    monkeypatch.setattr(blocks, "qemu_version", lambda: "10.0.2")
     with pytest.raises(EdgekitError, match=r"EK611 .*qemu 10\.0\.2 has another interface"):
-        instructions.build_counter()
+        blocks.build_counter()
 
 
 def test_a_real_cpu_counts_nothing(subject):

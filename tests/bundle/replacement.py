@@ -4,6 +4,7 @@ replacement.py PLACE SIGNAL N [without-exchange]; N = 0 sends none. Prints how m
 """
 
 import os
+import signal as signals
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ def main(place: Path, signal: int, at: int, exchange: bool) -> None:
         if seen == at:
             os.kill(os.getpid(), signal)
 
+    signals.signal(signals.SIGINT, signals.default_int_handler)  # a job in the background inherits that it is ignored
     if not exchange:
         replace.exchange = lambda first, second: False
     sys.addaudithook(count)

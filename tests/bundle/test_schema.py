@@ -14,6 +14,7 @@ from edgekit.artifact import Artifact, Contract, ParityReport
 from edgekit.bundle.archive import archive, read_archive
 from edgekit.bundle.files import read_bundle, sha256
 from edgekit.bundle.golden_images import make_golden_images
+from edgekit.bundle.schema import Described, Manifest
 from edgekit.bundle.write import write_bundle
 from edgekit.errors import EdgekitError
 from edgekit.registry import Preprocess
@@ -101,6 +102,22 @@ def test_what_edgekit_writes_has_the_form(bundle):
     assert found.preprocess == FEED
     assert (found.input, found.output_tensors) == (INPUT, OUTPUTS)
     assert [image.name for image in found.golden_images] == ["grey", "landscape", "transparent", "upscaled"]
+
+
+@pytest.mark.parametrize("document", ["manifest.json", "contract.json"])
+def test_a_bundle_without_something_that_is_read_of_it_is_refused_and_not_half_used(bundle, document):
+    """Every key is needed or read only where it is there: no KeyError waits behind read_bundle."""
+    written = json.loads((bundle / document).read_text())
+    optional = {"manifest.json": {"unhashed_files", "android"}, "contract.json": {"labels_file"}}[document]
+    needed = {"manifest.json": Manifest, "contract.json": Described}[document].__dataclass_fields__.keys() - optional
+    for key in needed & written.keys():
+        data = json.dumps({name: value for name, value in written.items() if name != key}).encode()
+        if document == "manifest.json":
+            (bundle / document).write_bytes(data)
+        else:
+            put(bundle, document, data)
+        assert key in broken(bundle) or key == "format"
+        (bundle / document).write_text(json.dumps(written))
 
 
 CODE = '1).also { Runtime.getRuntime().exec("id") }, x = (0'

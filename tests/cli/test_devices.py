@@ -74,6 +74,20 @@ def test_a_configuration_that_cannot_be_read_is_one_error_and_no_device(devices,
     assert printed.err.startswith("EK106")
 
 
+def test_a_damaged_runner_is_put_there_anew_by_what_the_message_says(bundle, devices, tmp_path, capsys):
+    devices()
+    assert main(["verify", bundle, "--device", "desk"]) == 0
+    for runner in (tmp_path / "cache").rglob("runner.py"):
+        runner.write_text("print('{')")
+    capsys.readouterr()
+    assert main(["verify", bundle, "--device", "desk"]) == 3
+    told = capsys.readouterr().err
+    assert "EK608" in told
+    assert "edgekit devices setup desk" in told
+    assert main(["devices", "setup", "desk"]) == 0
+    assert main(["verify", bundle, "--device", "desk"]) == 0
+
+
 def test_a_device_that_failed_is_not_announced_as_done(bundle, devices, tmp_path, capsys):
     devices()
     lines = ["[devices.broken]", 'uri = "local"', 'python = "/nowhere/python"']

@@ -8,26 +8,11 @@ from pathlib import Path
 
 import pytest
 import typer
+from printed import COMMANDS, ROOT
 
-from edgekit.cli import app, main
+from edgekit.cli import app
 
-ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 SOURCES = [path for folder in ("edgekit", "targets", "models") for path in sorted((ROOT / folder).rglob("*.py"))]
-COMMAND = re.compile(r"edgekit [a-z]")
-
-
-def commands_of(text: str) -> Iterator[str]:
-    """Commands in a document: lines of their own and in backticks, comments left out, continued lines joined."""
-    joined = re.sub(r"\\\n\s*", " ", text)
-    fenced = False
-    for line in joined.splitlines():
-        fenced ^= line.lstrip().startswith("```")
-        found = re.fullmatch(r"\s*(?:- )?(?:run: )?(?:\$ )?((?:[A-Z_]+=\S+ )*edgekit [a-z].*)", line)
-        if found and (fenced or line.startswith("    ")):
-            yield found[1].split(" # ")[0].strip()
-        else:
-            yield from (quoted for quoted in re.findall(r"`([^`]+)`", line) if COMMAND.match(quoted))
 
 
 def fixes_of(path: Path) -> Iterator[str]:
@@ -62,7 +47,7 @@ def check(line: str) -> None:
     assert not unknown, f"{command.name} has no {', '.join(sorted(unknown))}: {line}"
 
 
-PRINTED = [(path.relative_to(ROOT).as_posix(), line) for path in DOCUMENTS for line in commands_of(path.read_text())]
+PRINTED = [(command.document, command.line) for command in COMMANDS if command.line.startswith("edgekit ")]
 FIXES = [(path.relative_to(ROOT).as_posix(), line) for path in SOURCES for line in fixes_of(path)]
 
 
@@ -88,11 +73,3 @@ def test_a_command_that_a_fix_names_exists_with_its_options(source, line):
 def test_a_command_that_there_is_not_is_told(line):
     with pytest.raises(AssertionError):
         check(line)
-
-
-@pytest.mark.parametrize(
-    "line", ["models", "models mobilenet_v3_small", "targets", "doctor", "explain EK301", "devices"]
-)
-def test_commands_without_a_bundle_run_as_printed(line, capsys):
-    assert main(line.split()) == 0
-    assert capsys.readouterr().out

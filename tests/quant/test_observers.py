@@ -96,6 +96,12 @@ def test_bounds_are_over_everything_and_a_nan_stays():
     assert np.isnan(observer.result().min)
 
 
+def test_means_of_a_matrix_with_a_row_for_each_window_are_per_column():
+    rows, observer = np.arange(12, dtype=np.float32).reshape(4, 3), MeanObserver()
+    observer.observe(rows, 1)
+    np.testing.assert_array_equal(observer.result(), rows.mean(0))
+
+
 @pytest.mark.parametrize("axis", [1, -1])
 def test_means_are_per_channel_over_images_and_positions(axis):
     maps = np.random.default_rng(0).normal(2, 3, (5, 3, 4, 6)).astype(np.float32)

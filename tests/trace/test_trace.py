@@ -322,6 +322,26 @@ def test_control_flow_on_the_data_is_ek201_and_names_the_module():
     assert error.__cause__ is not None
 
 
+class Bessel(nn.Module):
+    def forward(self, x):
+        return torch.special.bessel_j0(x)
+
+
+class AroundBessel(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.wave = Bessel()
+
+    def forward(self, x):
+        return self.wave(x.relu())
+
+
+def test_an_operator_without_an_onnx_form_is_named_with_its_module():
+    error = refusal(AroundBessel().eval())
+    assert (error.code, error.where) == ("EK201", "wave")
+    assert error.what == "torch.onnx could not translate prims.bessel_j0: it has no ONNX form of it"
+
+
 def test_training_mode_is_ek201():
     error = refusal(Network().train())
     assert (error.code, error.where) == ("EK201", "Network")

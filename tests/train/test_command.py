@@ -10,7 +10,8 @@ import pytest
 
 from edgekit.cli import main
 from edgekit.train.config import make_config
-from edgekit.train.fit import Quiet, train
+from edgekit.train.fit import train
+from edgekit.train.run import Quiet
 
 NET = '''
 from torch import nn

@@ -13,7 +13,9 @@ from edgekit.source import resolve
 from edgekit.train import checkpoint
 from edgekit.train.choices import chosen
 from edgekit.train.config import make_config
-from edgekit.train.fit import Quiet, train
+from edgekit.train.fit import train
+from edgekit.train.run import Quiet
+from edgekit.train.workers import has_bfloat16
 
 NET = """
 import torch
@@ -251,3 +253,14 @@ def test_small_images_are_trained_smaller_than_the_net_was_made_for(config):
 def test_the_size_that_was_asked_for_is_trained_in_every_epoch(config):
     result = train(config(input_size=48, epochs=2), Quiet())
     assert [row["size"] for row in rows_of(result)] == ["48x48"] * 2
+
+
+def test_bfloat16_learns_where_the_cpu_has_it_and_is_refused_where_not(config):
+    if not has_bfloat16(torch.device("cpu")):
+        with pytest.raises(EdgekitError) as caught:
+            train(config(precision="bfloat16"), Quiet())
+        assert caught.value.code == "EK106"
+        return
+    result = train(config(precision="bfloat16", epochs=1), Quiet())
+    assert {value.dtype for value in weights_of(result).values()} == {torch.float32, torch.int64}
+    assert torch.isfinite(weights_of(result)["8.weight"]).all()

@@ -12,7 +12,8 @@ import time
 import pytest
 
 from edgekit.train.config import make_config
-from edgekit.train.fit import Quiet, train
+from edgekit.train.fit import train
+from edgekit.train.run import Quiet
 
 NET = """
 from torch import nn

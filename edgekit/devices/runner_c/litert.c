@@ -30,8 +30,8 @@ typedef struct {
 
 enum { CPU_ACCELERATOR = 1, LOCK_READ = 0, LOCK_WRITE = 1, OPERATOR = 2, DELEGATED_OPERATOR = 8, MAX_EVENTS = 65536 };
 
-static Handle library, environment, model, compiled, input, outputs[MAX_OUTPUTS];
-static Function run_compiled;
+static Handle library, environment, model, compiled, profiled, profiler, input, outputs[MAX_OUTPUTS];
+static Function run_compiled, reset_profiler, start_profiler, stop_profiler;
 
 #define CALL(name, ...) check(name, ((Function)symbol(library, name))(__VA_ARGS__))
 
@@ -124,7 +124,51 @@ static void run_on(Handle which) {
     check("LiteRtRunCompiledModel", run_compiled(which, (size_t)0, (size_t)1, &input, litert.outputs, outputs));
 }
 
-static void run(void) { run_on(compiled); }
+static void run(void) {
+    if (!profiler) {
+        run_on(compiled);
+        return;
+    }
+    check("LiteRtResetProfiler", reset_profiler(profiler));
+    check("LiteRtStartProfiler", start_profiler(profiler));
+    run_on(profiled);
+    check("LiteRtStopProfiler", stop_profiler(profiler));
+}
+
+/* A second compilation, which tells what each operator took: runs are its own from now on. */
+static void profile(const Request *request) {
+    profiled = compile(request, 1);
+    reset_profiler = (Function)symbol(library, "LiteRtResetProfiler");
+    start_profiler = (Function)symbol(library, "LiteRtStartProfiler");
+    stop_profiler = (Function)symbol(library, "LiteRtStopProfiler");
+    CALL("LiteRtCompiledModelGetProfiler", profiled, &profiler);
+}
+
+/* Of the last run; the caller frees them. */
+static Event *read_events(int *count) {
+    CALL("LiteRtGetNumProfilerEvents", profiler, count);
+    if (*count <= 0 || *count > MAX_EVENTS) {
+        *count = 0;
+        return NULL;
+    }
+    Event *events = allocate((size_t)*count * sizeof *events);
+    CALL("LiteRtGetProfilerEvents", profiler, *count, events);
+    return events;
+}
+
+static void print_events(void) {
+    int count;
+    Event *events = read_events(&count);
+    for (int i = 0; i < count; i++) {
+        const char *kind = events[i].type == OPERATOR ? "operator" : events[i].type == DELEGATED_OPERATOR ? "delegated" : "other";
+        printf("%s{\"name\": ", i ? ", " : "");
+        print_text(stdout, events[i].tag ? events[i].tag : "");
+        printf(", \"kind\": \"%s\", \"start_us\": %llu, \"elapsed_us\": %llu, \"node\": %lld}", kind,
+               (unsigned long long)events[i].start_us, (unsigned long long)events[i].elapsed_us,
+               (long long)events[i].metadata[0]);
+    }
+    free(events);
+}
 
 static void read_output(size_t index, void *data) {
     void *memory;
@@ -137,16 +181,11 @@ static void read_output(size_t index, void *data) {
    operator that XNNPACK made of it, so it is an unbroken row of those: TFLite alternates between inside and outside. */
 static Delegation delegation(const Request *request) {
     Delegation found = {"none", 0, 0};
-    Handle profiled = compile(request, 1), profiler;
     int count = 0, inside = 0;
-    CALL("LiteRtCompiledModelGetProfiler", profiled, &profiler);
-    CALL("LiteRtStartProfiler", profiler);
-    run_on(profiled);
-    CALL("LiteRtStopProfiler", profiler);
-    CALL("LiteRtGetNumProfilerEvents", profiler, &count);
-    if (count <= 0 || count > MAX_EVENTS) return (Delegation){"unknown", -1, -1};
-    Event *events = allocate((size_t)count * sizeof *events);
-    CALL("LiteRtGetProfilerEvents", profiler, count, events);
+    if (!profiler) profile(request);
+    run();
+    Event *events = read_events(&count);
+    if (!events) return (Delegation){"unknown", -1, -1};
     for (int i = 0; i < count; i++) {
         if (events[i].type == DELEGATED_OPERATOR) {
             found.partitions += !inside;
@@ -161,4 +200,4 @@ static Delegation delegation(const Request *request) {
     return found;
 }
 
-Runtime litert = {"litert", "", {0}, {{0}}, 0, load, write_input, run, read_output, delegation};
+Runtime litert = {"litert", "", {0}, {{0}}, 0, load, write_input, run, read_output, delegation, profile, print_events};

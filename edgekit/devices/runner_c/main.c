@@ -93,8 +93,8 @@ static Request parse(int count, char **words) {
     Request r = {.runs = 0, .warmup = 0, .threads = 1, .timeout_s = 600, .min_time_s = 0, .runtime_version = ""};
     for (int i = 1; i < count; i++) {
         const char *key = words[i];
-        if (!strcmp(key, "--mark")) {
-            r.mark = 1;
+        if (!strcmp(key, "--mark") || !strcmp(key, "--profile")) {
+            *(!strcmp(key, "--mark") ? &r.mark : &r.profile) = 1;
             continue;
         }
         if (++i >= count) fail("usage", "%s needs a value", key);
@@ -253,6 +253,10 @@ int main(int count, char **words) {
     runtime->load(&request);
     measured.load_ms = now_ms() - start_ms;
     run_images(&request, runtime, &measured);
+    if (request.profile) {
+        if (!runtime->profile) fail("usage", "%s has no profiler here", runtime->name);
+        runtime->profile(&request);
+    }
     time_runs(&request, runtime, &measured);
     long rss_kb = peak_rss_kb();
     Sensors after = read_sensors();
@@ -277,6 +281,10 @@ int main(int count, char **words) {
            request.warmup);
     printf("\"load_ms\": %.4f, \"first_ms\": %.4f, \"runs_ms\": [", measured.load_ms, measured.first_ms);
     for (long i = 0; i < measured.runs; i++) printf("%s%.6f", i ? ", " : "", measured.runs_ms[i]);
+    if (request.profile) {
+        printf("], \"events\": [");
+        runtime->print_events();
+    }
     printf("], \"peak_rss_kb\": %ld, \"wall_s\": %.3f, \"monotonic_s\": %.3f, ", rss_kb, wall_s, monotonic_s);
     printf("\"temperature_c\": {\"before\": %s, \"after\": %s}, ", before.temperatures, after.temperatures);
     printf("\"frequency_khz\": {\"before\": %s, \"after\": %s}}\n", before.frequencies, after.frequencies);

@@ -125,4 +125,4 @@ static Delegation delegation(const Request *request) {
     return (Delegation){"CPUExecutionProvider", -1, -1};
 }
 
-Runtime onnxruntime = {"onnxruntime", "", {0}, {{0}}, 0, load, write_input, run, read_output, delegation};
+Runtime onnxruntime = {"onnxruntime", "", {0}, {{0}}, 0, load, write_input, run, read_output, delegation, NULL, NULL};

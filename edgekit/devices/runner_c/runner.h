@@ -15,7 +15,7 @@ typedef struct {
     long runs, warmup, threads, timeout_s;
     double min_time_s;
     unsigned long long cpu_mask;
-    int mark;
+    int mark, profile;
 } Request;
 
 /* A tensor as the file stores it. */
@@ -43,6 +43,8 @@ typedef struct {
     void (*run)(void);
     void (*read_output)(size_t index, void *);
     Delegation (*delegation)(const Request *);
+    void (*profile)(const Request *); /* runs from now on are looked into; NULL where the runtime cannot */
+    void (*print_events)(void);       /* what the last of them saw: the items of a JSON list */
 } Runtime;
 
 extern Runtime litert, onnxruntime;

@@ -10,10 +10,14 @@ from edgekit.targets.tflite.rules import INTEGERS, Lower, lowering
 # XNNPACK's bounds on input scale / output scale of the int8 ADD and MUL (xnnpack_delegate.cc).
 ADD_SCALES = (2.0**-10, 2.0**8)
 MUL_SCALES = (2.0**-16, 2.0**8)
+COMPUTED = ("float32", "int8", "int16")
+"""What the arithmetic of these rules is proven on."""
 MAX_BROADCAST_AXES = 4  # MUL's kernels abort beyond that, and of the others only newer versions go further
 
 
 def legal_binary(node: Node) -> str | None:
+    if node.input(0).dtype not in COMPUTED:
+        return f"{node.input(0).dtype} operands have no rule"
     if all(tensor is None or tensor.is_constant for tensor in node.inputs):
         return "both operands are constants; simplify the graph first"
     if len(merged_axes(node.input(0).shape, node.input(1).shape)) > MAX_BROADCAST_AXES:
@@ -105,8 +109,38 @@ def delegate_mul(node: Node) -> str | None:
     return _scales_out_of_bounds(node, MUL_SCALES, product=True)
 
 
+LEAST_OF_A_STEP = 0.5
+"""What changes no stored integer by more than its rounding."""
+
+
+def _adds_nothing(node: Node) -> int | None:
+    """Which operand of an int8 addition is all that is left of it: the other one is below half a step of the result.
+
+    XNNPACK refuses such an addition. Untrained scales of layers (LayerScale, 1e-5) make them.
+    """
+    quants = [tensor.quant for tensor in (*node.inputs, node.output) if tensor is not None]
+    if node.output.dtype != "int8" or len(quants) != 3 or delegate_add(node) is None or node.clamp is not None:
+        return None
+    step = float(node.output.quant.scale[0]) if node.output.quant is not None else 0.0
+    for index in (1, 0):
+        kept, other = node.input(1 - index), node.input(index)
+        assert other.quant is not None
+        zero = int(other.quant.zero_point[0])
+        reach = float(other.quant.scale[0]) * max(127 - zero, 128 + zero)
+        if other.data is not None:
+            reach = float(np.abs(other.numbers()).max(initial=0.0))
+        if reach < LEAST_OF_A_STEP * step and kept.data is None and kept.shape == node.output.shape:
+            return 1 - index if node.op == "Add" or index == 1 else None
+    return None
+
+
 def _lower_binary(builtin: str) -> Lower:
     def lower(em: Emitter, node: Node) -> None:
+        if builtin in ("ADD", "SUB") and (left := _adds_nothing(node)) is not None:
+            kept = node.input(left)
+            em.at(node.module or node.name)
+            em.reshape(em.requantized(kept, node.output.quant), node.output, em.layout(kept))
+            return
         operands, perm = binary_operands(em, node)
         output, many = node.output, len(perm) > MAX_BROADCAST_AXES and operands[0].shape != operands[1].shape
         if many:
@@ -164,6 +198,13 @@ lowering("Exp", ("EXP",))(_lower_unary("EXP"))
 lowering("Log", ("LOG",))(_lower_unary("LOG"))
 lowering("Abs", ("ABS",))(_lower_unary("ABS"))
 lowering("Neg", ("NEG",))(_lower_unary("NEG"))
+lowering("Floor", ("FLOOR",))(_lower_unary("FLOOR"))
+lowering("Ceil", ("CEIL",))(_lower_unary("CEIL"))
+for _op in ("Round", "Sin", "Cos"):
+    _builtin = _op.upper()
+    lowering(_op, (_builtin,), delegate=lambda _, name=_builtin: f"XNNPACK has no {name}")(  # type: ignore[misc]
+        _lower_unary(_builtin)
+    )
 
 
 def legal_pow(node: Node) -> str | None:
