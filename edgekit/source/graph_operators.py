@@ -225,6 +225,20 @@ def _conv_padded(build: Build) -> Call:
     return build.learned(convolve, build.constant_inputs(1), trained=True)
 
 
+def _conv_transposed(build: Build) -> Call:
+    """A transposed convolution; what ONNX pads is cut from the full result."""
+    top, left, bottom, right = build.attribute("pads", [0] * 4)
+    stride, dilation = tuple(build.attribute("strides", [1, 1])), tuple(build.attribute("dilations", [1, 1]))
+    extra, groups = tuple(build.attribute("output_padding", [0, 0])), build.attribute("group", 1)
+
+    def convolve(images: int, tensors: list[Tensor], x: Tensor) -> Tensor:
+        bias = tensors[1] if len(tensors) > 1 else None
+        whole = F.conv_transpose2d(x, tensors[0], bias, stride, 0, extra, groups, dilation)
+        return whole[:, :, top : whole.shape[2] - bottom, left : whole.shape[3] - right]
+
+    return build.learned(convolve, build.constant_inputs(1), trained=True)
+
+
 def _gemm_general(build: Build) -> Call:
     alpha, beta = build.attribute("alpha", 1.0), build.attribute("beta", 1.0)
     turned = bool(build.attribute("transB", 0))
@@ -456,10 +470,10 @@ def _clip(build: Build) -> Call:
     return build.call(lambda images, x: x.clamp(low, high))
 
 
-def _normalize(function: Function) -> Callable[[Build], Call]:
-    """`function(build, tensors, x)`: the general forms of normalization, with their constants as they are."""
+def _normalize(function: Function, *, trained: bool = True) -> Callable[[Build], Call]:
+    """`function(build, tensors, x)`: normalizations that are no layer of `LAYERS`, with their constants as they are."""
     return lambda build: build.learned(
-        lambda images, tensors, x: function(build, tensors, x), build.constant_inputs(1), trained=False
+        lambda images, tensors, x: function(build, tensors, x), build.constant_inputs(1), trained=trained
     )
 
 
@@ -544,9 +558,10 @@ OPERATORS: dict[str, Callable[[Build], Call]] = {
     "PRelu": _arithmetic(lambda x, slope: torch.where(x > 0, x, slope * x)),
     "Where": _where,
     "Conv": _conv_padded,
+    "ConvTranspose": _conv_transposed,
     "Gemm": _gemm_general,
     "MatMul": _matmul,
-    "BatchNormalization": _normalize(_batch_norm_general),
+    "BatchNormalization": _normalize(_batch_norm_general, trained=False),
     "LayerNormalization": _normalize(_layer_norm_general),
     "InstanceNormalization": _normalize(_instance_norm),
     "GroupNormalization": _normalize(_group_norm),
