@@ -47,7 +47,8 @@ def breadth_markdown(record: Record, subjects: Sequence[Subject]) -> str:
 
 
 def _groups(known: Sequence[tuple[Subject, Document]], subjects: Sequence[Subject]) -> str:
-    rows = ["| group | models | measured | fp32 (aim) | one partition (aim) | recorded |", "|---|---|---|---|---|---|"]
+    columns = ("group", "models", "measured", "fp32 (aim)", "one partition (aim)", "recorded")
+    rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for group, (floats, whole) in BARS.items():
         found = [document for subject, document in known if subject.group == group]
         rows.append(
