@@ -51,10 +51,9 @@ def _groups(known: Sequence[tuple[Subject, Document]], subjects: Sequence[Subjec
     rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for group, (floats, whole) in BARS.items():
         found = [document for subject, document in known if subject.group == group]
-        rows.append(
-            f"| {group} | {sum(s.group == group for s in subjects)} | {len(found)} | {_count(found, 'fp32')} ({floats}) "
-            f"| {_count(found, 'one partition')} ({whole}) | {_count(found, 'recorded')} |"
-        )
+        counts = (f"{_count(found, 'fp32')} ({floats})", f"{_count(found, 'one partition')} ({whole})")
+        cells = (group, sum(s.group == group for s in subjects), len(found), *counts, _count(found, "recorded"))
+        rows.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(rows) + "\n"
 
 
