@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from breadth_models import Subject, subjects
 from breadth_table import breadth_markdown
-from settled import settle_batch_norm, smooth_images
+from settled import settle_batch_norm, smooth_images, soften_batch_norm
 from torch import nn
 
 from edgekit.graph.runner import GraphRunner
@@ -87,7 +87,11 @@ def made(subject: Subject) -> tuple[nn.Module, FloatArray]:
                     images = np.tile(images, (1, -(-subject.channels // 3), 1, 1))[:, : subject.channels]
                 with torch.no_grad():
                     module(torch.from_numpy(images[:1]))
-                return settle_batch_norm(module, images), images
+                soften_batch_norm(module)
+                try:
+                    return settle_batch_norm(module, images), images
+                except RuntimeError:  # made for one image at a time
+                    return settle_batch_norm(module, images, 1), images
             except Exception as error:  # noqa: BLE001 - a size that the model does not take
                 reason = error
     raise RuntimeError(f"it runs at no size of {subject.sizes}: {reason}")

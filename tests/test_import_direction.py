@@ -17,8 +17,9 @@ ALLOWED = {
     "progress": set(),
     "registry": {"errors"},
     "target": {"environment", "registry"},
+    "costs": set(),
     "options": {"errors"},
-    "recipe": {"errors", "files", "options", "registry"},
+    "recipe": {"costs", "errors", "files", "options", "registry"},
     "artifact": {"registry", "target"},
     # what is worked on
     "models": {"registry"},
@@ -32,7 +33,7 @@ ALLOWED = {
         *("registry", "target", "trace"),
     },
     "passes": {"errors", "graph"},
-    "quant": {"errors", "graph", "images", "progress", "recipe", "registry", "target"},
+    "quant": {"costs", "errors", "graph", "images", "progress", "recipe", "registry", "target"},
     "inputs": {"errors", "images", "progress", "quant", "recipe", "registry", "source", "target"},
     "targets": {"artifact", "errors", "graph", "passes", "quant", "registry", "target"},
     "bundle": {"artifact", "errors", "files", "graph", "images", "registry", "target"},
@@ -73,7 +74,8 @@ ALLOWED = {
     "__init__": set(),
     "testing": {"__init__", "bench", "bundle", "devices", "errors", "verify"},
     "cli": {
-        *("android", "artifact", "bench", "bundle", "compress", "devices", "environment", "errors", "images", "passes"),
+        *("android", "artifact", "bench", "bundle", "compress", "costs", "devices", "environment", "errors", "images"),
+        *("passes",),
         *(
             "pipeline",
             "options",

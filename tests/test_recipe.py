@@ -114,7 +114,7 @@ def test_a_value_that_cannot_be_used_is_named_by_its_key(choices, where):
         ({"method": {"critrion": "mse"}}, "the table method has no option 'critrion'", "did you mean criterion?"),
         (
             {"method": {"criterion": "ms"}},
-            "method.criterion is 'ms', it must be one of min-max, percentile, mse, entropy",
+            "method.criterion is 'ms', it must be one of min-max, percentile, mse, entropy, relative",
             "did you mean mse?",
         ),
         ({"method": {"rounding": 1}}, "method.rounding is 1, it must be one of nearest, adaptive", ""),

@@ -107,14 +107,14 @@ def decoded(
     listener: Listener,
 ) -> Images:
     """Decode all pictures, with progress."""
-    keeping = Keeping(config.memory_gb, config.max_corrupt, folder / "pixels.u8")
+    keeping = Keeping(config.memory_gb, config.max_corrupt, folder)
     listener.start("decode training images")
     pixels = decode(learned, feed, keeping, listener.step)
     listener.finish("decode training images")
     if measured is None:
         return Images(learned, pixels, None)
     listener.start("decode images to measure on")
-    held = decode(measured, feed, replace(keeping, file=folder / "measured.u8"), listener.step, exact=True)
+    held = decode(measured, feed, keeping, listener.step, exact=True)
     listener.finish("decode images to measure on")
     return Images(learned, pixels, held)
 
