@@ -20,7 +20,7 @@ from edgekit.quant.bias_correction import mean_error
 from edgekit.quant.calibrate import calibrate
 from edgekit.quant.expand import expand, tighten
 from edgekit.quant.float_heads import float_heads
-from edgekit.quant.hard_swish import Choice, choose_gates, pass_factors, saturate_below
+from edgekit.quant.hard_swish import ADDITIONS, Choice, choose_gates, pass_factors, saturate_below
 from edgekit.quant.layers import StoredLayer, constant_layers, store_layers
 from edgekit.quant.method import Method, keeping
 from edgekit.quant.observers import Range
@@ -60,14 +60,14 @@ class Calibrated:
     Args:
         moments: of its layers' operands; None until a method needs them.
         rounded: weights that AdaRound found, per type of the activations and criterion of their ranges.
-        dearer: percent that the graph costs more than the plain one.
+        choice: how its HardSwish are written.
     """
 
     model: ir.Model
     ranges: dict[str, Range]
     moments: dict[str, Moments] | None = None
     rounded: dict[tuple[ActivationType, Criterion], dict[str, QuantizedWeight]] = field(default_factory=dict)
-    dearer: float = 0.0
+    choice: Choice = ADDITIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,7 @@ class Quantized:
     ranges: dict[str, Range]
     dtype: ActivationType
     method: Method
+    choice: Choice = ADDITIONS
 
     def write(self) -> ir.Model:
         """The QDQ graph, as a new model."""
@@ -143,7 +144,7 @@ class Quantizer:
         layers = constant_layers(base.model, plan)
         rounded = self._rounded(base, scheme.activation, method.criterion) if method.rounding == "adaptive" else None
         stored = store_layers(layers, params, base.ranges, rounded, correct=method.bias != "none")
-        found = Quantized(base.model, plan, params, stored, base.ranges, scheme.activation, method)
+        found = Quantized(base.model, plan, params, stored, base.ranges, scheme.activation, method, base.choice)
         return self._correct(found) if method.bias == "empirical" else found
 
     def _base(self, method: Method, dtype: ActivationType) -> Calibrated:
@@ -217,7 +218,7 @@ class Quantizer:
         if changed < LEAST_EQUALIZED and not choice.forms:
             return None
         saturate_below(model)
-        return Calibrated(model, self._observe(model, self._third()), dearer=choice.dearer)
+        return Calibrated(model, self._observe(model, self._third()), choice=choice)
 
     def expanded(self) -> Calibrated:
         """The graph with every layer's weights in two parts, calibrated again."""
@@ -243,7 +244,7 @@ class Quantizer:
                 expected = GraphRunner(self.model)(images)
                 lost = [relative_noise(expected, cheap(one, self.keep_float)(images)) for one in candidates]
                 worth = [
-                    -10 * np.log10(max(noise, LEAST_NOISE)) - WORTH_DB * one.dearer
+                    -10 * np.log10(max(noise, LEAST_NOISE)) - WORTH_DB * one.choice.dearer
                     for noise, one in zip(lost, candidates, strict=True)
                 ]
                 self._chosen = candidates[int(np.argmax(worth))]
