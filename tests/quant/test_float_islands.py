@@ -73,6 +73,10 @@ def test_a_softmax_inside_a_graph_is_in_float_whatever_reads_it():
     assert float_islands(graph) == {"p", "s"}
 
 
+def test_a_softmax_at_the_end_keeps_its_integers():
+    assert float_islands(graph_of(("MatMul", "a", "x", "W"), ("Softmax", "y", "a"))) == set()
+
+
 def test_a_residual_stream_that_norms_read_is_in_float():
     graph = graph_of(
         ("MatMul", "a", "x", "W"),
