@@ -128,7 +128,7 @@ def integer_file(graph: Any, images: FloatArray) -> dict[str, Any]:
 def sqnr(wanted: FloatArray, given: FloatArray) -> float:
     noise = float(np.square(np.ravel(wanted).astype(np.float64) - np.ravel(given)).sum())
     signal = float(np.square(wanted.astype(np.float64) - wanted.mean()).sum())
-    return round(10 * np.log10(max(signal, 1e-30) / max(noise, 1e-30)), 1)
+    return round(10 * float(np.log10(max(signal, 1e-30) / max(noise, 1e-30))), 1)
 
 
 def explained(error: Exception) -> str:

@@ -10,11 +10,13 @@ from edgekit.source import is_run
 from edgekit.train.config import TrainConfig, make_config, unusable
 from edgekit.train.run_folder import read_choices, read_run
 
+NAMES_OF_FILES = ("model", "weights", "teacher", "teacher_weights")
+
 
 def located(config: TrainConfig) -> TrainConfig:
     """Files that the choices name as text, by absolute paths: a run goes on, and is exported, from any folder."""
-    names = ("model", "weights", "teacher", "teacher_weights")
-    return replace(config, **{name: _absolute(getattr(config, name)) for name in names})
+    places: dict[str, Any] = {name: _absolute(getattr(config, name)) for name in NAMES_OF_FILES}
+    return replace(config, **places)
 
 
 def _absolute(name: str | None) -> str | None:
