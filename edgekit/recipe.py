@@ -15,7 +15,7 @@ from edgekit.registry import Preprocess
 
 Size = tuple[int, int]
 Quality = Literal["fast", "balanced", "best"]
-Criterion = Literal["min-max", "percentile", "mse", "entropy"]
+Criterion = Literal["min-max", "percentile", "mse", "entropy", "relative"]
 Rounding = Literal["nearest", "adaptive"]
 CompressionCriterion = Literal["l1", "l2", "geometric-median", "batch-norm", "taylor"]
 Bias = Literal["none", "analytic", "empirical"]

@@ -30,7 +30,7 @@ from edgekit.quant.qdq import quantize, write_pairs
 from edgekit.quant.walk import Walker
 from edgekit.quant.weights import QuantizedWeight
 from edgekit.recipe import Criterion
-from edgekit.target import QuantScheme
+from edgekit.target import Outputs, QuantScheme
 
 FloatArray = NDArray[np.float32]
 Batches = Callable[[], Iterable[FloatArray]]
@@ -45,6 +45,8 @@ THIRD_OF = 96
 # Share of the observed channels that equalization must change: the graph is calibrated once more for it, which one
 # whose activations let no factor pass would pay for in vain. One HardSwish that lets factors pass may be enough.
 LEAST_EQUALIZED = 0.15
+# Of the noise, what relative ranges may leave to be taken: less of a gain is one of the images that it is seen on.
+MOST_LEFT = 0.9
 # Images on which a correction must prove itself: what it was fitted to always gains.
 COMPARED_ON = 24
 # Decibels that a form must gain for each percent that the file costs more by the table of costs. MobileNetV3-Small:
@@ -60,6 +62,7 @@ class Calibrated:
     Args:
         moments: of its layers' operands; None until a method needs them.
         rounded: weights that AdaRound found, per type of the activations and criterion of their ranges.
+        lost: share of the outputs' power that is noise, per criterion of the ranges, where it was measured.
         choice: how its HardSwish are written.
     """
 
@@ -67,6 +70,7 @@ class Calibrated:
     ranges: dict[str, Range]
     moments: dict[str, Moments] | None = None
     rounded: dict[tuple[ActivationType, Criterion], dict[str, QuantizedWeight]] = field(default_factory=dict)
+    lost: dict[Criterion, float] = field(default_factory=dict)
     choice: Choice = ADDITIONS
 
 
@@ -97,9 +101,10 @@ class Quantized:
         return Walker(self.model, self.plan, self.params, self.layers, self.dtype)
 
 
-def cheap(base: Calibrated, keep_float: tuple[str, ...]) -> GraphRunner:
+def cheap(base: Calibrated, keep_float: tuple[str, ...], criterion: Criterion) -> GraphRunner:
     """The int8 graph of nearest rounding as a function, computed in float."""
-    return GraphRunner(quantize(base.model, base.ranges, QuantScheme("int8", "int8"), keep_float, real_constants=True))
+    scheme = QuantScheme("int8", "int8")
+    return GraphRunner(quantize(base.model, base.ranges, scheme, keep_float, criterion, real_constants=True))
 
 
 @dataclass(slots=True)
@@ -128,6 +133,7 @@ class Quantizer:
     _expanded: Calibrated | None = field(default=None, repr=False)
     _kept: list[FloatArray] | None = field(default=None, repr=False)
     _chosen: Calibrated | None = field(default=None, repr=False)
+    _expected: Outputs | None = field(default=None, repr=False)
 
     def quantize(self, method: Method, scheme: QuantScheme) -> Quantized:
         """Decide every parameter and integer of the graph.
@@ -138,6 +144,8 @@ class Quantizer:
         assert scheme.activation != "float32"
         method = keeping(method, tuple(dict.fromkeys((*self.keep_float, *method.keep_float))))
         base = self._base(method, scheme.activation)
+        if method.criterion == "relative" and scheme.activation == "int8":
+            method = replace(method, criterion=self._criterion(base))
         small = float_heads(base.model, base.ranges, scheme.activation)
         plan = make_plan(base.model, (*method.keep_float, *small))
         params = assign(base.model, plan, base.ranges, scheme.activation, method.criterion)
@@ -198,7 +206,7 @@ class Quantizer:
             for name in (name for group in groups for name in plan.sources.get(group, ()) if name in ranges):
                 low, high = ranges[name].min, ranges[name].max
                 wide = (self.output_headroom * low, self.output_headroom * high)
-                ranges[name] = replace(ranges[name], min=wide[0], max=wide[1], histogram=None)
+                ranges[name] = replace(ranges[name], min=wide[0], max=wide[1], histogram=None, weighted=None)
         return ranges
 
     def equalized(self) -> tuple[Calibrated, ...]:
@@ -238,17 +246,27 @@ class Quantizer:
         """
         if self._chosen is None:
             candidates = (self.plain(), *self.equalized())
-            self._chosen = candidates[0]
-            if len(candidates) > 1:
-                images = self.compared_images()[::2]
-                expected = GraphRunner(self.model)(images)
-                lost = [relative_noise(expected, cheap(one, self.keep_float)(images)) for one in candidates]
-                worth = [
-                    -10 * np.log10(max(noise, LEAST_NOISE)) - WORTH_DB * one.choice.dearer
-                    for noise, one in zip(lost, candidates, strict=True)
-                ]
-                self._chosen = candidates[int(np.argmax(worth))]
+            self._chosen = candidates[0] if len(candidates) == 1 else max(candidates, key=self._worth)
         return self._chosen
+
+    def _worth(self, base: Calibrated) -> float:
+        """Decibels that a graph keeps, less what each percent of its cost has to gain."""
+        return -10 * float(np.log10(max(self._lost(base, "mse"), LEAST_NOISE))) - WORTH_DB * base.choice.dearer
+
+    def _criterion(self, base: Calibrated) -> Criterion:
+        """Ranges of least relative error where they clearly keep more than those of least error; measured too."""
+        gains = self._lost(base, "relative") < MOST_LEFT * self._lost(base, "mse")
+        return "relative" if gains else "mse"
+
+    def _lost(self, base: Calibrated, criterion: Criterion) -> float:
+        """Noise over signal of what a graph gives on a few calibration images when it is quantized cheaply."""
+        if criterion not in base.lost:
+            images = self.compared_images()[::2]
+            if self._expected is None:
+                self._expected = GraphRunner(self.model)(images)
+            found = cheap(base, self.keep_float, criterion)(images)
+            base.lost[criterion] = relative_noise(self._expected, found)
+        return base.lost[criterion]
 
     def walked_images(self) -> FloatArray:
         """The first calibration images, as many as a walk may hold, f32[n, C, H, W]."""
