@@ -48,11 +48,15 @@ def method_document(integers: Integers, recipe: Recipe) -> dict[str, Any]:
         "name": receipt.tried[-1].rung if receipt else rung.name,
         **{knob: getattr(decided.method, knob) for knob in KNOBS[decided.dtype]},
         "keep_float": list(decided.method.keep_float),
-        "forms": {
-            "tune": recipe.tune,
-            "hard_swish": dict(decided.choice.forms),
-            "dearer_percent": round(decided.choice.dearer, 2),
-        },
+    }
+
+
+def forms_document(decided: Quantized, recipe: Recipe) -> dict[str, Any]:
+    """How constructs are written, for which core, and what that costs more than the cheapest forms."""
+    return {
+        "tune": recipe.tune,
+        "hard_swish": dict(decided.choice.forms),
+        "dearer_percent": round(decided.choice.dearer, 2),
     }
 
 
@@ -81,6 +85,7 @@ def quantization_document(run: Run, target: str) -> dict[str, Any] | None:
     return {
         "quality": run.recipe.quality,
         "method": method_document(integers, run.recipe),
+        "forms": forms_document(integers.decided, run.recipe),
         "receipt": steady(integers.receipt) if integers.receipt else None,
         "data_free": data_free_document(integers.data_free) if integers.data_free else None,
         "evaluation": {"sha256": judged.sha256(), "names": list(judged.names)} if judged else None,

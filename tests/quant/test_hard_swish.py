@@ -69,7 +69,8 @@ def test_channels_are_equalized_through_it(model, images, evaluate):
     assert after.max() / after.min() < 0.5 * before.max() / before.min()
 
 
-def test_int8_gains_ten_decibels_from_it(model, images, evaluate):
+def test_int8_gains_ten_decibels_from_it(model, images, evaluate, monkeypatch):
+    monkeypatch.setattr("edgekit.quant.quantizer.WORTH_DB", 0.1)  # of so small a net the layer is a fifth
     quantizer, expected = Quantizer(model, lambda: iter([images])), evaluate(model, images)
 
     def noise(method: Method) -> float:
@@ -155,9 +156,11 @@ def test_the_cut_below_is_where_hard_swish_is_zero(wide, images, evaluate):
     assert ranges["a.cut"].min >= -3.0
 
 
-def test_cheap_sets_come_first(wide, images):
+def test_the_cheapest_form_that_lets_factors_pass_is_chosen(wide, images):
     found = list(choose_gates(wide, calibrate(wide, [images]), None))
-    assert [set(choice.forms.values()) for choice in found] == [{"bands"}]
+    assert [set(choice.forms.values()) for choice in found] == [{"layer"}], (
+        "of 6x6 pixels; taking maps apart has a price"
+    )
     assert found[0].dearer > 0
 
 
@@ -169,3 +172,10 @@ def test_bands_cost_less_than_a_layer_on_every_core(tune):
     )
     assert addition < layer
     assert bands < layer
+
+
+def test_a_form_that_costs_more_than_it_gains_is_not_taken(model, images, monkeypatch):
+    monkeypatch.setattr("edgekit.quant.quantizer.WORTH_DB", 1e3)
+    found = Quantizer(model, lambda: iter([images])).quantize(RUNGS["int8"]["equalized"], INT8)
+    assert not found.choice.forms
+    assert operators(found.model) == operators(model)
