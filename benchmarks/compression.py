@@ -115,7 +115,7 @@ def cell(found: dict[str, Any] | None) -> str:
     if found is None:
         return "not measured"
     if "refused" in found:
-        return found["refused"][:5]
+        return str(found["refused"])[:5]
     parts = [f"{100 * (found['after'] / found['before'] - 1):+.0f} %"]
     for target in TARGETS:
         result = found.get(target, {})

@@ -61,7 +61,7 @@ BOARDS = (
         "pi3",
         1.5,
         "tflite-int8",
-        {"mobilenet_v1": 164.0, "mobilenet_v2": 122.0, "squeezenet1_0": 232.0, "densenet121": 1032.0},
+        {"mobilenet_v1": 164.0, "mobilenet_v2": 122.0, "squeezenet1_0": 232.0},
     ),
 )
 

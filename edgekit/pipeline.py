@@ -248,6 +248,7 @@ def calibrate(recipe: Recipe, floats: Floats, clock: Clock) -> Calibrated:
             lambda images, _: clock.progress.step(images, inputs.count),
             output_headroom=inputs.output_headroom,
             keep_float=keep_float,
+            tune=recipe.tune,
         )
         quantizer.plain()
     return Calibrated(inputs, quantizer, lint(look, inputs, recipe, floats.source))

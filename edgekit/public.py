@@ -97,6 +97,7 @@ def export(
     min_agreement: float | None = None,
     io: Literal["int8", "uint8", "float32"] | None = None,
     fold_normalization: bool = False,
+    tune: Literal["a53", "a72", "a76", "x86"] | None = None,
     device: str = "local",
     compress: "dict[str, Any] | Compression | None" = None,
     out: str | Path = "build",
@@ -132,6 +133,7 @@ def export(
         min_agreement: try harder until so many percent of the images keep their class.
         io: dtype of an integer file's inputs and outputs. None: the target's own.
         fold_normalization: the file takes raw 0..255 pixels.
+        tune: the core that forms of integer operators are chosen for; None: a53 and a76.
         device: where the files are run; `edgekit devices` lists them.
         compress: what is taken out of the model before it is traced: the keys of a recipe's table [compress], for
             example {"prune": 0.3} or {"low_rank": 0.9}; measured as a hop of its own, `original -> prepared`.

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from edgekit.costs import Tune
 from edgekit.errors import EdgekitError
 from edgekit.files import read_regular
 from edgekit.options import Option, Problem, Unfit, Values, fill, refusal
@@ -219,6 +220,8 @@ class Recipe:
             keep their class. A method that is named is the only rung.
         eval: folder or zip of labelled images to measure rungs on; those that calibration used are left out.
         io: dtype of a quantized file's input and output.
+        tune: the core that forms of integer operators are chosen for, by edgekit/costs.toml; None: a phone's small core
+            and its large one, a53 and a76, as the geometric mean.
         fold_normalization: take raw 0..255 pixels; mean and std become part of the graph.
         compress: what is taken out of the model before it is traced (recipe table [compress]).
         preprocess: how images become inputs, where the model's file does not say (recipe table [preprocess]).
@@ -287,6 +290,10 @@ class Recipe:
         Option("int8, uint8 or float32 input and output of integer files", "DTYPE"),
     ] = None
     fold_normalization: Annotated[bool, Option("take raw 0..255 pixels; mean and std go into the graph")] = False
+    tune: Annotated[
+        Tune | None,
+        Option("a53, a72, a76 or x86: the core that integer forms are chosen for  [default: a53 and a76]", "C"),
+    ] = None
     device: Annotated[str, Option("where the files are run", "D")] = "local"
     seed: Annotated[int, Option("of everything random", "N", limits="x>=0"), Values(0, MOST_SEED)] = 0
     out: Annotated[Path, Option("where bundles go", "DIR")] = Path("build")

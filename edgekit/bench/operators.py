@@ -18,7 +18,7 @@ from edgekit.devices.device import Device
 from edgekit.devices.result import Event, RunnerResult
 from edgekit.devices.run_model import RunRequest
 from edgekit.errors import EdgekitError
-from edgekit.target import EmittedNode
+from edgekit.target import EmittedNode, runtimes
 
 PROFILED_REPEATABLE = 0.05
 """The profiler's lists grow now and then: between the operators, where nothing is counted."""
@@ -92,7 +92,7 @@ def profile_operators(
             "EK302",
             what=f"the operators of {subject.runtime.title} cannot be told apart",
             where=subject.name,
-            fix="edgekit bench with --metric cycles measures the whole file; profile a .tflite file",
+            fix=f"profile a file of {_told_apart()}; edgekit bench has --metric cycles for any",
         )
     request = RunRequest(subject.runtime, subject.file, subject.sha256, subject.inputs, timeout_s=timeout_s)
     _, estimated = estimate_cycles(device, request, clock_hz)
@@ -108,6 +108,10 @@ def profile_operators(
         together[index].append((event.name, cost))
     operators = tuple(_cost(index, nodes[index], together[index]) for index in sorted(together))
     return OperatorProfile(device.address.name, subject.sha256, estimated, operators)
+
+
+def _told_apart() -> str:
+    return " or ".join(runtime.title for runtime in runtimes() if runtime.place_kernels)
 
 
 def _node(event: Event) -> int | None:

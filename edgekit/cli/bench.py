@@ -37,7 +37,7 @@ class MetricName(StrEnum):
 def bench_command(
     bundles: Annotated[
         list[Path],
-        typer.Argument(metavar="BUNDLE|FILE...", help="folders that export wrote, or .tflite and .onnx files"),
+        typer.Argument(metavar="BUNDLE|FILE...", help="folders that export wrote, or model files alone"),
     ],
     device: Annotated[str, typer.Option(metavar="D", help="see: edgekit devices")] = "local",
     metric: Annotated[

@@ -15,7 +15,7 @@ from edgekit.errors import EdgekitError
 @app.command("profile")
 def profile_command(
     subject: Annotated[
-        Path, typer.Argument(metavar="BUNDLE|FILE", help="a folder that export wrote, or a .tflite file")
+        Path, typer.Argument(metavar="BUNDLE|FILE", help="a folder that export wrote, or a model file alone")
     ],
     device: Annotated[str, typer.Option(metavar="D", help="an emulated one: emulated:pi4")] = "emulated:pi4",
     clock: Annotated[

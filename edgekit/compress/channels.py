@@ -82,11 +82,12 @@ def find_channels(model: ir.Model) -> Channels:
 
 def _groups(layers: list[Layer]) -> list[Group]:
     """Layers that share a bundle are one group."""
-    together, numbers = Unions(), {}
+    together = Unions()
+    numbers: dict[int, np.int64] = {}
     labels = together.fresh(len(layers))
     for layer, label in zip(layers, labels, strict=True):
         for bundle in np.unique(layer.bundles[layer.bundles != FROZEN]).tolist():
-            together.join(numbers.setdefault(bundle, label), label)
+            together.join(int(numbers.setdefault(bundle, label)), int(label))
     members: dict[int, list[Layer]] = defaultdict(list)
     for layer, label in zip(layers, labels, strict=True):
         members[together.find(int(label))].append(layer)

@@ -43,7 +43,9 @@ def choose(channels: Channels, scores: Scores, plan: Plan, sizes: Mapping[str, i
     """
     check_patterns(channels, plan.layers)
     sizes = sizes or {group.name: len(group.bundles) for group in channels.groups}
-    left = _left_everywhere(channels, scores, plan) if plan.everywhere else _left_each(channels, plan, sizes)
+    left = _left_each(channels, plan, sizes)
+    if plan.everywhere:
+        left |= _left_everywhere([group for group in channels.groups if own_ratio(group, plan) is None], scores, plan)
     gone: set[int] = set()
     for group in channels.groups:
         keep = min(len(group.bundles), left[group.name])
@@ -70,13 +72,19 @@ def check_patterns(channels: Channels, layers: Mapping[str, float]) -> None:
             )
 
 
-def ratio_of(group: Group, plan: Plan) -> float:
+def own_ratio(group: Group, plan: Plan) -> float | None:
+    """The ratio of the last pattern that fits a layer of the group; None where none does."""
     fitting = [
         ratio
         for pattern, ratio in plan.layers.items()
         if any(fnmatchcase(layer.module, pattern) for layer in group.layers)
     ]
-    return fitting[-1] if fitting else plan.ratio
+    return fitting[-1] if fitting else None
+
+
+def ratio_of(group: Group, plan: Plan) -> float:
+    own = own_ratio(group, plan)
+    return plan.ratio if own is None else own
 
 
 def _left_each(channels: Channels, plan: Plan, sizes: Mapping[str, int]) -> dict[str, int]:
@@ -84,7 +92,8 @@ def _left_each(channels: Channels, plan: Plan, sizes: Mapping[str, int]) -> dict
         group.name: _rounded(kept(sizes[group.name], ratio_of(group, plan)), group, plan.round_to, sizes[group.name])
         for group in channels.groups
     }
-    empty = [group for group in channels.groups if left[group.name] == 0]
+    ranked = plan.everywhere  # there each layer keeps a share
+    empty = [g for g in channels.groups if left[g.name] == 0 and not (ranked and own_ratio(g, plan) is None)]
     if empty:
         most = min(1 - 1 / sizes[group.name] for group in empty)
         raise EdgekitError(
@@ -101,21 +110,20 @@ def _left_each(channels: Channels, plan: Plan, sizes: Mapping[str, int]) -> dict
     return left
 
 
-def _left_everywhere(channels: Channels, scores: Scores, plan: Plan) -> dict[str, int]:
+def _left_everywhere(groups: list[Group], scores: Scores, plan: Plan) -> dict[str, int]:
     """The least of all filters go, each compared with the mean of its layer."""
     ranked = []
-    floor = {group.name: max(1, math.ceil(LEAST_SHARE * len(group.bundles))) for group in channels.groups}
-    for group in channels.groups:
+    floor = {group.name: max(1, math.ceil(LEAST_SHARE * len(group.bundles))) for group in groups}
+    for group in groups:
         mean = float(np.mean([scores[bundle] for bundle in group.bundles])) or 1.0
         ranked += [(scores[bundle] / mean, group.name) for bundle in group.bundles]
     goes = len(ranked) - kept(len(ranked), plan.ratio)
-    left = {group.name: len(group.bundles) for group in channels.groups}
+    left = {group.name: len(group.bundles) for group in groups}
     for _, name in sorted(ranked):
         if goes and left[name] > floor[name]:
             left[name] -= 1
             goes -= 1
-    sizes = {group.name: len(group.bundles) for group in channels.groups}
-    return {g.name: _rounded(left[g.name], g, plan.round_to, sizes[g.name]) for g in channels.groups}
+    return {g.name: _rounded(left[g.name], g, plan.round_to, len(g.bundles)) for g in groups}
 
 
 def _rounded(bundles: int, group: Group, multiple: int, total: int) -> int:

@@ -19,12 +19,12 @@ Scores = dict[int, float]
 
 def l1(filters: Array) -> Array:
     """Sum of absolute weights. Source: Li et al. 2017, arXiv:1608.08710, section 3.1."""
-    return np.abs(filters).sum(1)
+    return np.asarray(np.abs(filters).sum(1))
 
 
 def l2(filters: Array) -> Array:
     """Root of the sum of squared weights."""
-    return np.sqrt(np.square(filters).sum(1))
+    return np.asarray(np.sqrt(np.square(filters).sum(1)))
 
 
 def geometric_median(filters: Array) -> Array:
@@ -34,7 +34,7 @@ def geometric_median(filters: Array) -> Array:
     """
     squares = np.square(filters).sum(1)
     distances = squares[:, None] + squares[None] - 2 * filters @ filters.T
-    return np.sqrt(np.maximum(distances, 0)).sum(1)
+    return np.asarray(np.sqrt(np.maximum(distances, 0)).sum(1))
 
 
 WEIGHTS: dict[str, Callable[[Array], Array]] = {"l1": l1, "l2": l2, "geometric-median": geometric_median}
@@ -66,7 +66,7 @@ def _worth(model: ir.Model, layer: Layer, criterion: str, gradients: Mapping[str
     assert gradients is not None
     slopes = np.moveaxis(gradients[layer.weight], layer.axis, 0).reshape(weights.shape)
     # (sum of g w)^2 over a filter: the loss without it, to first order. Molchanov et al. 2019, arXiv:1906.10771, (8).
-    return np.square((weights.astype(np.float64) * slopes).sum(1))
+    return np.asarray(np.square((weights.astype(np.float64) * slopes).sum(1)))
 
 
 def rows(model: ir.Model, layer: Layer) -> Array:

@@ -182,9 +182,9 @@ def _elementwise(found: Propagation, node: ir.Node) -> Sequence[Labels]:
         if labels is not result:
             found.sets.join(result, labels)
             result = np.maximum(*np.broadcast_arrays(result, labels)) if varying(labels) else result
-    for value in node.inputs:
-        if value is not None and constant(value) is not None:
-            _bind_operand(found, value, result)
+    for operand in node.inputs:
+        if operand is not None and constant(operand) is not None:
+            _bind_operand(found, operand, result)
     return [result]
 
 

@@ -43,10 +43,10 @@ def prune(
     sizes = {group.name: len(group.bundles) for group in channels.groups}
     batches = list(images)
     for step in range(1, steps + 1):
-        share = _share(plan, step / steps)
+        share = _share(plan, step, steps)
         gradients = mean_gradients(model, batches) if criterion == "taylor" else None
         scores = score(model, channels, criterion, gradients)
-        model = remove(model, channels, choose(channels, scores, share, None if plan.everywhere else sizes))
+        model = remove(model, channels, choose(channels, scores, share, sizes))
         if step < steps:
             model = between(model) if between is not None else model
             channels = prunable(model)
@@ -67,12 +67,14 @@ def prunable(model: ir.Model) -> Channels:
     return channels
 
 
-def _share(plan: Plan, progress: float) -> Plan:
-    """The part of a plan that is done by then; of what is left, where all filters are ranked together."""
-    if progress == 1 and not plan.everywhere:
-        return plan
+def _share(plan: Plan, step: int, steps: int) -> Plan:
+    """The part of a plan that is done by a step: of the whole network, or of what is left where filters are ranked."""
+    progress = step / steps
     layers = {pattern: ratio * progress for pattern, ratio in plan.layers.items()}
-    return replace(plan, ratio=plan.ratio * progress, layers=layers)
+    ratio = plan.ratio * progress
+    if plan.everywhere:
+        ratio = 1 - (1 - ratio) / (1 - plan.ratio * (step - 1) / steps)
+    return replace(plan, ratio=ratio, layers=layers)
 
 
 def mean_gradients(model: ir.Model, batches: Iterable[FloatArray]) -> Mapping[str, NDArray[Any]]:

@@ -124,7 +124,8 @@ def read_graph(folder: Path, manifest: dict[str, Any]) -> ir.Model:
     try:
         proto = onnx.ModelProto.FromString(data)
         onnx.checker.check_model(proto)
-        return ir.from_proto(proto)
+        graph: ir.Model = ir.from_proto(proto)
+        return graph
     except (DecodeError, SerdeError, onnx.checker.ValidationError, ValueError, TypeError) as error:
         raise _broken(folder, f"{MODEL} is no graph") from error
 

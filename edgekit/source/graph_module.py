@@ -6,6 +6,7 @@ takes any number: every value knows which of its axes the images are along.
 """
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from edgekit.errors import EdgekitError, Table
 from edgekit.graph.module_path import path_of
-from edgekit.source.graph_operators import OPERATORS, Build, Call, layer_of
+from edgekit.source.graph_operators import OPERATORS, Build, Call, layer_of, sizes_of
 
 
 class GraphModule(nn.Module):
@@ -38,9 +39,9 @@ class GraphModule(nn.Module):
         reads = Counter(str(v.name) for node in model.graph for v in node.inputs if v is not None)
         reads.update(self.outputs)
         self._reads = reads
-        self._steps: list[tuple[str, list[str | None], list[str]]] = []
+        self._steps: list[tuple[str, list[str], list[str]]] = []
         batch_axes: dict[str, int] = {self._input: 0}
-        calls = []
+        calls: list[tuple[ir.Node, Any]] = []
         for node in model.graph:
             build = Build(node, batch_axes)
             calls.append((node, layer_of(build) or OPERATORS[node.op_type](build)))
@@ -58,14 +59,13 @@ class GraphModule(nn.Module):
         left = dict(self._reads)
         images = len(x)
         for path, reads, results in self._steps:
-            operands = [values[name] for name in reads if name is not None]
+            operands = [values[name] for name in reads]
             call = self.get_submodule(path)
             made = call(*operands) if not isinstance(call, Call) else call(images, *operands)
             for name in reads:
-                if name is not None:
-                    left[name] -= 1
-                    if not left[name]:
-                        values.pop(name, None)
+                left[name] -= 1
+                if not left[name]:
+                    values.pop(name, None)
             values |= zip(results, made if isinstance(made, list | tuple) else [made], strict=False)
         if len(self.outputs) == 1:
             return values[self.outputs[0]]
@@ -120,6 +120,6 @@ def with_weights_of(model: ir.Model, module: GraphModule) -> ir.Model:
     tensors = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers())
     for name, path in module.learned.items():
         value = result.graph.initializers[name]
-        array = np.array(tensors[path].detach().numpy().reshape(tuple(int(size) for size in value.shape or ())))
+        array = np.array(tensors[path].detach().numpy().reshape(sizes_of(value)))
         value.const_value = ir.Tensor(array, name=name)
     return result

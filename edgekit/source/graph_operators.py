@@ -17,6 +17,11 @@ from torch.nn import functional as F
 Function = Callable[..., Any]
 
 
+def sizes_of(value: ir.Value) -> tuple[int, ...]:
+    """The static shape of a value."""
+    return tuple(int(str(size)) for size in value.shape or ())
+
+
 class Call(nn.Module):
     """An operator without weights of PyTorch's own: `function(images, *values)`.
 
@@ -107,7 +112,7 @@ class Build:
         return int(self.attribute(name, default)) % self.rank
 
     def shape(self) -> tuple[int, ...]:
-        return tuple(int(size) for size in self.node.outputs[0].shape or ())
+        return sizes_of(self.node.outputs[0])
 
     def call(self, function: Function) -> Call:
         return Call(function, self.reads)
@@ -131,7 +136,7 @@ class Build:
 def layer_of(build: Build) -> Any:
     """The node as a layer of torch.nn, where it is exactly one; else None."""
     make = LAYERS.get(build.node.op_type)
-    layer = make(build) if make is not None else None
+    layer: Any = make(build) if make is not None else None
     if layer is not None:
         layer.reads = build.reads
         weight = next(iter(layer.constants))
@@ -225,6 +230,20 @@ def _conv_padded(build: Build) -> Call:
     return build.learned(convolve, build.constant_inputs(1), trained=True)
 
 
+def _conv_transposed(build: Build) -> Call:
+    """A transposed convolution; what ONNX pads is cut from the full result."""
+    top, left, bottom, right = build.attribute("pads", [0] * 4)
+    stride, dilation = tuple(build.attribute("strides", [1, 1])), tuple(build.attribute("dilations", [1, 1]))
+    extra, groups = tuple(build.attribute("output_padding", [0, 0])), build.attribute("group", 1)
+
+    def convolve(images: int, tensors: list[Tensor], x: Tensor) -> Tensor:
+        bias = tensors[1] if len(tensors) > 1 else None
+        whole = F.conv_transpose2d(x, tensors[0], bias, stride, 0, extra, groups, dilation)
+        return whole[:, :, top : whole.shape[2] - bottom, left : whole.shape[3] - right]
+
+    return build.learned(convolve, build.constant_inputs(1), trained=True)
+
+
 def _gemm_general(build: Build) -> Call:
     alpha, beta = build.attribute("alpha", 1.0), build.attribute("beta", 1.0)
     turned = bool(build.attribute("transB", 0))
@@ -241,7 +260,7 @@ def _arithmetic(function: Function) -> Callable[[Build], Call]:
         rank, fixed = len(build.shape()), build.constant_inputs()
         batch = build.batch + rank - build.rank
         build.result(batch)
-        size = int(build.source.shape[build.batch])  # type: ignore[index, arg-type]
+        size = sizes_of(build.source)[build.batch]
 
         def compute(images: int, tensors: list[Tensor], *values: Tensor) -> Tensor:
             given = {i: _per_image(t, batch, rank, size, images) for i, t in zip(fixed, tensors, strict=True)}
@@ -306,8 +325,8 @@ def _reshape(build: Build) -> Call:
     def reshape(images: int, x: Tensor) -> Tensor:
         if images == 1:
             return x.reshape(shape)
-        apart = x.unflatten(batch, (images, x.shape[batch] // images)).movedim(batch, 0)
-        return apart.reshape(images * shape[0], *shape[1:])
+        apart = x.reshape(*x.shape[:batch], images, x.shape[batch] // images, *x.shape[batch + 1 :])
+        return apart.movedim(batch, 0).reshape(images * shape[0], *shape[1:])
 
     return build.call(reshape)
 
@@ -345,7 +364,7 @@ def _repeated(value: Tensor, batch: int, images: int) -> Tensor:
 
 def _split(build: Build) -> Call:
     axis = build.axis()
-    sizes = [int(value.shape[axis]) for value in build.node.outputs]  # type: ignore[index, arg-type]
+    sizes = [sizes_of(value)[axis] for value in build.node.outputs]
     return build.call(lambda images, x: torch.split(x, sizes, axis))
 
 
@@ -355,7 +374,7 @@ def _slice(build: Build) -> Call:
     steps = [1] * len(starts) if build.array(4) is None else build.array(4).reshape(-1).tolist()
     cuts = [slice(None)] * build.rank
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        size = int(build.source.shape[axis])  # type: ignore[index, arg-type]
+        size = sizes_of(build.source)[axis]
         if step < 0:  # torch has no such slices
             taken = torch.from_numpy(np.arange(size)[slice(start, None if end < -size else end, step)].copy())
             return build.holding(lambda images, tensors, x: x.index_select(axis, tensors[0]), taken)  # noqa: B023
@@ -365,7 +384,7 @@ def _slice(build: Build) -> Call:
 
 def _gather(build: Build) -> Call:
     axis = build.axis()
-    size = int(build.source.shape[axis])  # type: ignore[index, arg-type]
+    size = sizes_of(build.source)[axis]
     index = torch.from_numpy(np.asarray(build.array(1), np.int64) % size)
     build.result(build.batch + index.ndim - 1 if axis < build.batch else build.batch)
     if index.ndim == 0:
@@ -374,7 +393,7 @@ def _gather(build: Build) -> Call:
 
     def gather(images: int, tensors: list[Tensor], x: Tensor) -> Tensor:
         picked = x.index_select(axis, tensors[0])
-        return picked if len(shape) == 1 else picked.unflatten(axis, shape)
+        return picked if len(shape) == 1 else picked.reshape(*picked.shape[:axis], *shape, *picked.shape[axis + 1 :])
 
     return build.holding(gather, index.reshape(-1))
 
@@ -456,10 +475,10 @@ def _clip(build: Build) -> Call:
     return build.call(lambda images, x: x.clamp(low, high))
 
 
-def _normalize(function: Function) -> Callable[[Build], Call]:
-    """`function(build, tensors, x)`: the general forms of normalization, with their constants as they are."""
+def _normalize(function: Function, *, trained: bool = True) -> Callable[[Build], Call]:
+    """`function(build, tensors, x)`: normalizations that are no layer of `LAYERS`, with their constants as they are."""
     return lambda build: build.learned(
-        lambda images, tensors, x: function(build, tensors, x), build.constant_inputs(1), trained=False
+        lambda images, tensors, x: function(build, tensors, x), build.constant_inputs(1), trained=trained
     )
 
 
@@ -544,9 +563,10 @@ OPERATORS: dict[str, Callable[[Build], Call]] = {
     "PRelu": _arithmetic(lambda x, slope: torch.where(x > 0, x, slope * x)),
     "Where": _where,
     "Conv": _conv_padded,
+    "ConvTranspose": _conv_transposed,
     "Gemm": _gemm_general,
     "MatMul": _matmul,
-    "BatchNormalization": _normalize(_batch_norm_general),
+    "BatchNormalization": _normalize(_batch_norm_general, trained=False),
     "LayerNormalization": _normalize(_layer_norm_general),
     "InstanceNormalization": _normalize(_instance_norm),
     "GroupNormalization": _normalize(_group_norm),

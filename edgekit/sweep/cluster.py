@@ -7,7 +7,8 @@ its cells, and the files that only it held, are sent again.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import Any
 
 from edgekit import __version__
 from edgekit.errors import EdgekitError, Table
@@ -16,9 +17,6 @@ from edgekit.sweep.inputs import Packed, pack, unpack
 from edgekit.sweep.plan import Cell
 from edgekit.sweep.run import ATTEMPTS, Heard, died, keep
 from edgekit.sweep.store import Store
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 CONNECT_S = 10
 LOCAL = "local"
@@ -41,10 +39,10 @@ def run_cluster(cells: list[Cell], address: str, store: Store, heard: Heard) -> 
 
 
 @contextmanager
-def connected(address: str) -> "Iterator[Client]":
+def connected(address: str) -> "Iterator[Any]":
     """A client of the scheduler."""
     try:
-        from distributed import Client
+        distributed: Any = import_module("distributed")
     except ImportError as error:
         raise EdgekitError(
             "EK701",
@@ -53,14 +51,14 @@ def connected(address: str) -> "Iterator[Client]":
             fix="pip install 'edgekit[cluster]'",
         ) from error
     try:
-        client = Client(address, timeout=CONNECT_S, set_as_default=False)
+        client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:  # TimeoutError is an OSError
         raise _lost(address, f"no scheduler answers at {address}") from error
     with client:
         yield client
 
 
-def check_versions(client: "Client", address: str) -> None:
+def check_versions(client: Any, address: str) -> None:
     """EK706 unless every worker has this edgekit."""
     found: dict[str, str] = client.run(edgekit_version)
     if not found:
@@ -85,7 +83,7 @@ def edgekit_version() -> str:
     return there
 
 
-def check_resources(client: "Client", cells: list[Cell], address: str) -> None:
+def check_resources(client: Any, cells: list[Cell], address: str) -> None:
     """EK707 for a device that no worker has: its cells would wait for ever."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     there = {name for worker in workers for name in worker.get("resources", {})}
@@ -110,7 +108,7 @@ def compute(cell: Cell, packed: Mapping[str, Packed]) -> Result:
 
 
 def _send(
-    client: "Client",
+    client: Any,
     cells: list[Cell],
     packed: Mapping[str, Packed],
     attempts: dict[Cell, int],
@@ -119,8 +117,7 @@ def _send(
     address: str,
 ) -> list[Cell]:
     """Send cells and keep what comes back; those that are to be sent again."""
-    from distributed import as_completed
-
+    as_completed: Any = import_module("distributed").as_completed
     try:
         files = client.scatter(dict(packed), broadcast=True, hash=False) if packed else {}
         futures = {
@@ -136,7 +133,7 @@ def _send(
             for cell in cells
         }
         again = []
-        for future in as_completed(futures):
+        for future in as_completed(futures, loop=client.loop):
             cell = futures[future]
             if future.status == "finished":
                 keep(cell, future.result(), store, heard)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 QUALITY = ("top1", "agreement")
-COSTS = ("p50_ms", "instructions", "macs")
+COSTS = ("p50_ms", "cycles", "instructions", "macs")
 SIZE = "size_bytes"
 
 

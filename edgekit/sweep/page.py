@@ -12,10 +12,11 @@ NAMES = {
     "top1": "top-1, %",
     "agreement": "images with the whole model's class, %",
     "p50_ms": "latency, ms",
+    "cycles": "estimated cycles, millions",
     "instructions": "instructions, millions",
     "macs": "MACs, millions",
 }
-UNITS = {"agreement": 100.0, "instructions": 1e-6, "macs": 1e-6}
+UNITS = {"agreement": 100.0, "cycles": 1e-6, "instructions": 1e-6, "macs": 1e-6}
 
 
 def done(documents: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -58,7 +58,7 @@ class Plan:
     sizes: Annotated[tuple[str, ...], Values(read=parse_sizes)] = ()
     devices: Annotated[tuple[str, ...], Values(read=one_or_more)] = ("local",)
     method: dict[str, dict[str, Any]] = field(default_factory=dict)
-    metric: Literal["none", "latency", "instructions"] = "none"
+    metric: Literal["none", "latency", "instructions", "cycles"] = "none"
     weights: dict[str, str] | str = "random"
     calibration: str | None = None
     samples: Annotated[int, Option("images"), Values(low=1)] = 100

@@ -125,8 +125,8 @@ def _row(cell: str, key: str, status: str | None, *texts: str | None) -> Row:
     if status is None:
         return Row(made)
     record, measured, error, costs, version = texts
-    parts = [json.loads(text or "{}") for text in (record, measured, error, costs)]
-    return Row(made, Result(key, status, *parts, edgekit=str(version)))
+    found, times, why, spent = (json.loads(text or "{}") for text in (record, measured, error, costs))
+    return Row(made, Result(key, status, found, times, why, spent, str(version)))
 
 
 def _foreign(path: Path) -> EdgekitError:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -54,14 +55,13 @@ class Keeping:
     """How pictures are kept.
 
     Args:
-        memory_gb: more than this goes into `file`.
+        memory_gb: more than this goes into a file without a name, in `folder`.
         max_corrupt: share of the pictures that may be unreadable.
-        file: of the pixels, where they do not fit.
     """
 
     memory_gb: float = 4.0
     max_corrupt: float = 0.01
-    file: Path = Path("pixels.u8")
+    folder: Path = Path()
 
 
 def decode(
@@ -83,12 +83,13 @@ def decode(
     with pictures.opener() as opened:
         bad = _fill(array, pictures, _decoder(opened, square), progress)
     _refuse_too_many(pictures, bad, keeping.max_corrupt)
-    pixels, labels = torch.from_numpy(array), torch.tensor(pictures.labels)
+    good = [index for index in range(len(pictures)) if index not in bad]
     if bad:
-        good = torch.tensor([index for index in range(len(pictures)) if index not in bad])
-        pixels, labels = pixels[good], labels[good]
+        for place, index in enumerate(good):  # in place: a copy may have no room
+            array[place] = array[index]
+    labels = torch.tensor([pictures.labels[index] for index in good])
     named = tuple((pictures.names[index], bad[index]) for index in sorted(bad))
-    return Pixels(pixels, labels, pictures.classes, named)
+    return Pixels(torch.from_numpy(array[: len(good)]), labels, pictures.classes, named)
 
 
 def statistics(pixels: Pixels, most: int = 5000) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -172,15 +173,14 @@ def _room(shape: tuple[int, ...], keeping: Keeping) -> NDArray[np.uint8]:
     size_bytes = int(np.prod(shape, dtype=np.int64))
     if size_bytes <= keeping.memory_gb * GIGABYTE:
         return np.empty(shape, np.uint8)
-    keeping.file.parent.mkdir(parents=True, exist_ok=True)
-    if size_bytes > shutil.disk_usage(keeping.file.parent).free:
+    keeping.folder.mkdir(parents=True, exist_ok=True)
+    if size_bytes > shutil.disk_usage(keeping.folder).free:
         raise EdgekitError(
             "EK702",
             what=f"the decoded images take {size_bytes / GIGABYTE:.1f} GB, more than there is room for",
-            where=str(keeping.file.parent),
+            where=str(keeping.folder),
             fix="choose a smaller --input-size, another --out, or more memory with --memory-gb",
         )
-    with keeping.file.open("w+b") as file:
-        keeping.file.unlink()
+    with tempfile.TemporaryFile(dir=keeping.folder) as file:
         os.posix_fallocate(file.fileno(), 0, size_bytes)  # a disk that fills up later would end the process unheard
         return np.memmap(file, np.uint8, "r+", shape=shape)

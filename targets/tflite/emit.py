@@ -12,6 +12,7 @@ from edgekit.target import EmitOptions, Emitted, Layout, QuantScheme, Target, Te
 from edgekit.targets.tflite.decompositions import decompose
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.flatbuffer import FlatbufferWriter
+from edgekit.targets.tflite.fold_additions import fold_additions
 from edgekit.targets.tflite.fold_flatten import fold_flattens
 from edgekit.targets.tflite.fold_gather import fold_gathers
 from edgekit.targets.tflite.fold_hard_sigmoid import fold_hard_sigmoids
@@ -78,6 +79,7 @@ def lowerable(model: ir.Model) -> Graph:
     graph = read_graph(model)
     fuse_clamps(graph)
     absorb_qdq(graph, _has_integer_kernel)
+    fold_additions(graph)
     fold_hard_sigmoids(graph)
     fold_gathers(graph)
     fold_flattens(graph)

@@ -100,7 +100,21 @@ class PaddedShortcut(nn.Module):
         return self.back(self.wide(x) + nn.functional.pad(x, (0, 0, 0, 0, 2, 2)))
 
 
-BLOCKS = (Residual, Branches, Depthwise, Shuffled, Grouped, Attention, PaddedShortcut)
+class Upsampled(nn.Module):
+    """Down and up again, with norms and activations of other kinds."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.down, self.up = nn.Conv2d(channels, 12, 3, 2, 1), nn.ConvTranspose2d(12, channels, 3, 2, 1, 1)
+        self.activation, self.norm = nn.PReLU(12), nn.GroupNorm(2, channels)
+        self.wide = nn.Upsample(scale_factor=2, mode="bilinear")
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.activation(self.down(x))
+        return x + self.norm(self.up(y)) + self.wide(y).mean(1, keepdim=True)
+
+
+BLOCKS = (Residual, Branches, Depthwise, Shuffled, Grouped, Attention, PaddedShortcut, Upsampled)
 
 
 def network(blocks: list[type[nn.Module]], channels: int = 8, seed: int = 0) -> nn.Module:

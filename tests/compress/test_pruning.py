@@ -236,6 +236,17 @@ def test_pruning_in_steps_ends_where_one_step_does():
     assert count(GraphModule(once), SHAPE) == count(GraphModule(stepwise), SHAPE)
 
 
+def test_one_ranking_takes_as_many_filters_in_steps_as_at_once_and_spares_the_layers_that_are_named():
+    model = open_module(network([Residual, Depthwise], channels=16), SHAPE)
+    plan = Plan(0.4, layers={"1.inner.0": 0.0}, everywhere=True)
+    whole = {group.name: len(group.bundles) for group in find_channels(model).groups}
+    for steps in (1, 2):
+        left = {g.name: len(g.bundles) for g in find_channels(prune(model, plan, steps=steps)).groups}
+        assert left["1.inner.0"] == whole["1.inner.0"] == 19
+        others = sum(whole.values()) - 19
+        assert abs(sum(left.values()) - 19 - 0.6 * others) <= 2
+
+
 def test_a_ratio_that_empties_a_layer_is_refused_with_one_that_does_not():
     model = open_module(network([Residual]), SHAPE)
     with pytest.raises(EdgekitError, match=r"EK106.*no filter.*0\.87") as refused:

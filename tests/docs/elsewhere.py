@@ -35,6 +35,9 @@ ELSEWHERE = {
     ".ci/run": Instead("is what runs this test", "bash -n .ci/run"),
     "ssh-copy-id": Instead("needs a password's owner", "ssh-copy-id -h"),
     "edgekit verify": Instead(PROSE, "edgekit verify BUNDLE"),
+    "python benchmarks/cycles.py --markdown docs/cycles.md": Instead(
+        "takes half an hour", "python benchmarks/cycles.py --help"
+    ),
     "edgekit export": Instead(PROSE, "edgekit export mobilenet_v3_small --target tflite-int8"),
     "python benchmarks/zoo.py --images DIR": Instead("takes hours", "python benchmarks/zoo.py --help"),
     **{
@@ -51,6 +54,8 @@ ELSEWHERE = {
             "apt-get install qemu-user gcc-aarch64-linux-gnu openssh-server adb",
             "apt-get install qemu-user gcc-aarch64-linux-gnu",
             "apt-get install openssh-client gcc-aarch64-linux-gnu",
+            "apt-get install qemu-user gcc gcc-aarch64-linux-gnu llvm-19",
+            "apt-get install llvm-19",
             "apt-get install adb gcc-aarch64-linux-gnu",
             "sudo apt-get install gcc-aarch64-linux-gnu",
         )

@@ -213,6 +213,18 @@ def test_what_was_replaced_is_told(config, tmp_path):
     assert "started from five.pth; new: 8.weight, 8.bias" in heard.lines
 
 
+def test_there_is_nothing_to_freeze_for_where_the_head_is_kept(config, tmp_path):
+    scope = {}
+    exec(NET, scope)
+    torch.save(scope["tiny"](3).state_dict(), tmp_path / "three.pth")
+    with pytest.raises(EdgekitError) as caught:
+        train(config(weights=str(tmp_path / "three.pth"), freeze=1), Quiet())
+    assert (caught.value.code, caught.value.where) == ("EK106", "--freeze")
+    heard = Heard()
+    train(config(weights=str(tmp_path / "three.pth"), epochs=1), heard)
+    assert "started from three.pth; its head is kept" in heard.lines
+
+
 def test_weights_of_another_net_are_refused_before_anything_is_written(config, tmp_path):
     scope = {}
     exec(NET, scope)

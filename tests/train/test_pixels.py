@@ -58,7 +58,7 @@ def test_too_many_unreadable_pictures_end_the_run(damaged):
 
 def test_pictures_that_do_not_fit_into_memory_lie_in_a_file_without_a_name(class_folders, tmp_path):
     pictures = open_pictures(class_folders)
-    kept = decode(pictures, raw(16), Keeping(memory_gb=0, file=tmp_path / "run" / "pixels.u8"))
+    kept = decode(pictures, raw(16), Keeping(memory_gb=0, folder=tmp_path / "run"))
     assert list((tmp_path / "run").iterdir()) == []
     assert bool((kept.pixels == decode(pictures, raw(16), Keeping()).pixels).all())
 

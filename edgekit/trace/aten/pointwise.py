@@ -212,8 +212,10 @@ def fmod(c: Context, out: Any, a: Any, b: Any) -> Any:
 
 @rule("remainder")
 def remainder(c: Context, out: Any, a: Any, b: Any) -> Any:
-    require(out.dtype == torch.float32)
+    require(out.dtype != torch.bool)
     a, b = _both(c, out, a, b)
+    if out.dtype != torch.float32:
+        return c.op("Mod", a, b)
     return c.op("Sub", a, c.op("Mul", b, c.op("Floor", c.op("Div", a, b))))
 
 

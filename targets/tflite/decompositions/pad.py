@@ -6,7 +6,6 @@ import onnx_ir as ir
 from edgekit.passes.rewrite import constant, for_each, shape_of, string_attribute
 from edgekit.targets.tflite.decompositions._steps import Steps
 
-
 LARGEST = 1e30
 """Beyond it a value stands for none: what a maximum must never take."""
 

@@ -109,38 +109,8 @@ def delegate_mul(node: Node) -> str | None:
     return _scales_out_of_bounds(node, MUL_SCALES, product=True)
 
 
-LEAST_OF_A_STEP = 0.5
-"""What changes no stored integer by more than its rounding."""
-
-
-def _adds_nothing(node: Node) -> int | None:
-    """Which operand of an int8 addition is all that is left of it: the other one is below half a step of the result.
-
-    XNNPACK refuses such an addition. Untrained scales of layers (LayerScale, 1e-5) make them.
-    """
-    quants = [tensor.quant for tensor in (*node.inputs, node.output) if tensor is not None]
-    if node.output.dtype != "int8" or len(quants) != 3 or delegate_add(node) is None or node.clamp is not None:
-        return None
-    step = float(node.output.quant.scale[0]) if node.output.quant is not None else 0.0
-    for index in (1, 0):
-        kept, other = node.input(1 - index), node.input(index)
-        assert other.quant is not None
-        zero = int(other.quant.zero_point[0])
-        reach = float(other.quant.scale[0]) * max(127 - zero, 128 + zero)
-        if other.data is not None:
-            reach = float(np.abs(other.numbers()).max(initial=0.0))
-        if reach < LEAST_OF_A_STEP * step and kept.data is None and kept.shape == node.output.shape:
-            return 1 - index if node.op == "Add" or index == 1 else None
-    return None
-
-
 def _lower_binary(builtin: str) -> Lower:
     def lower(em: Emitter, node: Node) -> None:
-        if builtin in ("ADD", "SUB") and (left := _adds_nothing(node)) is not None:
-            kept = node.input(left)
-            em.at(node.module or node.name)
-            em.reshape(em.requantized(kept, node.output.quant), node.output, em.layout(kept))
-            return
         operands, perm = binary_operands(em, node)
         output, many = node.output, len(perm) > MAX_BROADCAST_AXES and operands[0].shape != operands[1].shape
         if many:

@@ -4,7 +4,7 @@ import numpy as np
 
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.graph import Node, Tensor
-from edgekit.targets.tflite.lowerings.elementwise import binary_operands, legal_binary
+from edgekit.targets.tflite.lowerings.elementwise import MAX_BROADCAST_AXES, binary_operands, legal_binary, merged_axes
 from edgekit.targets.tflite.rules import lowering
 
 SMALLEST = float(np.finfo(np.float32).tiny)
@@ -29,9 +29,10 @@ def lower_sign(em: Emitter, node: Node) -> None:
 
 
 def legal_mod(node: Node) -> str | None:
-    if not node.attrs.get("fmod", 0):
-        return "the modulus of integers has no rule"
-    return legal_binary(node)
+    if node.input(0).dtype == "int64":
+        whole = len(merged_axes(node.input(0).shape, node.input(1).shape)) <= MAX_BROADCAST_AXES
+        return None if whole and not node.attrs.get("fmod", 0) else "this modulus of integers has no rule"
+    return legal_binary(node) if node.attrs.get("fmod", 0) else "only fmod has a rule for real numbers"
 
 
 @lowering(
@@ -41,8 +42,11 @@ def legal_mod(node: Node) -> str | None:
     delegate=lambda node: "XNNPACK has no FLOOR_MOD",
 )
 def lower_mod(em: Emitter, node: Node) -> None:
-    """C's fmod, which keeps the sign of the dividend: of the sizes, FLOOR_MOD is the same."""
+    """C's fmod, which keeps the sign of the dividend: of the sizes, FLOOR_MOD is the same; of integers it is Mod."""
     (dividend, divisor), perm = binary_operands(em, node)
+    if node.output.dtype == "int64":
+        em.write("FLOOR_MOD", [em.input(dividend, perm), em.input(divisor, perm)], node.output, perm)
+        return
     sizes = [em.scratch(tensor) for tensor in (dividend, divisor)]
     for tensor, size in zip((dividend, divisor), sizes, strict=True):
         if tensor.data is not None:

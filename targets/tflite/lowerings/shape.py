@@ -18,6 +18,7 @@ from edgekit.targets.tflite.layout import (
     transpose_perm,
 )
 from edgekit.targets.tflite.lowerings._pieces import cut, join, pick, runs_of
+from edgekit.targets.tflite.lowerings._planes import are_planes, put_together, take_apart
 from edgekit.targets.tflite.lowerings._window import VALID
 from edgekit.targets.tflite.lowerings.convolution import NHWC, sum_windows
 from edgekit.targets.tflite.rules import INTEGERS, lowering
@@ -62,11 +63,15 @@ def lower_transpose(em: Emitter, node: Node) -> None:
     em.reshape(source, node.output, transpose_perm(em.layout(source), order))
 
 
-@lowering("Concat", ("CONCATENATION",), integer=INTEGERS, same_quant=True, joins=True)
+@lowering("Concat", ("CONCATENATION", "TRANSPOSE"), integer=INTEGERS, same_quant=True, joins=True)
 def lower_concat(em: Emitter, node: Node) -> None:
     tensors = [tensor for tensor in node.inputs if tensor is not None]
     perm = _common_layout(em, tensors)
-    join(em, tensors, node.output, perm, int(node.attrs["axis"]) % len(perm))
+    axis = int(node.attrs["axis"]) % len(perm)
+    if perm == NHWC and are_planes(tensors, node.output, axis):
+        put_together(em, tensors, node.output)
+    else:
+        join(em, tensors, node.output, perm, axis)
 
 
 def _common_layout(em: Emitter, tensors: Sequence[Tensor]) -> Perm:
@@ -83,11 +88,14 @@ def legal_split(node: Node) -> str | None:
     return "the sizes must be constants" if sizes is not None and sizes.data is None else None
 
 
-@lowering("Split", ("SLICE",), integer=INTEGERS, same_quant=True, legal=legal_split)
+@lowering("Split", ("SLICE", "TRANSPOSE"), integer=INTEGERS, same_quant=True, legal=legal_split)
 def lower_split(em: Emitter, node: Node) -> None:
     """SLICE per piece: XNNPACK takes SLICE in float and int8, SPLIT_V it does not."""
     source = node.input(0)
     axis = int(node.attrs.get("axis", 0)) % len(source.shape)
+    if em.layout(source) == NHWC and are_planes(node.outputs, source, axis):
+        take_apart(em, source, node.outputs)
+        return
     begin = 0
     for piece in node.outputs:
         starts = [0] * len(source.shape)

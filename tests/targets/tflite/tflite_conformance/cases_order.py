@@ -39,6 +39,18 @@ def modulus_of_maps(net: Net) -> str:
     return net.op("Mod", net.input(1, 6, 4, 5, low=-5, high=5), net.input(1, 6, 1, 1, low=0.5, high=1), fmod=1)
 
 
+def modulus_of_places(net: Net) -> str:
+    """CenterNet: the column of a place in a map."""
+    place = net.op("ArgMax", net.input(1, 6, 4, 5), axis=1)
+    return net.op(
+        "Cast",
+        net.op(
+            "Mod", net.op("Where", net.op("Greater", place, net.integers(3)), place, net.integers(-4)), net.integers(3)
+        ),
+        to=1,
+    )
+
+
 def picked_by_constants(net: Net) -> str:
     return net.op("GatherND", net.plain(4, 5, 3), net.constant([[0, 1], [3, -1], [2, 2]], "int64"))
 
@@ -95,6 +107,7 @@ CASES = (
     Case("Sign", "zeros", with_zeros("Sign")),
     Case("Sign", "map", unary("Sign")),
     Case("Erf", "map", unary("Erf"), absent=("TRANSPOSE",)),
+    Case("Mod", "places", modulus_of_places),
     Case("Mod", "a number", modulus),
     Case("Mod", "a number per channel", modulus_of_maps),
     Case("ArgMin", "channels", lambda net: net.op("ArgMin", net.input(1, 6, 4, 5), axis=1)),

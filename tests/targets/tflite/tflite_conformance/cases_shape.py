@@ -156,6 +156,7 @@ CASES = (
     Case("Concat", "scales differ", concat("image", "input", "constant"), INTEGER, rescale=True),
     Case("Concat", "of ReLUs, pooled", pooled_concat, absent=("SLICE",)),
     Case("Split", "channels", split((3, 5), 1), absent=("TRANSPOSE",)),
+    Case("Split", "planes of four channels", split((4, 4), 1), INTEGER),
     Case("Split", "rows", split((1, 2, 1), 2)),
     Case("Split", "another scale behind each", split((3, 5), 1), INTEGER, rescale=True),
     Case("Slice", "channels", slice_([2], [6], [1]), absent=("TRANSPOSE",)),
