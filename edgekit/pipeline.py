@@ -285,7 +285,6 @@ def with_unseen(recipe: Recipe, original: Source, floats: Floats, images: Images
     if unseen is None:
         return images
     with clock.stage("reference of unseen images"):
-        unseen = unseen.decoded()  # the module and each integer file read them
         if (module := original.module) is not None:
             fed = (as_fed(batch, floats.feed, original.preprocess) for batch in unseen.batches())
             expected = concatenate(module_outputs(module, batch) for batch in fed)

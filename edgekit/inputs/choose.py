@@ -51,11 +51,6 @@ class Inputs:
         """All of them at once, f32[count, C, H, W]."""
         return np.concatenate(list(self.batches()))
 
-    def decoded(self) -> "Inputs":
-        """The same, held in memory: several passes decode them once."""
-        held = list(self.batches())
-        return replace(self, batches=lambda: iter(held))
-
 
 def calibration_inputs(recipe: Recipe, source: Source, feed: Preprocess, progress: Step | None = None) -> Inputs:
     """The images that decide the ranges: a named folder, the ones shipped with bundled weights, or distilled ones.
