@@ -7,8 +7,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from edgekit.errors import EdgekitError
 from edgekit.progress import Step
@@ -16,39 +15,9 @@ from edgekit.source import Source
 from edgekit.source.graph_module import GraphModule, with_weights_of
 from edgekit.target import FloatArray
 from edgekit.train.config import TrainConfig
+from edgekit.train.distil import Distillation, Teacher
 from edgekit.train.fine_tune import accuracy, fine_tune, load_data
-from edgekit.train.task import Batch, Classification, heads_of
-
-TEMPERATURE, TAUGHT = 4.0, 0.9
-"""How soft the whole model's answers are made, and their share of the loss; the rest is that of the labels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taught:
-    """The labels, joined by what the whole model answers for the same images.
-
-        loss = (1 - a) L(labels) + a T^2 KL(softmax(teacher / T) || softmax(logits / T))
-
-    Source: Hinton, Vinyals, Dean 2015, arXiv:1503.02531, section 2.
-    """
-
-    base: Classification
-    teacher: nn.Module
-
-    @property
-    def figure(self) -> str:
-        return self.base.figure
-
-    def loss(self, outputs: object, batch: Batch) -> Tensor:
-        """Logits f32[n, classes] -> f32[]."""
-        with torch.no_grad():
-            answers = F.log_softmax(heads_of(self.teacher(batch.images))[0] / TEMPERATURE, 1)
-        own = F.log_softmax(heads_of(outputs)[0] / TEMPERATURE, 1)
-        soft = F.kl_div(own, answers, reduction="batchmean", log_target=True)
-        return (1 - TAUGHT) * self.base.loss(outputs, batch) + TAUGHT * TEMPERATURE**2 * soft
-
-    def merit(self, outputs: object, batch: Batch) -> Tensor:
-        return self.base.merit(outputs, batch)
+from edgekit.train.task import Classification
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +59,28 @@ def tune(
     config = TrainConfig(model=source.name, data=location, epochs=epochs, weights="compressed", seed=seed)
     with tempfile.TemporaryDirectory() as scratch:
         data = load_data(config, source.preprocess, Path(scratch))
-        if source.classes is not None and len(data.learned.classes) != source.classes:
-            raise EdgekitError(
-                "EK109",
-                what=f"the images have {len(data.learned.classes)} classes, the model {source.classes}",
-                where=str(location),
-                fix="fine-tune on a folder for each class of the model",
-            )
+        check_classes(source, data.learned.classes, location)
         whole, module = GraphModule(before), GraphModule(after)
         first, second = accuracy(whole, data), accuracy(module, data)
-        kept = fine_tune(module, data, config, progress, Taught(Classification(config.smoothing), whole))
+        teacher = Teacher(whole.requires_grad_(False), source.preprocess, source.weights_sha256)
+        task = Distillation(Classification(config.smoothing), teacher, source.preprocess)
+        kept = fine_tune(module, data, config, progress, task)
         third = accuracy(kept, data)
     assert isinstance(kept, GraphModule)
     return Tuned(with_weights_of(after, kept), float(first or 0), float(second or 0), float(third or 0))
+
+
+def check_classes(source: Source, classes: tuple[str, ...], location: Path) -> None:
+    """EK109 for images of another number of classes, or of the same in another order: neither can be told later."""
+    if source.classes is not None and len(classes) != source.classes:
+        what = f"the images have {len(classes)} classes, the model {source.classes}"
+    elif source.labels and source.labels != classes:
+        first = next((o, t) for o, t in zip(source.labels, classes, strict=True) if o != t)
+        what = f"the model calls a class {first[0]!r} where the images have {first[1]!r}"
+    else:
+        return
+    fix = "fine-tune on a folder for each class of the model, with its name"
+    raise EdgekitError("EK109", what=what, where=str(location), fix=fix)
 
 
 def reestimate_batch_norm(model: ir.Model, batches: Iterable[FloatArray]) -> ir.Model:

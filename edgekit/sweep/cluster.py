@@ -133,7 +133,7 @@ def _send(
             for cell in cells
         }
         again = []
-        for future in as_completed(futures):
+        for future in as_completed(futures, loop=client.loop):
             cell = futures[future]
             if future.status == "finished":
                 keep(cell, future.result(), store, heard)
