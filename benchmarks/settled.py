@@ -61,8 +61,8 @@ def soften_batch_norm(module: nn.Module) -> None:
             nn.init.constant_(layer.bias, 0.5)
 
 
-def settle_batch_norm(module: nn.Module, images: FloatArray) -> nn.Module:
-    """Set every BatchNorm's running statistics to those of `images`; returns the module in eval mode."""
+def settle_batch_norm(module: nn.Module, images: FloatArray, together: int = 8) -> nn.Module:
+    """Set every BatchNorm's running statistics to those of `images`, so many at a time; returns it in eval mode."""
     module.eval()  # no dropout, no stochastic depth
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -70,7 +70,7 @@ def settle_batch_norm(module: nn.Module, images: FloatArray) -> nn.Module:
             layer.momentum = None  # cumulative average
             layer.train()
     with torch.no_grad():
-        for batch in torch.split(torch.from_numpy(images), 8):
+        for batch in torch.split(torch.from_numpy(images), together):
             module(batch)
     return module.eval()
 

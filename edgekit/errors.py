@@ -32,7 +32,7 @@ CATALOGUE: dict[str, str] = {
     "EK107": "A Python file, library or module in memory that should provide the model could not be used.",
     "EK108": "An images folder holds no usable image, or a corrupt one.",
     "EK109": "The labels do not fit the images or the model.",
-    "EK110": "A bundle is incomplete or was changed after it was written.",
+    "EK110": "A bundle, or a compressed model, is incomplete or was changed after it was written.",
     "EK201": "The model could not be traced: torch.export refused it.",
     "EK202": "An ONNX file is truncated or invalid.",
     "EK203": "The model's input shape is dynamic, of another rank, or of a size that the model cannot take.",
@@ -47,6 +47,7 @@ CATALOGUE: dict[str, str] = {
     "EK503": "A device gives other outputs than the host, by more than the gate allows.",
     "EK504": "A file is slower than its baseline, by more than --max-regression allows.",
     "EK505": "No rung of quantization gives the accuracy that was asked for. All that were tried are listed.",
+    "EK506": "A training diverged: its loss is NaN or infinite. The batch and the last checkpoint are kept.",
     "EK601": "A device cannot be reached: it is not there, switched off, or refuses the login.",
     "EK602": "The connection to a device was lost in the middle of something. Results from before are kept.",
     "EK603": "A program on a device did not end in time and was killed.",
@@ -63,6 +64,9 @@ CATALOGUE: dict[str, str] = {
     "EK702": "The output cannot be written.",
     "EK703": "A runtime refused to load or run the file.",
     "EK704": "This host has not enough memory.",
+    "EK705": "A cluster's scheduler does not answer, has no workers, or was lost. Cells that are done are kept.",
+    "EK706": "A worker of a cluster has another version of edgekit: its results would not be the same.",
+    "EK707": "No worker of a cluster has a device that a cell measures on.",
 }
 
 

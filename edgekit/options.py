@@ -220,14 +220,14 @@ def _unknown(name: str, keys: Mapping[str, Key], within: str) -> Problem:
     return Problem(f"{within}{name}", f"{there} no option {str(name)!r}", fix)
 
 
-def refusal(problems: Sequence[Problem]) -> EdgekitError:
+def refusal(problems: Sequence[Problem], help_command: str = "edgekit export --help") -> EdgekitError:
     """EK106 with the first problem, the options of all of them, and a line for each where there are several."""
     first = problems[0]
     return EdgekitError(
         "EK106",
         what=first.what,
         where=", ".join(sorted({problem.key.partition(".")[0] for problem in problems})),
-        fix=first.fix or "see: edgekit export --help",
+        fix=first.fix or f"see: {help_command}",
         table=Table(("option", "problem", "fix"), tuple((p.key, p.what, p.fix) for p in problems))
         if len(problems) > 1
         else None,

@@ -80,7 +80,7 @@ def export(
     clock = Clock(progress or Silent())
     chosen = [targets.get(name) for name in dict.fromkeys(recipe.targets)]
     check_choices(recipe, chosen)
-    original, floats = float_stages(recipe, clock, preparation, given)
+    original, floats, preparation = float_stages(recipe, clock, preparation, given)
     for target in chosen:
         check_replaceable(recipe.out / floats.source.name / target.name)
     calibrated = attempt(calibrate, recipe, floats, clock) if asks_for_integers(floats, chosen) else None
@@ -146,14 +146,15 @@ def fed_to_graph(recipe: Recipe, preprocess: Preprocess) -> Preprocess:
 
 def float_stages(
     recipe: Recipe, clock: Clock, preparation: "Preparation | None", given: "InMemory | None" = None
-) -> tuple[Source, Floats]:
-    """The source as it was resolved, and the float graphs of it, prepared where that was asked for."""
+) -> "tuple[Source, Floats, Preparation | None]":
+    """The source as it was resolved, the float graphs of it, and how it was prepared where that was asked for."""
     with clock.stage("resolve"):
         original = source = resolve(recipe, clock.progress.amount, given)
         check_demand(recipe, source)
         if source.quantized:
             refuse_quantized(recipe)
         feed = fed_to_graph(recipe, source.preprocess)
+    preparation = chosen_preparation(recipe, original, preparation)
     if preparation is not None:
         from edgekit.source.prepare import prepare
 
@@ -165,7 +166,24 @@ def float_stages(
         canonical = traced if source.quantized else simplify(traced)
         check_patterns(canonical, recipe.kept_float)
     passes = () if source.quantized else tuple(step.__name__ for step in SIMPLIFY)
-    return original, Floats(source, feed, traced, canonical, passes, preparation.name if preparation else "")
+    name = preparation.name if preparation else ""
+    return original, Floats(source, feed, traced, canonical, passes, name), preparation
+
+
+def chosen_preparation(recipe: Recipe, original: Source, given: "Preparation | None") -> "Preparation | None":
+    """What changes the module before the trace: what the caller gave, or the recipe's compression; EK106 for both."""
+    if recipe.compress is None:
+        return given
+    if given is not None:
+        raise EdgekitError(
+            "EK106",
+            what="the module would be changed twice before the trace",
+            where="compress, prepare",
+            fix="leave one of them out, or compress first: edgekit compress",
+        )
+    from edgekit.compress.preparation import preparation_of
+
+    return preparation_of(recipe, original)
 
 
 def check_demand(recipe: Recipe, source: Source) -> None:
@@ -230,6 +248,7 @@ def calibrate(recipe: Recipe, floats: Floats, clock: Clock) -> Calibrated:
             lambda images, _: clock.progress.step(images, inputs.count),
             output_headroom=inputs.output_headroom,
             keep_float=keep_float,
+            tune=recipe.tune,
         )
         quantizer.plain()
     return Calibrated(inputs, quantizer, lint(look, inputs, recipe, floats.source))
@@ -266,6 +285,7 @@ def with_unseen(recipe: Recipe, original: Source, floats: Floats, images: Images
     if unseen is None:
         return images
     with clock.stage("reference of unseen images"):
+        unseen = unseen.decoded()  # the module and each integer file read them
         if (module := original.module) is not None:
             fed = (as_fed(batch, floats.feed, original.preprocess) for batch in unseen.batches())
             expected = concatenate(module_outputs(module, batch) for batch in fed)

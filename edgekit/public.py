@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgekit.bench.record import Metric, Record
     from edgekit.bundle.files import Bundle
     from edgekit.progress import Progress
-    from edgekit.recipe import OwnMethod, Quality
+    from edgekit.recipe import Compression, OwnMethod, Quality
     from edgekit.registry import Preprocess
     from edgekit.run import Run
     from edgekit.source.in_memory import InMemory
@@ -97,7 +97,9 @@ def export(
     min_agreement: float | None = None,
     io: Literal["int8", "uint8", "float32"] | None = None,
     fold_normalization: bool = False,
+    tune: Literal["a53", "a72", "a76", "x86"] | None = None,
     device: str = "local",
+    compress: "dict[str, Any] | Compression | None" = None,
     out: str | Path = "build",
     seed: int = 0,
     prepare: "Preparation | Callable[[nn.Module], nn.Module] | None" = None,
@@ -131,7 +133,10 @@ def export(
         min_agreement: try harder until so many percent of the images keep their class.
         io: dtype of an integer file's inputs and outputs. None: the target's own.
         fold_normalization: the file takes raw 0..255 pixels.
+        tune: the core that forms of integer operators are chosen for; None: a53 and a76.
         device: where the files are run; `edgekit devices` lists them.
+        compress: what is taken out of the model before it is traced: the keys of a recipe's table [compress], for
+            example {"prune": 0.3} or {"low_rank": 0.9}; measured as a hop of its own, `original -> prepared`.
         out: folder of all bundles; one is written to `out/<model>/<target>`.
         seed: of everything random.
         prepare: changes a copy of the module before it is traced, `prepare(module) -> module`; measured as a hop of its
@@ -223,6 +228,7 @@ def evaluate(
     from edgekit.bundle.files import Bundle
     from edgekit.recipe import make_recipe
     from edgekit.report.progress import shown
+    from edgekit.source import is_compressed, is_run
     from edgekit.verify.evaluate import Selection, evaluate_bundle, evaluate_model
 
     choices = {
@@ -234,9 +240,11 @@ def evaluate(
     }
     selection = Selection(Path(data), None if labels is None else Path(labels), limit, subset)
     with shown(progress, "evaluate") as listener:
-        if isinstance(model, Bundle) or (isinstance(model, str | Path) and Path(model).is_dir()):
+        kept = isinstance(model, str | Path) and (is_run(model) or is_compressed(model))
+        is_bundle = isinstance(model, str | Path) and Path(model).is_dir() and not kept
+        if isinstance(model, Bundle) or is_bundle:
             _refuse_for_bundle([option for option, value in choices.items() if value is not None])
-            return evaluate_bundle(_read(model), selection, listener.step)
+            return evaluate_bundle(_read(model), selection, listener.step)  # type: ignore[arg-type]
         given = _in_memory(model, None)
         recipe = make_recipe(model=_model_name(model, given), targets=("none",), labels=labels, **choices)
         return evaluate_model(recipe, selection, listener.step, given)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from edgekit.costs import Tune
 from edgekit.errors import EdgekitError
 from edgekit.files import read_regular
 from edgekit.options import Option, Problem, Unfit, Values, fill, refusal
@@ -14,8 +15,9 @@ from edgekit.registry import Preprocess
 
 Size = tuple[int, int]
 Quality = Literal["fast", "balanced", "best"]
-Criterion = Literal["min-max", "percentile", "mse", "entropy"]
+Criterion = Literal["min-max", "percentile", "mse", "entropy", "relative"]
 Rounding = Literal["nearest", "adaptive"]
+CompressionCriterion = Literal["l1", "l2", "geometric-median", "batch-norm", "taylor"]
 Bias = Literal["none", "analytic", "empirical"]
 
 MOST_SEED = 2**63 - 1
@@ -110,6 +112,18 @@ def check_preprocess(preprocess: Preprocess | OwnPreprocess) -> None:
         raise ValueError("resize and crop must be 1 pixel or more")
 
 
+def check_ratios(layers: Mapping[str, float]) -> None:
+    wrong = [name for name, ratio in layers.items() if not 0 <= ratio < 1]
+    if wrong:
+        raise ValueError(f"the ratio of {wrong[0]} is {layers[wrong[0]]:g}; it is from 0 to below 1")
+
+
+def check_ranks(ranks: Mapping[str, int]) -> None:
+    wrong = [name for name, rank in ranks.items() if rank < 1]
+    if wrong:
+        raise ValueError(f"the rank of {wrong[0]} is {ranks[wrong[0]]}; it is 1 or more")
+
+
 def _supposed(table: OwnPreprocess) -> Preprocess:
     """What a table comes to where the weights are fed as ImageNet's are."""
     if table.crop is not None and min(table.crop) < 1:
@@ -136,6 +150,58 @@ class OwnMethod:
 
 
 @dataclass(frozen=True, slots=True)
+class Compression:
+    """A recipe's table [compress]: what is taken out of the model before it is traced. See edgekit.compress.
+
+    Args:
+        prune: share of the filters that go, of each layer; 0 with `layers`.
+        layers: shell pattern of module paths -> a ratio of its own.
+        everywhere: rank the filters of all layers together.
+        round_to: filters left are a multiple of it.
+        steps: times that filters are chosen anew.
+        low_rank: share of each layer's energy that its factors keep.
+        budget: share of the MACs of the layers taken apart that may stay, in place of `low_rank`.
+        layer_sqnr: dB that a layer of lower rank, on its own, leaves the outputs, in place of `low_rank`.
+        ranks: shell pattern of module paths -> a rank of its own.
+        kernels: how convolutions of more than one pixel are taken apart.
+        whiten: weigh by what the layers give on images, where there are some.
+    """
+
+    prune: Annotated[
+        float | None, Option("remove this share of the filters before the trace", "RATIO"), Values(0, 0.99)
+    ] = None
+    criterion: Annotated[CompressionCriterion, Option("which filters go", "NAME", ("--prune-criterion",)), Values()] = (
+        "l1"
+    )
+    layers: Annotated[dict[str, float], Values(check=check_ratios)] = field(default_factory=dict)
+    everywhere: bool = False
+    round_to: Annotated[int, Option("leave a multiple of so many filters", "N", ("--prune-round",)), Values(low=1)] = 1
+    steps: Annotated[int, Values(1, 100)] = 1
+    low_rank: Annotated[
+        float | None, Option("factors of layers keep this share of their energy", "SHARE"), Values(0, 1)
+    ] = None
+    budget: Annotated[float | None, Values(0, 1)] = None
+    layer_sqnr: Annotated[float | None, Values(low=0)] = None
+    ranks: Annotated[dict[str, int], Values(check=check_ranks)] = field(default_factory=dict)
+    kernels: Literal["channel", "spatial", "tucker", "none"] = "tucker"
+    whiten: bool = True
+
+    @property
+    def prunes(self) -> bool:
+        return bool(self.prune or any(self.layers.values()))
+
+    @property
+    def lowers_ranks(self) -> bool:
+        return bool(self.ranks) or any(each is not None for each in (self.low_rank, self.budget, self.layer_sqnr))
+
+    @property
+    def name(self) -> str:
+        """Of the hop and in the manifest: "prune", "low-rank" or both."""
+        done = {"prune": self.prunes, "low-rank": self.lowers_ranks}
+        return "+".join(name for name, is_done in done.items() if is_done)
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """Everything that decides what an export produces. The same recipe gives the same bytes.
 
@@ -154,7 +220,10 @@ class Recipe:
             keep their class. A method that is named is the only rung.
         eval: folder or zip of labelled images to measure rungs on; those that calibration used are left out.
         io: dtype of a quantized file's input and output.
+        tune: the core that forms of integer operators are chosen for, by edgekit/costs.toml; None: a phone's small core
+            and its large one, a53 and a76, as the geometric mean.
         fold_normalization: take raw 0..255 pixels; mean and std become part of the graph.
+        compress: what is taken out of the model before it is traced (recipe table [compress]).
         preprocess: how images become inputs, where the model's file does not say (recipe table [preprocess]).
 
     Raises:
@@ -221,9 +290,14 @@ class Recipe:
         Option("int8, uint8 or float32 input and output of integer files", "DTYPE"),
     ] = None
     fold_normalization: Annotated[bool, Option("take raw 0..255 pixels; mean and std go into the graph")] = False
+    tune: Annotated[
+        Tune | None,
+        Option("a53, a72, a76 or x86: the core that integer forms are chosen for  [default: a53 and a76]", "C"),
+    ] = None
     device: Annotated[str, Option("where the files are run", "D")] = "local"
     seed: Annotated[int, Option("of everything random", "N", limits="x>=0"), Values(0, MOST_SEED)] = 0
     out: Annotated[Path, Option("where bundles go", "DIR")] = Path("build")
+    compress: Annotated[Compression | None, Values()] = None
     preprocess: Annotated[OwnPreprocess | Preprocess | None, Values(check=check_preprocess)] = None
 
     def __post_init__(self) -> None:
@@ -267,6 +341,20 @@ def check_together(recipe: Recipe) -> None:
         problems.append(Problem(", ".join(EITHER), what, "give the one or the other"))
     if problems:
         raise refusal(problems)
+    check_compression(recipe.compress)
+
+
+def check_compression(compress: Compression | None) -> None:
+    """EK106 for a table that says nothing to do, or the ranks twice."""
+    if compress is None:
+        return
+    if not compress.name:
+        what = "nothing is taken out: the ratio is 0, and no rank is given"
+        raise refusal([Problem("compress", what, "give --prune RATIO, for example 0.3, or --low-rank SHARE")])
+    given = [n for n in ("low_rank", "budget", "layer_sqnr") if getattr(compress, n) is not None]
+    if len(given) > 1:
+        what = f"{' and '.join(given)} each choose the ranks"
+        raise refusal([Problem("compress", what, "give one of them")])
 
 
 def make_recipe(**choices: Any) -> Recipe:

@@ -17,8 +17,9 @@ ALLOWED = {
     "progress": set(),
     "registry": {"errors"},
     "target": {"environment", "registry"},
+    "costs": set(),
     "options": {"errors"},
-    "recipe": {"errors", "files", "options", "registry"},
+    "recipe": {"costs", "errors", "files", "options", "registry"},
     "artifact": {"registry", "target"},
     # what is worked on
     "models": {"registry"},
@@ -32,7 +33,7 @@ ALLOWED = {
         *("registry", "target", "trace"),
     },
     "passes": {"errors", "graph"},
-    "quant": {"errors", "graph", "images", "progress", "recipe", "registry", "target"},
+    "quant": {"costs", "errors", "graph", "images", "progress", "recipe", "registry", "target"},
     "inputs": {"errors", "images", "progress", "quant", "recipe", "registry", "source", "target"},
     "targets": {"artifact", "errors", "graph", "passes", "quant", "registry", "target"},
     "bundle": {"artifact", "errors", "files", "graph", "images", "registry", "target"},
@@ -53,18 +54,30 @@ ALLOWED = {
         *("printable", "progress", "run", "target"),
     },
     "android": {"bundle", "errors", "graph", "images", "registry", "target"},
-    "train": {"bundle", "errors", "images", "quant", "registry"},
+    "train": {
+        *("bundle", "errors", "files", "images", "options", "progress", "recipe", "registry", "report", "source"),
+    },
+    "compress": {
+        *("bundle", "errors", "graph", "images", "passes", "profile", "progress", "recipe", "report"),
+        *("source", "target", "trace", "train"),
+    },
     # the line, and the doors to it
     "pipeline": {
-        *("artifact", "bundle", "devices", "errors", "graph", "images", "inputs", "ladder", "passes", "progress"),
-        *("quant", "recipe", "registry", "report", "run", "source", "target", "trace", "verify"),
+        *("artifact", "bundle", "compress", "devices", "errors", "graph", "images", "inputs", "ladder", "passes"),
+        *("progress", "quant", "recipe", "registry", "report", "run", "source", "target", "trace", "verify"),
+    },
+    "sweep": {
+        *("artifact", "bench", "bundle", "compress", "devices", "environment", "errors", "files", "options"),
+        *("pipeline", "recipe", "report", "source", "target", "verify"),
     },
     "public": {"bench", "bundle", "devices", "errors", "options", "pipeline", "recipe", "report", "source", "verify"},
     "__init__": set(),
     "testing": {"__init__", "bench", "bundle", "devices", "errors", "verify"},
     "cli": {
-        *("android", "artifact", "bench", "bundle", "devices", "environment", "errors", "images", "passes", "pipeline"),
+        *("android", "artifact", "bench", "bundle", "compress", "costs", "devices", "environment", "errors", "images"),
+        *("passes",),
         *(
+            "pipeline",
             "options",
             "printable",
             "profile",
@@ -77,13 +90,14 @@ ALLOWED = {
             "target",
             "trace",
         ),
-        *("train", "verify"),
+        *("sweep", "train", "verify"),
     },
     "__main__": {"cli"},
 }
 """Module or room of edgekit -> those it may import; each stands behind all that it may import."""
 
 TORCH = (
+    "edgekit/compress/",
     "edgekit/source/",
     "edgekit/trace/",
     "edgekit/train/",

@@ -27,13 +27,18 @@ from edgekit.bundle.layout import MANIFEST, REPORT
 from edgekit.errors import EdgekitError
 from edgekit.files import read_regular
 
-Kind = Literal["bundle", "android module"]
+Kind = Literal["bundle", "android module", "compressed model"]
 UNLISTED: dict[Kind, frozenset[str]] = {
     "bundle": frozenset((MANIFEST, REPORT)),
     "android module": frozenset((MANIFEST,)),
+    "compressed model": frozenset((MANIFEST,)),
 }
 """What a folder of edgekit's holds beside the files that its manifest lists."""
-NAMES: dict[Kind, str] = {"bundle": "a bundle", "android module": "an Android module"}
+NAMES: dict[Kind, str] = {
+    "bundle": "a bundle",
+    "android module": "an Android module",
+    "compressed model": "a compressed model",
+}
 PREFIX = ".edgekit-"
 LARGEST_MANIFEST = 1 << 26
 

@@ -123,4 +123,5 @@ def of_the_system(error: OSError) -> EdgekitError:
 
 
 # Importing a command module registers its commands on `app`; the order is the order of `edgekit --help`.
-from edgekit.cli import export, check, diagnose, devices, bench, profile, android, train, models, catalogue  # noqa: E402, F401, I001
+from edgekit.cli import export, compress, check, diagnose, devices, bench, profile  # noqa: E402, F401, I001
+from edgekit.cli import android, train, sweep, models, catalogue  # noqa: E402, F401

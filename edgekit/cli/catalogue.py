@@ -19,16 +19,18 @@ def targets_command(
     name: Annotated[str | None, typer.Argument(help="show one target")] = None, as_json: JsonFlag = False
 ) -> None:
     """List the targets: what is written, in which numbers, and the gate it must pass."""
+    from edgekit.costs import TUNES, UNTUNED
     from edgekit.target import targets
 
     documents = [target_document(target) for target in ([targets.get(name)] if name else targets)]
     if as_json:
-        print_json({"targets": documents})
+        print_json({"targets": documents, "tune": {"cores": list(TUNES), "default": list(UNTUNED)}})
         return
     from edgekit.report.terminal import print_table
 
     columns = ("target", "file", "weights", "activations", "gate", "what")
     print_table(columns, [tuple(str(document[c]) for c in columns) for document in documents])
+    typer.echo(f"forms of int8 operators are chosen for {' and '.join(UNTUNED)}; --tune {'|'.join(TUNES)} for one core")
 
 
 def target_document(target: "Target") -> dict[str, Any]:

@@ -24,15 +24,16 @@ CHOICES = "choices"
 """The parameter of a command that gets what was given for the fields of the recipe, by their names."""
 
 
-def with_options(*names: str) -> Callable[[Command], Command]:
+def with_options(*names: str, of: Any = Recipe) -> Callable[[Command], Command]:
     """Put options in the place of a command's parameter `choices`.
 
     Args:
-        names: fields of the recipe; none: all that the command line has.
+        names: fields of the record; none: all that the command line has.
+        of: the record whose fields are options.
     """
 
     def decorate(command: Command) -> Command:
-        keys = [key for key in keys_of(Recipe).values() if key.options and key.name in (names or (key.name,))]
+        keys = [key for key in keys_of(of).values() if key.options and key.name in (names or (key.name,))]
 
         @wraps(command)
         def run(**given: Any) -> None:

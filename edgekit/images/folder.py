@@ -113,7 +113,7 @@ class ImageFolder:
     def images(self, preprocess: Preprocess) -> Iterator[FloatArray]:
         """Yield f32[C, H, W] in the order of `names`; decoded ahead by a few threads."""
         workers = min(DECODERS, os.cpu_count() or 1)
-        with self._reader() as read, ThreadPoolExecutor(workers) as pool:
+        with self.reader() as read, ThreadPoolExecutor(workers) as pool:
             ahead: deque[Future[FloatArray]] = deque()
             try:
                 for name in self.names:
@@ -129,7 +129,7 @@ class ImageFolder:
     def sha256(self) -> str:
         """SHA-256 over the names and bytes of the images, in order; does not depend on where the folder lies."""
         digest = hashlib.sha256()
-        with self._reader() as read:
+        with self.reader() as read:
             for name in self.names:
                 data = self._read(read, name)
                 digest.update(f"{name}\0{len(data)}\0".encode(errors="surrogateescape"))  # the name's own bytes
@@ -138,7 +138,7 @@ class ImageFolder:
 
     def hashes(self) -> list[str]:
         """SHA-256 of the bytes of each image, in order."""
-        with self._reader() as read:
+        with self.reader() as read:
             return [hashlib.sha256(self._read(read, name)).hexdigest() for name in self.names]
 
     def _load(self, read: Reader, name: str, preprocess: Preprocess) -> FloatArray:
@@ -166,7 +166,8 @@ class ImageFolder:
         )
 
     @contextmanager
-    def _reader(self) -> Iterator[Reader]:
+    def reader(self) -> Iterator[Reader]:
+        """What gives the bytes of an image by its name, from any thread; an archive is open for as long."""
         if self.location.is_dir():
             yield lambda name: read_regular(self.location / name, LARGEST_IMAGE, "the image")
         else:

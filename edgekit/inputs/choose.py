@@ -51,6 +51,11 @@ class Inputs:
         """All of them at once, f32[count, C, H, W]."""
         return np.concatenate(list(self.batches()))
 
+    def decoded(self) -> "Inputs":
+        """The same, held in memory: several passes decode them once."""
+        held = list(self.batches())
+        return replace(self, batches=lambda: iter(held))
+
 
 def calibration_inputs(recipe: Recipe, source: Source, feed: Preprocess, progress: Step | None = None) -> Inputs:
     """The images that decide the ranges: a named folder, the ones shipped with bundled weights, or distilled ones.
@@ -114,18 +119,21 @@ def _from_array(images: FloatArray, description: str) -> Inputs:
 
 
 def _shipped(source: Source, feed: Preprocess, samples: int) -> Inputs | None:
-    """The distilled images that lie beside bundled weights, if they fit this input size."""
-    if source.weights != "bundled":
-        return None
-    file = files("edgekit.models.weights") / f"{source.name}.calibration.npz"
-    if not file.is_file():
+    """The pictures that belong to the weights, if they fit this input size: distilled ones of bundled weights, training
+    pictures of a run."""
+    bundled = (
+        files("edgekit.models.weights") / f"{source.name}.calibration.npz" if source.weights == "bundled" else None
+    )
+    file = source.pictures or bundled
+    if file is None or not file.is_file():
         return None
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         pixels = archive[archive.files[0]][:samples]
     if pixels.shape[1:3] != feed.crop:
         return None
     ordered = pixels if feed.channel_order == "RGB" else pixels[..., ::-1]
-    return _from_array(normalize(ordered.transpose(0, 3, 1, 2), feed), "distilled images shipped with the weights")
+    what = "training pictures kept with the run" if source.pictures else "distilled images shipped with the weights"
+    return _from_array(normalize(ordered.transpose(0, 3, 1, 2), feed), what)
 
 
 def _distilled(recipe: Recipe, source: Source, feed: Preprocess, progress: Step | None) -> Inputs:

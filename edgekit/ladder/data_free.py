@@ -44,7 +44,7 @@ def compare_with_real(
         return None
     real, rest = split(judge, min(MOST_REAL, len(judge.folder) // 2))
     images = partial(real.batches, judge.feed, BATCH)
-    on_real = Quantizer(quantizer.model, images, keep_float=quantizer.keep_float)
+    on_real = Quantizer(quantizer.model, images, keep_float=quantizer.keep_float, tune=quantizer.tune)
     widths = compare_widths(quantizer, on_real)
     if widths is None:
         return None

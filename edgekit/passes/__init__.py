@@ -35,6 +35,7 @@ from edgekit.passes.fold_crop import fold_crop
 from edgekit.passes.fold_input_affine import fold_input_affine
 from edgekit.passes.fold_matmul import fold_matmul
 from edgekit.passes.fold_pad import fold_pad
+from edgekit.passes.fold_pixel_shuffle import fold_pixel_shuffle
 from edgekit.passes.fuse_affine import fuse_affine
 from edgekit.passes.fuse_gelu import fuse_gelu
 from edgekit.passes.fuse_group_norm import fuse_group_norm
@@ -82,6 +83,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     fold_input_affine,
     fuse_affine,
     chain_concats,
+    fold_pixel_shuffle,
     route_channels,
     eliminate_common_subexpressions,
 )

@@ -3,7 +3,7 @@
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.passes.rewrite import bypass, constant, for_each, ints_attribute, scalar, shape_of
+from edgekit.passes.rewrite import bypass, constant, for_each, ints_attribute, shape_of
 
 OP_TYPES = ("Identity", "Dropout", "Cast", "CastLike", "Pad", "Transpose", "Expand", "Slice", "Concat", "Sum", "Add",
             "Sub", "Mul", "Div", "Reshape", "MaxPool", "AveragePool")  # fmt: skip
@@ -65,6 +65,7 @@ def _neutral_operand(node: ir.Node) -> ir.Value | None:
     for side in sides:
         value = node.inputs[side]
         same_shape = shape_of(value) is not None and shape_of(value) == shape_of(node.outputs[0])
-        if same_shape and scalar(node.inputs[1 - side]) == neutral:
+        other = constant(node.inputs[1 - side])
+        if same_shape and other is not None and bool((other == neutral).all()):
             return value
     return None

@@ -17,7 +17,7 @@ mean error, which centring leaves out, is bias correction's.
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
@@ -49,11 +49,15 @@ SCALES = (1.0, 0.97, 0.94, 0.91, 0.88)
 
 @dataclass(slots=True)
 class Moments:
-    """Sums over the sampled operands of one layer, per group: rows, f64[G, K] and f64[G, K, K]."""
+    """Sums over the sampled operands of one layer, per group: rows, f64[G, K] and f64[G, K, K].
+
+    Operands wait until there are as many rows as columns: one product of them takes a third of the time of many.
+    """
 
     rows: int
     first: Doubles
     second: Doubles
+    _waiting: list[FloatArray] = field(default_factory=list, repr=False)
 
     @classmethod
     def empty(cls, layer: ConstantLayer) -> "Moments":
@@ -62,12 +66,21 @@ class Moments:
 
     def observe(self, operands: FloatArray) -> None:
         """Take in f32[G, rows, K]."""
-        self.rows += operands.shape[1]
-        self.first += operands.sum(axis=1)
-        self.second += operands.transpose(0, 2, 1) @ operands
+        self._waiting.append(operands)
+        if sum(waiting.shape[1] for waiting in self._waiting) >= operands.shape[2]:
+            self._add()
+
+    def _add(self) -> None:
+        if self._waiting:
+            operands = np.concatenate(self._waiting, axis=1)
+            self._waiting.clear()
+            self.rows += operands.shape[1]
+            self.first += operands.sum(axis=1, dtype=np.float64)
+            self.second += operands.transpose(0, 2, 1) @ operands
 
     def centred(self) -> FloatArray:
         """H, f32[G, K, K], with RIDGE on its diagonal."""
+        self._add()
         mean = self.first / self.rows
         found = self.second / self.rows - mean[:, :, None] * mean[:, None, :]
         size = np.trace(found, axis1=1, axis2=2) / found.shape[1]

@@ -26,6 +26,7 @@ from edgekit.quant.observers import ChannelObserver, HistogramObserver, MeanObse
 from edgekit.quant.plan import make_plan, values_of
 
 FloatArray = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 # Elements of one feature map of one image that enter the histogram.
 SAMPLES_PER_MAP = 2048
@@ -142,8 +143,9 @@ class ValueObserver:
 
     def __init__(self, counts: bool, channel_axis: int | None) -> None:
         self._counts, self._channel_axis = counts, channel_axis
-        self._bounds, self._histogram, self._mean = ChannelObserver(), HistogramObserver(), MeanObserver()
-        self._pending: list[FloatArray] = []
+        self._bounds, self._mean = ChannelObserver(), MeanObserver()
+        self._histogram, self._weighted = HistogramObserver(), HistogramObserver()
+        self._pending: list[tuple[FloatArray, Doubles]] = []
 
     def observe(self, feature_map: FloatArray) -> None:
         """Take in the value for one image."""
@@ -152,13 +154,16 @@ class ValueObserver:
             self._mean.observe(feature_map, self._channel_axis)
         if self._counts:
             flat = feature_map.reshape(-1)
-            self._pending.append(flat[:: choose_stride(flat.size)].copy())
+            chosen = np.arange(0, flat.size, choose_stride(flat.size))
+            self._pending.append((flat[chosen], weigh(feature_map, chosen)))
         if len(self._pending) == CHUNK:
             self._count()
 
     def _count(self) -> None:
         if self._pending:
-            self._histogram.observe(np.concatenate(self._pending))
+            elements, weights = map(np.concatenate, zip(*self._pending, strict=True))
+            self._histogram.observe(elements)
+            self._weighted.observe(elements, weights)
             self._pending.clear()
 
     def result(self) -> Range:
@@ -167,7 +172,31 @@ class ValueObserver:
         if bounds is None:
             return Range(np.inf, -np.inf)
         low, high = float(bounds[0].min()), float(bounds[1].max())
-        return Range(low, high, self._histogram.result(), self._mean.result(), bounds)
+        return Range(low, high, self._histogram.result(), self._mean.result(), bounds, self._weighted.result())
+
+
+def weigh(feature_map: FloatArray, chosen: NDArray[np.int64]) -> Doubles:
+    """What an error in each of the chosen elements counts: 1 / (energy of its position + mean energy), f64[n].
+
+    A late layer of MobileNetV2 has a few positions whose vectors are thirty times as long as the others. What the
+    network makes of them does not grow with them, because a ReLU6 or a norm bounds it; counted as they are, they decide
+    the scale for all others. So an error is measured against the vector that it is made in.
+
+    Args:
+        feature_map: f32[1, C, ...] with a vector over axis 1 per position; with less than four axes f32[..., C].
+        chosen: indices of its flattened elements.
+    """
+    if feature_map.ndim > 3:
+        rows = feature_map.reshape(feature_map.shape[1], -1)
+        energy, places = np.einsum("cp,cp->p", rows, rows), chosen % rows.shape[1]
+    else:
+        rows = feature_map.reshape(-1, feature_map.shape[-1] if feature_map.ndim else 1)
+        energy, places = np.einsum("pc,pc->p", rows, rows), chosen // rows.shape[1]
+    mean = float(energy.mean())
+    if not 0.0 < mean < np.inf:
+        return np.ones(len(chosen))
+    weights: Doubles = 1.0 / (energy[places].astype(np.float64) + mean)
+    return weights
 
 
 def choose_stride(elements: int) -> int:

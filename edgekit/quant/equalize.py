@@ -17,6 +17,7 @@ with one scale each. With scales per output channel the activations decide, so o
 SmoothQuant, arXiv:2211.10438, section 4: the same trade between activations and weights, s = max|x|^a / max|w|^(1-a)).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,16 +48,20 @@ GATES = frozenset({"Clip", "Sigmoid", "HardSigmoid"})
 FREE, SHARED = 0.75, 0.3
 
 
-def equalize(model: ir.Model, ranges: dict[str, Range]) -> float:
+def equalize(model: ir.Model, ranges: dict[str, Range], together: Mapping[str, Sequence[Ids]] | None = None) -> float:
     """Equalize a float graph in place.
 
     Args:
         ranges: what `calibrate` returned for this graph; it has to be calibrated again afterwards.
+        together: value -> groups of its channels that must have one factor.
 
     Returns:
         The share of the observed channels that changed.
     """
     channels = follow_channels(model)
+    for name, groups in (together or {}).items():
+        for group in groups:
+            channels.join(np.full(len(group), channels.ids[name][group[0]]), channels.ids[name][group])
     factors = choose_factors(model, channels, ranges)
     seen = [channels.roots(name) for name in ranges if name in channels.ids]
     apply_factors(model, channels, factors)

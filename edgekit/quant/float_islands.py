@@ -4,7 +4,8 @@ Integers pay where there are many products per number: in convolutions and fully
 on Swin-T (benchmarks in TFLite's delegate and onnxruntime):
 
     MatMul of two activations   3 % of the products; XNNPACK has no int8 kernel, and each refusal cuts the graph in two
-    Softmax before a MatMul     the same; and a mask of -100 among scores of +-5 would leave these five steps
+    Softmax inside a graph      the same, whatever reads it; and a mask of -100 among scores of +-5 would leave these
+                                five steps
     Gelu                        the same
     sums read by float nodes    a residual stream read by LayerNormalization; its range grows with depth, and int8 would
                                 round it once per block for nothing: its readers are in float anyway
@@ -33,25 +34,21 @@ def float_islands(model: ir.Model) -> set[str]:
         rule, in_float = find_rule(node), _is_read_in_float(node, float_readers)
         if rule is None or (node.op_type in MOVES and in_float):
             float_readers.add(node.name)
-        elif _never_pays(node) or (in_float and _is_spoiled(node, rule)) or _is_attention(node, islands):
+        elif _never_pays(node) or (in_float and _is_spoiled(node, rule)):
             islands.add(node.name)
             float_readers.add(node.name)
     return islands
 
 
 def _never_pays(node: ir.Node) -> bool:
+    if node.op_type == "Softmax":
+        return not node.outputs[0].is_graph_output()
     return node.op_type == "Gelu" or (node.op_type == "MatMul" and not any(map(is_constant, node.inputs)))
 
 
 def _is_spoiled(node: ir.Node, rule: QuantRule) -> bool:
     """Whether a result that float nodes read is better left to them: a sum, or a number kept from zero by a Clip."""
     return rule.role == "arithmetic" or (node.op_type == "Clip" and activation_bounds(node)[0] > 0)
-
-
-def _is_attention(node: ir.Node, islands: set[str]) -> bool:
-    """Whether a node is a Softmax that weighs the values of an attention."""
-    readers = (reader for reader, _ in node.outputs[0].uses())
-    return node.op_type == "Softmax" and any(r.op_type == "MatMul" and r.name in islands for r in readers)
 
 
 def _is_read_in_float(node: ir.Node, float_readers: set[str]) -> bool:

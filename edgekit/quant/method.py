@@ -11,7 +11,8 @@ class Method:
     """One way to quantize.
 
     Args:
-        criterion: how the range of an int8 activation is chosen; int16 keeps all that was seen, and more.
+        criterion: how the range of an int8 activation is chosen; int16 keeps all that was seen, and more. "relative"
+            where it is measured to help, "mse" elsewhere.
         equalize: cross-layer equalization and bias absorption where they are measured to help, for int8 activations.
             With int16 ones the weights are the only error, and equalization makes their rows uneven.
         expand: weights as the sum of two int8 tensors (expand.py): twice the weights and the time.
@@ -39,9 +40,9 @@ RUNGS: dict[ActivationType, dict[str, Method]] = {
     "int8": {
         "min-max": Method("min-max", bias="none"),
         "mse": Method(),
-        "equalized": Method(equalize=True),
-        "adaround": Method(equalize=True, rounding="adaptive"),
-        "corrected": Method(equalize=True, rounding="adaptive", bias="empirical"),
+        "equalized": Method("relative", equalize=True),
+        "adaround": Method("relative", equalize=True, rounding="adaptive"),
+        "corrected": Method("relative", equalize=True, rounding="adaptive", bias="empirical"),
     },
     "int16": {
         "nearest": Method(bias="none"),

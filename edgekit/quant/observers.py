@@ -21,11 +21,11 @@ class Histogram:
     Bin i holds the elements in [(i - BINS/2) * 2^exponent, (i + 1 - BINS/2) * 2^exponent).
 
     Args:
-        counts: i64[BINS].
+        counts: i64[BINS]; f64[BINS] where elements count by a weight.
         exponent: log2 of the bin width.
     """
 
-    counts: NDArray[np.int64]
+    counts: NDArray[np.int64] | NDArray[np.float64]
     exponent: int
 
     @property
@@ -42,7 +42,7 @@ class Histogram:
         counts = self.counts
         for _ in range(min(exponent - self.exponent, BINS.bit_length())):
             pairs = counts.reshape(-1, 2).sum(axis=1)
-            counts = np.zeros(BINS, np.int64)
+            counts = np.zeros_like(self.counts)
             counts[BINS // 4 : 3 * BINS // 4] = pairs
         return Histogram(counts, max(exponent, self.exponent))
 
@@ -59,6 +59,7 @@ class Range:
     Args:
         min, max: over every element of every image.
         histogram: of a fixed subset of the elements of each image; None where only the bounds are known.
+        weighted: of the same elements, each divided by the energy of its position (calibrate.weigh).
         channel_mean: f64[C], mean per channel over images and positions; None where no layer's bias depends on it.
         channel_bounds: f64[2, C], smallest and largest element per channel (axis 1), for equalization.
     """
@@ -68,12 +69,18 @@ class Range:
     histogram: Histogram | None = field(default=None, repr=False)
     channel_mean: NDArray[np.float64] | None = field(default=None, repr=False)
     channel_bounds: NDArray[np.float64] | None = field(default=None, repr=False)
+    weighted: Histogram | None = field(default=None, repr=False)
 
     def __or__(self, other: "Range") -> "Range":
         """The range of two values that are stored with one set of parameters."""
-        both = (self.histogram, other.histogram)
-        merged = both[0] + both[1] if both[0] is not None and both[1] is not None else both[0] or both[1]
-        return Range(min(self.min, other.min), max(self.max, other.max), merged)
+        low, high = min(self.min, other.min), max(self.max, other.max)
+        weighted = add(self.weighted, other.weighted)
+        return Range(low, high, add(self.histogram, other.histogram), weighted=weighted)
+
+
+def add(first: Histogram | None, second: Histogram | None) -> Histogram | None:
+    """The histogram of both, or of the one that there is."""
+    return first + second if first is not None and second is not None else first or second
 
 
 class MinMaxObserver:
@@ -156,8 +163,8 @@ class HistogramObserver:
     def __init__(self) -> None:
         self._histogram: Histogram | None = None
 
-    def observe(self, values: NDArray[np.float32]) -> None:
-        """Take in f32[...]; values with a NaN or infinity among them are not counted."""
+    def observe(self, values: NDArray[np.float32], weights: NDArray[np.float64] | None = None) -> None:
+        """Take in f32[...] and what each of them counts, f64[...] (1: whole numbers); none with a NaN or infinity."""
         largest = float(np.abs(values).max(initial=0.0))
         if not np.isfinite(largest):
             return
@@ -165,7 +172,7 @@ class HistogramObserver:
         if self._histogram is not None:
             exponent = max(exponent, self._histogram.exponent)
         index = np.floor(values.reshape(-1) * np.float32(2.0**-exponent)).astype(np.int32) + BINS // 2
-        new = Histogram(np.bincount(index, minlength=BINS).astype(np.int64), exponent)
+        new = Histogram(np.bincount(index, weights, minlength=BINS), exponent)
         self._histogram = new if self._histogram is None else self._histogram + new
 
     def result(self) -> Histogram | None:

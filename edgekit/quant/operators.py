@@ -55,6 +55,13 @@ def has_constant_weight(node: ir.Node) -> bool:
     return is_constant(weight) and (bias is None or is_constant(bias)) and not is_constant(node.inputs[0])
 
 
+def convolves_pixels(node: ir.Node) -> bool:
+    """A Conv over lines or maps; no target has an integer kernel for more axes."""
+    weight = node.inputs[1]
+    flat = weight is not None and weight.shape is not None and len(weight.shape) <= 4
+    return flat and has_constant_weight(node)
+
+
 def is_linear_gemm(node: ir.Node) -> bool:
     """A Gemm that is a fully connected layer: y = x W^T + b."""
     plain = node.attributes.get_float("alpha", 1.0) == 1.0 and node.attributes.get_float("beta", 1.0) == 1.0
@@ -94,7 +101,7 @@ def has_constant_operands(node: ir.Node) -> bool:
 
 
 RULES: dict[str, QuantRule] = {
-    "Conv": QuantRule("linear", accepts=has_constant_weight),
+    "Conv": QuantRule("linear", accepts=convolves_pixels),
     "Gemm": QuantRule(
         "linear", accepts=is_linear_gemm, channel_axis=lambda node: 0 if node.attributes.get_int("transB", 0) else 1
     ),

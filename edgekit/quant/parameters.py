@@ -67,6 +67,10 @@ FIXED: dict[tuple[str, ActivationType], QParams] = {
 }
 
 
+SCALE_OF_NOTHING = 1 / 256
+"""Of what was never anything but zero. Beside a scale of 1, additions of usual numbers leave XNNPACK's bounds."""
+
+
 def choose_int8(low: float, high: float) -> QParams:
     """Asymmetric int8 parameters that cover [low, high], widened to hold 0.
 
@@ -76,7 +80,7 @@ def choose_int8(low: float, high: float) -> QParams:
     low, high = min(low, 0.0), max(high, 0.0)
     scale = round_scale((high - low) / 255)
     if scale == 0.0:
-        return QParams(1.0, 0)
+        return QParams(SCALE_OF_NOTHING, 0)
     zero_point = int(np.clip(np.rint(-128 - low / scale), -128, 127))
     return QParams(scale, zero_point)
 

@@ -25,6 +25,7 @@ from edgekit.quant.parameters import ActivationType, QParams, choose_constant
 from edgekit.quant.plan import Plan, make_plan, name_of
 from edgekit.quant.rewrite import add_constant, free_name
 from edgekit.quant.weights import quantize_bias
+from edgekit.recipe import Criterion
 from edgekit.target import QuantScheme
 
 
@@ -33,6 +34,7 @@ def quantize(
     ranges: dict[str, Range],
     scheme: QuantScheme,
     keep_float: Collection[str] = (),
+    criterion: Criterion = "mse",
     *,
     real_constants: bool = False,
 ) -> ir.Model:
@@ -44,6 +46,7 @@ def quantize(
         scheme: int8 or int16 activations with int8 weights. A scheme with float activations changes nothing here: the
             target's writer converts the weights.
         keep_float: names of nodes that stay in float32.
+        criterion: of the ranges of int8 activations.
         real_constants: whether constants are written as the real numbers that their integers stand for, for a graph
             that is only run: its outputs are the same, and a deep one is written and opened in half the time.
 
@@ -59,7 +62,7 @@ def quantize(
     if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in copy.graph):
         raise EdgekitError("EK204", what="the graph is quantized already", where="quantize", fix="give a float model")
     plan = make_plan(copy, keep_float)
-    params = assign(copy, plan, ranges, scheme.activation)
+    params = assign(copy, plan, ranges, scheme.activation, criterion)
     layers = store_layers(constant_layers(copy, plan), params, ranges)
     return write_pairs(copy, plan, params, layers, scheme.activation, real_constants=real_constants)
 

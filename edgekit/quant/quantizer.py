@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgekit.costs import Tune
 from edgekit.graph.outputs import relative_noise
 from edgekit.graph.runner import GraphRunner
 from edgekit.progress import Step
@@ -17,10 +18,9 @@ from edgekit.quant.adaround import Moments, observe_moments, round_layers
 from edgekit.quant.assign import assign
 from edgekit.quant.bias_correction import mean_error
 from edgekit.quant.calibrate import calibrate
-from edgekit.quant.equalize import equalize
 from edgekit.quant.expand import expand, tighten
 from edgekit.quant.float_heads import float_heads
-from edgekit.quant.hard_swish import shift_by_addition, shift_by_layer
+from edgekit.quant.hard_swish import ADDITIONS, Choice, choose_gates, pass_factors, saturate_below
 from edgekit.quant.layers import StoredLayer, constant_layers, store_layers
 from edgekit.quant.method import Method, keeping
 from edgekit.quant.observers import Range
@@ -30,7 +30,7 @@ from edgekit.quant.qdq import quantize, write_pairs
 from edgekit.quant.walk import Walker
 from edgekit.quant.weights import QuantizedWeight
 from edgekit.recipe import Criterion
-from edgekit.target import QuantScheme
+from edgekit.target import Outputs, QuantScheme
 
 FloatArray = NDArray[np.float32]
 Batches = Callable[[], Iterable[FloatArray]]
@@ -43,10 +43,16 @@ KEPT_BYTES = 96 * 2**20
 # With as many images, an equalized graph is calibrated on every third of those that the plain one was.
 THIRD_OF = 96
 # Share of the observed channels that equalization must change: the graph is calibrated once more for it, which one
-# whose activations let no factor pass would pay for in vain.
+# whose activations let no factor pass would pay for in vain. One HardSwish that lets factors pass may be enough.
 LEAST_EQUALIZED = 0.15
+# Of the noise, what relative ranges may leave to be taken: less of a gain is one of the images that it is seen on.
+MOST_LEFT = 0.9
 # Images on which a correction must prove itself: what it was fitted to always gains.
 COMPARED_ON = 24
+# Decibels that a form must gain for each percent that the file costs more by the table of costs. MobileNetV3-Small:
+# bands behind the first convolution gain 9 dB for 2 %, layers everywhere 0.4 more for 20.
+WORTH_DB = 1.0
+LEAST_NOISE = 1e-12
 
 
 @dataclass(slots=True)
@@ -56,12 +62,16 @@ class Calibrated:
     Args:
         moments: of its layers' operands; None until a method needs them.
         rounded: weights that AdaRound found, per type of the activations and criterion of their ranges.
+        lost: share of the outputs' power that is noise, per criterion of the ranges, where it was measured.
+        choice: how its HardSwish are written.
     """
 
     model: ir.Model
     ranges: dict[str, Range]
     moments: dict[str, Moments] | None = None
     rounded: dict[tuple[ActivationType, Criterion], dict[str, QuantizedWeight]] = field(default_factory=dict)
+    lost: dict[Criterion, float] = field(default_factory=dict)
+    choice: Choice = ADDITIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,7 @@ class Quantized:
     ranges: dict[str, Range]
     dtype: ActivationType
     method: Method
+    choice: Choice = ADDITIONS
 
     def write(self) -> ir.Model:
         """The QDQ graph, as a new model."""
@@ -90,9 +101,10 @@ class Quantized:
         return Walker(self.model, self.plan, self.params, self.layers, self.dtype)
 
 
-def cheap(base: Calibrated, keep_float: tuple[str, ...]) -> GraphRunner:
+def cheap(base: Calibrated, keep_float: tuple[str, ...], criterion: Criterion) -> GraphRunner:
     """The int8 graph of nearest rounding as a function, computed in float."""
-    return GraphRunner(quantize(base.model, base.ranges, QuantScheme("int8", "int8"), keep_float, real_constants=True))
+    scheme = QuantScheme("int8", "int8")
+    return GraphRunner(quantize(base.model, base.ranges, scheme, keep_float, criterion, real_constants=True))
 
 
 @dataclass(slots=True)
@@ -106,6 +118,7 @@ class Quantizer:
         rounding_s: CPU seconds that AdaRound may take.
         output_headroom: what the observed range of an output is multiplied by.
         keep_float: names of nodes that stay in float32 with every method.
+        tune: the core that forms are chosen for (edgekit/costs.py).
     """
 
     model: ir.Model
@@ -114,11 +127,13 @@ class Quantizer:
     rounding_s: float = 600.0
     output_headroom: float = 1.0
     keep_float: tuple[str, ...] = ()
+    tune: Tune | None = None
     _plain: Calibrated | None = field(default=None, repr=False)
-    _equalized: Calibrated | None = field(default=None, repr=False)
+    _equalized: tuple[Calibrated, ...] | None = field(default=None, repr=False)
     _expanded: Calibrated | None = field(default=None, repr=False)
     _kept: list[FloatArray] | None = field(default=None, repr=False)
     _chosen: Calibrated | None = field(default=None, repr=False)
+    _expected: Outputs | None = field(default=None, repr=False)
 
     def quantize(self, method: Method, scheme: QuantScheme) -> Quantized:
         """Decide every parameter and integer of the graph.
@@ -129,13 +144,15 @@ class Quantizer:
         assert scheme.activation != "float32"
         method = keeping(method, tuple(dict.fromkeys((*self.keep_float, *method.keep_float))))
         base = self._base(method, scheme.activation)
+        if method.criterion == "relative" and scheme.activation == "int8":
+            method = replace(method, criterion=self._criterion(base))
         small = float_heads(base.model, base.ranges, scheme.activation)
         plan = make_plan(base.model, (*method.keep_float, *small))
         params = assign(base.model, plan, base.ranges, scheme.activation, method.criterion)
         layers = constant_layers(base.model, plan)
         rounded = self._rounded(base, scheme.activation, method.criterion) if method.rounding == "adaptive" else None
         stored = store_layers(layers, params, base.ranges, rounded, correct=method.bias != "none")
-        found = Quantized(base.model, plan, params, stored, base.ranges, scheme.activation, method)
+        found = Quantized(base.model, plan, params, stored, base.ranges, scheme.activation, method, base.choice)
         return self._correct(found) if method.bias == "empirical" else found
 
     def _base(self, method: Method, dtype: ActivationType) -> Calibrated:
@@ -189,19 +206,27 @@ class Quantizer:
             for name in (name for group in groups for name in plan.sources.get(group, ()) if name in ranges):
                 low, high = ranges[name].min, ranges[name].max
                 wide = (self.output_headroom * low, self.output_headroom * high)
-                ranges[name] = replace(ranges[name], min=wide[0], max=wide[1], histogram=None)
+                ranges[name] = replace(ranges[name], min=wide[0], max=wide[1], histogram=None, weighted=None)
         return ranges
 
-    def equalized(self) -> Calibrated:
-        """The graph with equalized channels and absorbed biases, calibrated again; the plain one where few change."""
+    def equalized(self) -> tuple[Calibrated, ...]:
+        """The graph with equalized channels and absorbed biases, calibrated again, cheapest first.
+
+        One for each set of HardSwish that a factor passes through (hard_swish.py); none where few channels change.
+        """
         if self._equalized is None:
-            plain, model = self.plain(), self.model.clone()
-            absorb_bias(model, plain.ranges)
-            shifts = shift_by_layer(model)
-            pays = equalize(model, plain.ranges) >= LEAST_EQUALIZED
-            shift_by_addition(model, shifts)
-            self._equalized = Calibrated(model, self._observe(model, self._third())) if pays else plain
+            found = (self._equalize(choice) for choice in choose_gates(self.model, self.plain().ranges, self.tune))
+            self._equalized = tuple(one for one in found if one is not None)
         return self._equalized
+
+    def _equalize(self, choice: Choice) -> Calibrated | None:
+        plain, model = self.plain(), self.model.clone()
+        absorb_bias(model, plain.ranges)
+        changed = pass_factors(model, plain.ranges, choice)
+        if changed < LEAST_EQUALIZED and not choice.forms:
+            return None
+        saturate_below(model)
+        return Calibrated(model, self._observe(model, self._third()), choice=choice)
 
     def expanded(self) -> Calibrated:
         """The graph with every layer's weights in two parts, calibrated again."""
@@ -214,19 +239,34 @@ class Quantizer:
         return self._expanded
 
     def _better(self) -> Calibrated:
-        """The equalized graph where it keeps more, which is measured: EfficientNet-Lite0 has it in its training.
+        """The graph that keeps most for what it costs, which is measured: EfficientNet-Lite0 has it in its training.
 
-        Both are quantized cheaply and compared with float on a few calibration images.
+        All are quantized cheaply and compared with float on a few calibration images. A dearer one is taken where it
+        gains WORTH_DB for each percent that the file costs more.
         """
         if self._chosen is None:
-            plain, equalized = self.plain(), self.equalized()
-            if equalized is not plain:
-                images = self.compared_images()[::2]
-                expected = GraphRunner(self.model)(images)
-                lost = [relative_noise(expected, cheap(b, self.keep_float)(images)) for b in (plain, equalized)]
-                equalized = equalized if lost[1] < lost[0] else plain
-            self._chosen = equalized
+            candidates = (self.plain(), *self.equalized())
+            self._chosen = candidates[0] if len(candidates) == 1 else max(candidates, key=self._worth)
         return self._chosen
+
+    def _worth(self, base: Calibrated) -> float:
+        """Decibels that a graph keeps, less what each percent of its cost has to gain."""
+        return -10 * float(np.log10(max(self._lost(base, "mse"), LEAST_NOISE))) - WORTH_DB * base.choice.dearer
+
+    def _criterion(self, base: Calibrated) -> Criterion:
+        """Ranges of least relative error where they clearly keep more than those of least error; measured too."""
+        gains = self._lost(base, "relative") < MOST_LEFT * self._lost(base, "mse")
+        return "relative" if gains else "mse"
+
+    def _lost(self, base: Calibrated, criterion: Criterion) -> float:
+        """Noise over signal of what a graph gives on a few calibration images when it is quantized cheaply."""
+        if criterion not in base.lost:
+            images = self.compared_images()[::2]
+            if self._expected is None:
+                self._expected = GraphRunner(self.model)(images)
+            found = cheap(base, self.keep_float, criterion)(images)
+            base.lost[criterion] = relative_noise(self._expected, found)
+        return base.lost[criterion]
 
     def walked_images(self) -> FloatArray:
         """The first calibration images, as many as a walk may hold, f32[n, C, H, W]."""

@@ -7,6 +7,7 @@
     model.onnx            onnx_file.py         a graph; float or QDQ
     model.pt2             exported_program.py  a saved torch.export program
     model.pt              torchscript.py       a TorchScript program; a checkpoint there is refused
+    RUN                   run_folder.py        the folder that `edgekit train` leaves
 
 Everything that can be wrong with a model, its weights or its input size is found here, before anything is written.
 This package itself does not import torch: images, preprocessing and labels are needed where torch is not.
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar", ".safetensors")
 PREPROCESS_OPTIONS = ("--mean", "--std", "--resize", "--crop", "--interpolation", "--bgr")
+RUN_FILES = ("export.toml", "recipe.toml")
+"""What a folder of `edgekit train` holds, at its end and from its beginning."""
 SCRIPT_SUFFIXES = (".torchscript", ".ptl", ".jit", ".ts")
 
 
@@ -56,6 +59,7 @@ class Source:
         quantized: the graph holds QuantizeLinear/DequantizeLinear pairs already.
         assumed: nobody said how images become this model's input; `preprocess` is a guess.
         notes: how weights and labels were found, and what was left out, a sentence each.
+        pictures: an .npz of pictures that belong to the weights, u8[n, H, W, C], for calibration.
     """
 
     name: str
@@ -70,6 +74,7 @@ class Source:
     quantized: bool = False
     assumed: bool = False
     notes: tuple[str, ...] = ()
+    pictures: Path | None = None
 
     @property
     def assumption(self) -> str:
@@ -126,8 +131,12 @@ def refuse_empty(source: Source, where: str) -> None:
 def source_kind(model: str) -> str:
     """The module of this package that resolves `model`; a file of a kind that holds no model is EK106."""
     suffix = Path(model).suffix.lower()
+    if is_compressed(model):
+        return "compressed"
     if model.startswith(("timm:", "torchvision:")):
         return "libraries"
+    if is_run(model):
+        return "run_folder"
     if suffix == ".onnx":
         return "onnx_file"
     if suffix == ".pt2":
@@ -151,6 +160,23 @@ def source_kind(model: str) -> str:
             fix="start from the PyTorch model or an .onnx file",
         )
     return "zoo"
+
+
+def is_compressed(model: str | Path) -> bool:
+    """Whether a path is a folder that `edgekit compress` may have left: a manifest beside a network.onnx."""
+    folder = Path(model)
+    try:
+        return folder.is_dir() and (folder / "manifest.json").is_file() and (folder / "network.onnx").is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_run(folder: str | Path) -> bool:
+    """Whether it is a folder of `edgekit train`, finished or not."""
+    try:
+        return any(os.path.isfile(os.path.join(folder, name)) for name in RUN_FILES)
+    except ValueError:  # a zero byte
+        return False
 
 
 def fed(preprocess: Preprocess) -> str:

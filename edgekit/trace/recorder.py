@@ -21,8 +21,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from edgekit.trace.aten import RULES, TAKES_INDICES, Untraceable
+from edgekit.trace.aten import DTYPES, OWN_TYPES, RULES, Untraceable
 from edgekit.trace.capture import blank, program_of
+from edgekit.trace.memory import Memory, address
 from edgekit.trace.outputs import named_tensors
 from edgekit.trace.state import unchanged
 from edgekit.trace.writer import Writer, listed, same_graph
@@ -31,6 +32,7 @@ TENSOR = torch.Tensor
 # Called by these names they are recorded whole: ATen takes them apart into products of matrices between reshapes.
 LINEAR, MATMUL = torch.ops.aten.linear.default, torch.ops.aten.matmul.default
 ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
+LSTM, GRU = torch.ops.aten.lstm.input, torch.ops.aten.gru.input
 WHOLE: dict[Any, OpOverload] = {
     nn.functional.linear: LINEAR,
     LINEAR: LINEAR,
@@ -40,6 +42,8 @@ WHOLE: dict[Any, OpOverload] = {
     MATMUL: MATMUL,
     nn.functional.scaled_dot_product_attention: ATTENTION,
     ATTENTION: ATTENTION,
+    torch.lstm: LSTM,
+    torch.gru: GRU,
 }
 # Here data leaves torch, or comes into a tensor, without an ATen call.
 ESCAPES = {
@@ -156,11 +160,12 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         named = [program.state_dict.items(), program.constants.items()] if program is not None else state
         self._named = {id(tensor): (name, tensor) for tensors in named for name, tensor in tensors}
         kept = [value for part in module.modules() for value in vars(part).values() if isinstance(value, torch.Tensor)]
-        self._state = {_storage(tensor) for tensor in [*kept, *(tensor for _, tensor in self._named.values())]} - {0}
+        self._state = {address(tensor) for tensor in [*kept, *(tensor for _, tensor in self._named.values())]} - {0}
         self.modules = _Modules(module)
         self._writer = Writer(tuple(image.shape))
         self._known = WeakTensorKeyDictionary({image: _Known(self._writer.input, image._version)})
         self._constants: dict[tuple[int, torch.dtype], ir.Value] = {}
+        self._memory = Memory()
         self._paused = False
         self._refusal: Exception | None = None
 
@@ -198,8 +203,16 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if call is BATCH_NORM and arguments[BATCH_NORM_TRAINING]:
             targets = arguments[BATCH_NORM_STATISTICS]
         written = [tensor for target in targets for tensor in listed(target) if tensor is not None]
-        if any(_storage(tensor) in self._state for tensor in written):
+        if any(address(tensor) in self._state for tensor in written):
             raise Untraceable(f"{call} changes the module")
+        if not self._paused and self.depends(arguments):
+            for tensor in (tensor for tensor in written if not self.depends(tensor)):
+                self._keep_constant(tensor)
+
+    def _keep_constant(self, tensor: torch.Tensor) -> None:
+        """Note what a constant holds before something that depends on the image is written into it."""
+        whole = tensor._base if tensor._is_view() and tensor._base is not None else tensor
+        self._memory.add(whole, self._constant(whole.clone(), whole.dtype != torch.float64), owner=whole)
 
     def whole(self, call: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Make and write one call without the calls that it is made of."""
@@ -214,11 +227,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def depends(self, arguments: Any) -> bool:
         """Whether a tensor in nested arguments depends on the image."""
-        return any(tensor in self._known for tensor in _nested(arguments))
+        return any(tensor in self._known or self._memory.holds(tensor) for tensor in _nested(arguments))
 
     def knows(self, result: Any) -> bool:
         """Whether every tensor in a nested result is in the graph, or known not to be."""
-        return all(tensor in self._known for tensor in _nested(result))
+        return all(tensor in self._known or self._memory.holds(tensor) for tensor in _nested(result))
 
     def write(self, call: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
         arguments = _by_position(call, args, kwargs)
@@ -229,31 +242,48 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise Untraceable(f"{call} has no rule")
         if overwrites and not self.depends(args[0]):
             raise Untraceable(f"{call} writes into a constant")
-        operands = [self._operand(argument, operator in TAKES_INDICES) for argument in arguments]
-        values = self._writer.lower(operator, self.modules.current, result, operands)
+        own_types = operator in OWN_TYPES or any(tensor.dtype != torch.float32 for tensor in _nested(result))
+        self._writer.enter(operator, self.modules.current)
+        operands = [self._operand(argument, own_types) for argument in arguments]
+        values = self._writer.lower(operator, result, operands)
         for value, tensor in zip(values, listed(result), strict=True):
             # A write is counted after this call. A view gets its share of the count then too.
             version = args[0]._version + overwrites if overwrites or call.is_view else tensor._version
             self._known[tensor] = _Known(value, version)
+            if overwrites and value is not None:
+                self._memory.write(self._writer, tensor, value, version)
+            elif value is not None and not self._is_alias(tensor, arguments):
+                self._memory.add(tensor, value)
 
-    def _operand(self, argument: Any, indices: bool) -> Any:
+    def _is_alias(self, tensor: torch.Tensor, arguments: Sequence[Any]) -> bool:
+        """Whether a result lies in the memory of an argument."""
+        return any(address(argument) == address(tensor) for argument in _nested(arguments))
+
+    def _operand(self, argument: Any, own_types: bool) -> Any:
         if isinstance(argument, list | tuple):
-            return [self._operand(item, indices) for item in argument]
-        return self._value(argument, indices) if isinstance(argument, torch.Tensor) else argument
+            return [self._operand(item, own_types) for item in argument]
+        return self._value(argument, own_types) if isinstance(argument, torch.Tensor) else argument
 
-    def _value(self, tensor: torch.Tensor, indices: bool = False) -> ir.Value:
+    def _value(self, tensor: torch.Tensor, own_types: bool = False) -> ir.Value:
         known: _Known | None = self._known.get(tensor)  # type: ignore[no-untyped-call]
-        if known is None:
-            return self._constant(tensor, indices)
-        if known.value is None or known.version != tensor._version:
-            raise Untraceable("a value is read that was overwritten, or that ONNX does not have")
-        return known.value
+        if known is None and not self._memory.holds(tensor):
+            return self._constant(tensor, own_types)
+        if known is not None and known.value is not None and known.version == tensor._version:
+            return known.value
+        if known is not None and known.value is None:
+            raise Untraceable("a value is read that ONNX does not have")
+        value = self._memory.read(self._writer, tensor)
+        value.shape, value.dtype = ir.Shape(list(tensor.shape)), DTYPES[tensor.dtype]
+        self._known[tensor] = _Known(value, tensor._version)
+        return value
 
-    def _constant(self, tensor: torch.Tensor, indices: bool) -> ir.Value:
+    def _constant(self, tensor: torch.Tensor, own_types: bool) -> ir.Value:
         """Where a float32 result comes of an integer or double constant, torch takes it as float32."""
         if tensor.is_complex():
             raise Untraceable("a constant is complex")
-        dtype = torch.int64 if indices and tensor.dtype in (torch.int32, torch.int64) else torch.float32
+        dtype = torch.float32
+        if own_types and not tensor.is_floating_point():
+            dtype = torch.bool if tensor.dtype == torch.bool else torch.int64
         if id(tensor) not in self._named:  # computed on the way: it may change or go
             return self._writer.constant("constant", tensor.detach().to(dtype, copy=True).numpy())
         key = id(tensor), dtype
@@ -264,8 +294,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def finish(self, results: Mapping[str, torch.Tensor]) -> ir.Model:
         if self._refusal is not None:
             raise self._refusal
-        if any(tensor.dtype != torch.float32 for tensor in results.values()):
-            raise Untraceable("a result is not float32")
+        if any(tensor.dtype not in DTYPES for tensor in results.values()):
+            raise Untraceable("a result is of a type that no target has")
+        self._writer.enter("result", "")
         return self._writer.finish({name: self._value(tensor) for name, tensor in results.items()})
 
 
@@ -298,11 +329,6 @@ def _nested(values: Any) -> Iterator[torch.Tensor]:
     elif isinstance(values, list | tuple | dict):
         for value in values.values() if isinstance(values, dict) else values:
             yield from _nested(value)
-
-
-def _storage(tensor: torch.Tensor) -> int:
-    """Where a tensor's data lies; 0 for none."""
-    return tensor.untyped_storage().data_ptr()
 
 
 def operator_name(call: OpOverload) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ import torch
 
 from edgekit.graph.constants import new_initializer
 from edgekit.graph.module_path import MODULE_KEY
-from edgekit.trace.aten import RULES, Untraceable
+from edgekit.trace.aten import DTYPES, RULES, Untraceable
 from edgekit.trace.outputs import name_outputs
 
 OPSET = 21
@@ -31,12 +31,16 @@ class Writer:
         self._calls: dict[str, int] = {}
         self._taken: set[str] = set()
 
-    def lower(self, operator: str, module: str, result: Any, arguments: Sequence[Any]) -> Sequence[ir.Value | None]:
+    def enter(self, operator: str, module: str) -> None:
+        """What is written from now on belongs to a call of `operator` in the module of that path."""
+        calls = self._calls[operator] = self._calls.get(operator, -1) + 1
+        self._module, self._name, self._count = module, f"{operator}_{calls}" if calls else operator, 0
+
+    def lower(self, operator: str, result: Any, arguments: Sequence[Any]) -> Sequence[ir.Value | None]:
         """Write one ATen call.
 
         Args:
             operator: a key of RULES.
-            module: path of the module that calls.
             result: what it gave, a tensor or several.
             arguments: by position, tensors as values.
 
@@ -44,16 +48,15 @@ class Writer:
             A value per tensor of the result; None for one that no graph has, such as the indices of a max pool.
 
         Raises:
-            Untraceable: the rule does not cover this use, or what it gives is no float32.
+            Untraceable: the rule does not cover this use, or it gives nothing, or a type that the graph does not have.
         """
-        calls = self._calls[operator] = self._calls.get(operator, -1) + 1
-        self._module, self._name, self._count = module, f"{operator}_{calls}" if calls else operator, 0
         tensors = listed(result)
         values = listed(RULES[operator](self, result, *arguments))
         for value, tensor in zip(values, tensors, strict=False):
-            if not isinstance(tensor, torch.Tensor) or tensor.dtype != torch.float32 or not tensor.numel():
+            if not isinstance(tensor, torch.Tensor) or tensor.dtype not in DTYPES or not tensor.numel():
                 raise Untraceable(f"{operator} gives {getattr(tensor, 'dtype', type(tensor).__name__)}, or nothing")
-            value.shape, value.dtype = ir.Shape(list(tensor.shape)), ir.DataType.FLOAT
+            if value is not None:
+                value.shape, value.dtype = ir.Shape(list(tensor.shape)), DTYPES[tensor.dtype]
         return [*values, *[None] * (len(tensors) - len(values))]
 
     # -- what rules use: edgekit.trace.aten.Context ------------------------------------------------------------------
@@ -102,6 +105,12 @@ class Writer:
                 value.shape, value.dtype = shape, dtype
             self._graph.outputs.append(value)
         name_outputs(self._graph, list(results))
+        for node in reversed(list(self._graph)):
+            unread = [value for value in node.outputs if not value.uses() and not value.is_graph_output()]
+            if len(unread) == len(node.outputs):
+                self._graph.remove(node, safe=True)
+            elif node.outputs[-1] in unread and node.op_type == "MaxPool":
+                node.resize_outputs(1)
         for name, value in self._graph.initializers.copy().items():
             if not value.uses():
                 del self._graph.initializers[name]

@@ -2,7 +2,7 @@
 
 import os
 import pickle
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,42 +10,62 @@ import torch
 from torch import Tensor
 
 from edgekit.errors import EdgekitError
-from edgekit.train.config import TrainConfig
+from edgekit.train.config import unusable
 
 FILE = "checkpoint.pt"
-# May differ between the run that wrote a checkpoint and the one that goes on from it.
-FREE = {"data", "evaluation", "out", "resume", "epochs", "finish_epochs", "finish_size", "finish_rate", "finish_ema"}
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A run after `epoch` epochs. Random numbers need no state: each epoch seeds its own from (seed, epoch)."""
+    """A run after `epoch` epochs. Random numbers need no state: each epoch seeds its own from (seed, epoch).
+
+    Args:
+        choices: what must be the same for a run to go on, by name; the images' fingerprint is among them.
+        rows: of metrics.csv.
+        classes, feed: what the weights are for: class names by index, and the preprocessing.
+    """
 
     epoch: int
-    config: dict[str, str]
-    model: dict[str, Tensor]
-    averaged: dict[str, Tensor]
-    optimizer: dict[str, Any]
-
-
-def comparable(config: TrainConfig) -> dict[str, str]:
-    """What must be equal for a checkpoint to fit `config`."""
-    return {key: str(value) for key, value in asdict(config).items() if key not in FREE}
+    choices: dict[str, str]
+    model: dict[str, Tensor] = field(repr=False)
+    averaged: dict[str, Tensor] = field(repr=False)
+    optimizer: dict[str, Any] = field(repr=False)
+    rows: list[dict[str, Any]] = field(repr=False)
+    classes: list[str]
+    feed: dict[str, Any]
 
 
 def save(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write beside, then rename."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write beside, see it on the disk, then rename.
+
+    Raises:
+        EdgekitError: EK702 it cannot be written; the checkpoint of the epoch before is whole.
+    """
     fields = {name: getattr(checkpoint, name) for name in Checkpoint.__slots__}
-    torch.save(fields, folder / f"{FILE}.part")
-    os.replace(folder / f"{FILE}.part", folder / FILE)
+    part = folder / f"{FILE}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            torch.save(fields, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, folder / FILE)
+    except (OSError, RuntimeError) as error:  # torch's own writer has a RuntimeError for a full disk
+        part.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise EdgekitError(
+            "EK702",
+            what=f"the checkpoint of epoch {checkpoint.epoch} cannot be written: {reason}",
+            where=str(folder),
+            fix=f"free some space, then go on after epoch {checkpoint.epoch - 1}: edgekit train {folder} --resume",
+        ) from error
 
 
-def load(folder: Path, config: TrainConfig) -> Checkpoint | None:
+def load(folder: Path, choices: dict[str, str]) -> Checkpoint | None:
     """The checkpoint in `folder`, or None where there is none.
 
     Raises:
-        EdgekitError: EK102 it is truncated or something else; EK106 it belongs to another recipe.
+        EdgekitError: EK102 it is truncated or something else; EK106 it belongs to another run, with what differs.
     """
     path = folder / FILE
     if not path.exists():
@@ -59,12 +79,12 @@ def load(folder: Path, config: TrainConfig) -> Checkpoint | None:
             where=str(path),
             fix="move it away to start again, or give another --out",
         ) from error
-    changed = [key for key, value in comparable(config).items() if checkpoint.config.get(key) != value]
+    changed = [key for key in choices if checkpoint.choices.get(key) != choices[key]]
     if changed:
-        raise EdgekitError(
-            "EK106",
-            what=f"the checkpoint was made with another {', '.join(changed)}",
-            where=str(path),
-            fix="give the same options, or another --out",
+        told = ", ".join(f"{key} ({checkpoint.choices.get(key)}, now {choices[key]})" for key in changed[:3])
+        raise unusable(
+            f"the checkpoint is of another run: it has another {told}",
+            str(path),
+            "give the same options and images, or another --out",
         )
     return checkpoint

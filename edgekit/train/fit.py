@@ -1,194 +1,188 @@
-"""Train a zoo model on class folders: AdamW, weight averaging, resumable after every epoch."""
+"""`edgekit train`: from choices to a run, and the run to its end."""
 
-import copy
-import time
-from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from edgekit.bundle.write import check_writable
-from edgekit.errors import EdgekitError
-from edgekit.images.folder import ImageFolder
-from edgekit.registry import Preprocess, models
-from edgekit.train import checkpoint, export, schedule
-from edgekit.train.augment import Augment, Normalize, enlarge
-from edgekit.train.config import EpochReport, TrainConfig, TrainResult
-from edgekit.train.data import LabelledImages, load_images
-from edgekit.train.small_maps import speed_up_small_maps
+from edgekit.registry import Preprocess
+from edgekit.train import run_folder, settle
+from edgekit.train.augment import Normalize, policy
+from edgekit.train.choices import located
+from edgekit.train.config import TrainConfig
+from edgekit.train.distil import Distillation, load_teacher
+from edgekit.train.feed import Feed
+from edgekit.train.finish import TrainResult
+from edgekit.train.layouts import open_pictures, own_half
+from edgekit.train.loop import Trainer
+from edgekit.train.mix import Mix
+from edgekit.train.pictures import Pictures, check_classes, split_by_seed, with_classes
+from edgekit.train.pixels import Keeping, decode, largest_side, statistics
+from edgekit.train.run import Images, Listener, Quiet, Run
+from edgekit.train.start import Start, check_model, run_name, start
+from edgekit.train.task import Classification, Task
+from edgekit.train.workers import Workers, check_precision, chosen_device, joined
 
 
-def train(config: TrainConfig, report: Callable[[EpochReport], None]) -> TrainResult:
-    """Run `config` to its end, from its checkpoint if asked, and write the weights and their card.
+def train(config: TrainConfig, listener: Listener) -> TrainResult:
+    """Run `config` to its end, from its checkpoint if asked, and write what `edgekit export RUN` needs.
 
     Raises:
-        EdgekitError: EK101 unknown model; EK102, EK108, EK109 unusable images; EK106 a checkpoint of another recipe, or
-            batches of one image; EK702 the output folder cannot be written.
+        EdgekitError: EK101 to EK107 from the model; EK102, EK108, EK109 unusable images; EK106 choices that do not fit,
+            or another run's folder; EK203 an input size that the model cannot take; EK506 the loss is no number; EK702
+            the run folder cannot be written, which costs no more than the epoch it happened in.
     """
-    spec = models.get(config.model)
-    check_writable(config.out)
-    images = load_images(config.data, config.stored_size)
-    evaluation = load_images(config.evaluation, config.stored_size) if config.evaluation else None
-    check_images(config, images, evaluation)
+    check_model(config)
+    config = located(config)
+    if config.out is not None:
+        check_folder(config, config.out)
+    device = chosen_device(config)
+    check_precision(config, device)
+    with joined(device) as workers:
+        return _train(config, listener if workers.first else Quiet(), device, workers)
+
+
+def check_folder(config: TrainConfig, folder: Path) -> None:
+    """EK702 where nothing can be written, EK106 where another run is and this one is not to go on with it."""
+    check_writable(folder)
+    if not config.resume:
+        run_folder.check_free(folder)
+
+
+def _train(config: TrainConfig, listener: Listener, device: torch.device, workers: Workers) -> TrainResult:
+    learned, measured = listed(config)
+    listener.start("build the model")
+    begun = start(config, len(learned.classes), listener.amount)
+    side = largest_side(learned)
+    size = settle.chosen_size(config, begun, side)
+    begun = replace(begun, feed=settle.fitted_feed(config, begun.feed, size, side))
+    settle.check_size(begun.module, begun.feed, config.model)
+    listener.finish("build the model")
+    folder = run_name(config, begun.name)
+    check_folder(config, folder)
+    images = decoded(config, learned, measured, begun.feed, folder, listener)
+    feed = fed(begun, images)
+    batch = settle.fitting_batch(config, len(images.learned), workers.count)
+    config = settle.settled(config, begun.module, size, config.epochs * max(1, len(images.learned) // batch))
+    for line in told(config, begun, images, feed, batch):
+        listener.say(line)
+    task = task_of(config, images.learned.classes, feed, device, listener)
+    if workers.first:
+        run_folder.write_recipe(folder, config)
+    workers.wait()
     torch.manual_seed(config.seed)
-    run = Run(config, spec.build(num_classes=len(images.classes)), images)
-    if config.resume:
-        run.restore()
-    for epoch in range(run.epoch, config.total_epochs):
-        start = time.perf_counter()
-        loss = run.advance()
-        top1 = accuracy(run.averaged, evaluation, config) if evaluation else None
-        rate = schedule.learning_rate(config, run.step - 1, run.steps_per_epoch)
-        size = schedule.input_size(config, epoch)
-        report(EpochReport(run.epoch, config.total_epochs, size, rate, loss, top1, time.perf_counter() - start))
-    stored = export.round_to_float16(run.averaged)
-    top1 = measure(stored, config.evaluation, config.preprocess) if config.evaluation else None
-    return export.write(config, stored, images, evaluation, top1)
+    trainer = trainer_of(config, begun, task, images, feed, batch, device, workers)
+    run = Run(config, begun, images, feed, folder, listener, workers, trainer)
+    return run.to_the_end()
 
 
-def check_images(config: TrainConfig, images: LabelledImages, evaluation: LabelledImages | None) -> None:
-    """EK109 where the evaluation images have other classes, EK106 where a batch would be a single image."""
-    if evaluation and evaluation.classes != images.classes:
-        raise EdgekitError(
-            "EK109",
-            what=f"the classes are not those of the training images: {', '.join(evaluation.classes)}",
-            where=str(config.evaluation),
-            fix=f"the same class folders as in {config.data}: {', '.join(images.classes)}",
-        )
-    if min(config.batch_size, len(images)) < 2:
-        raise EdgekitError(
-            "EK106",
-            what="BatchNorm cannot learn from a batch of one image",
-            where="--batch-size" if config.batch_size < 2 else str(config.data),
-            fix="take batches of at least 2 images",
-        )
+def listed(config: TrainConfig) -> tuple[Pictures, Pictures | None]:
+    """(to learn from, to measure on): as they are given, as the data splits itself, or split by seed.
 
-
-def measure(model: nn.Module, location: Path, preprocess: Preprocess) -> float:
-    """Top-1 in percent on class folders, fed by the preprocessing that an export writes into its contract."""
-    folder = ImageFolder.open(location)
-    labels = np.array(folder.labels())
-    model.eval()
-    with torch.inference_mode():
-        classes = [model(torch.from_numpy(batch)).argmax(1).numpy() for batch in folder.batches(preprocess, 250)]
-    return float(100 * (np.concatenate(classes) == labels).mean())
-
-
-def accuracy(model: nn.Module, images: LabelledImages, config: TrainConfig) -> float:
-    """Top-1 in percent at `config.final_size`: `measure` up to Pillow's rounding, and much faster."""
-    model.eval()
-    normalize = Normalize(config.mean, config.std)
-    correct = 0
-    with torch.inference_mode():
-        for pixels, labels in zip(torch.split(images.pixels, 250), torch.split(images.labels, 250), strict=True):
-            logits = model(enlarge(pixels, config.final_size, normalize))
-            correct += int((logits.argmax(1) == labels).sum())
-    return 100 * correct / len(images)
-
-
-class Run:
-    """A model in training, its average and its optimiser, `epoch` epochs in."""
-
-    def __init__(self, config: TrainConfig, model: nn.Module, images: LabelledImages) -> None:
-        self.config, self.images = config, images
-        self.epoch = 0
-        self.model = speed_up_small_maps(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.averaged = copy.deepcopy(self.model).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(decay_groups(model, config.weight_decay), config.learning_rate)
-        self.augment, self.normalize = Augment(), Normalize(config.mean, config.std)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return max(1, len(self.images) // self.config.batch_size)
-
-    @property
-    def step(self) -> int:
-        return self.epoch * self.steps_per_epoch
-
-    def restore(self) -> None:
-        """Take up the checkpoint in the output folder, where there is one."""
-        saved = checkpoint.load(self.config.out, self.config)
-        if saved:
-            self.epoch = saved.epoch
-            self.model.load_state_dict(saved.model)
-            self.averaged.load_state_dict(saved.averaged)
-            self.optimizer.load_state_dict(saved.optimizer)
-
-    def advance(self) -> float:
-        """Train one epoch, write the checkpoint, return the mean loss."""
-        # One seed per epoch makes a resumed run equal to an uninterrupted one; dropout draws from the global generator.
-        generator = torch.Generator().manual_seed(self.config.seed * 100_003 + self.epoch)
-        torch.manual_seed(self.config.seed * 100_003 + self.epoch)
-        size = schedule.input_size(self.config, self.epoch)
-        ema = self.config.ema if self.epoch < self.config.epochs else self.config.finish_ema
-        self.model.train()
-        total = 0.0
-        for step, (pixels, labels) in enumerate(self._batches(generator), start=self.step):
-            for group in self.optimizer.param_groups:
-                group["lr"] = schedule.learning_rate(self.config, step, self.steps_per_epoch)
-            outputs = self.model(self.augment(pixels, size, self.normalize, generator))
-            loss = loss_of(outputs, labels, self.config.smoothing)
-            self.optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            self.optimizer.step()
-            average(self.averaged, self.model, min(ema, (1 + step) / (10 + step)))
-            total += loss.item()
-        self.epoch += 1
-        self._save()
-        return total / self.steps_per_epoch
-
-    def _batches(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """A random order of all images; what does not fill a batch waits for the next epoch."""
-        order = torch.randperm(len(self.images), generator=generator)
-        for index in torch.split(order, self.config.batch_size)[: self.steps_per_epoch]:
-            yield self.images.pixels[index], self.images.labels[index]
-
-    def _save(self) -> None:
-        state = checkpoint.Checkpoint(
-            epoch=self.epoch,
-            config=checkpoint.comparable(self.config),
-            model=self.model.state_dict(),
-            averaged=self.averaged.state_dict(),
-            optimizer=self.optimizer.state_dict(),
-        )
-        checkpoint.save(state, self.config.out)
-
-
-AUXILIARY_WEIGHT = 0.3
-"""What an auxiliary head's loss counts beside the network's own. Source: arXiv:1409.4842, section 5."""
-
-
-def loss_of(outputs: Tensor | tuple[Tensor, ...], labels: Tensor, smoothing: float) -> Tensor:
-    """Cross entropy of logits f32[n, classes], or of a tuple: the network's own, then its auxiliary heads'."""
-    logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
-    loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
-    for head in auxiliary:
-        loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(head, labels, label_smoothing=smoothing)
-    return loss
-
-
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Weight decay for convolutions and classifiers; none for biases, norms and depthwise filters.
-
-    Source: arXiv:1704.04861, section 3.2: depthwise filters have too few parameters to need it.
+    Raises:
+        EdgekitError: EK102, EK108, EK109 for images and classes that cannot be used.
     """
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
-    for part in model.modules():
-        depthwise = isinstance(part, nn.Conv2d) and part.groups == part.in_channels
-        for parameter in part.parameters(recurse=False):
-            (free if depthwise or parameter.ndim == 1 else decayed).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    pictures = open_pictures(config.data, config.labels)
+    check_classes(pictures)
+    if config.eval is not None:
+        measured = open_pictures(config.eval, config.labels, measure=True)
+        return pictures.only(_of("train", pictures)), with_classes(measured, pictures.classes, config.data)
+    if "val" in pictures.split:
+        return pictures.only(_of("train", pictures)), pictures.only(_of("val", pictures))
+    if own_half(config.data):
+        measured = open_pictures(config.data, config.labels, measure=True)
+        return pictures, with_classes(measured, pictures.classes, config.data)
+    return split_by_seed(pictures, config.val_share, config.seed)
 
 
-@torch.no_grad()
-def average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
-    """averaged = decay * averaged + (1 - decay) * model, BatchNorm statistics included."""
-    for kept, current in zip(averaged.state_dict().values(), model.state_dict().values(), strict=True):
-        if kept.is_floating_point():
-            kept.lerp_(current, 1 - decay)
-        else:
-            kept.copy_(current)
+def _of(half: str, pictures: Pictures) -> list[int]:
+    return [index for index in range(len(pictures)) if not pictures.split or pictures.split[index] == half]
+
+
+def decoded(
+    config: TrainConfig,
+    learned: Pictures,
+    measured: Pictures | None,
+    feed: Preprocess,
+    folder: Path,
+    listener: Listener,
+) -> Images:
+    """Decode all pictures, with progress."""
+    keeping = Keeping(config.memory_gb, config.max_corrupt, folder)
+    listener.start("decode training images")
+    pixels = decode(learned, feed, keeping, listener.step)
+    listener.finish("decode training images")
+    if measured is None:
+        return Images(learned, pixels, None)
+    listener.start("decode images to measure on")
+    held = decode(measured, feed, keeping, listener.step, exact=True)
+    listener.finish("decode images to measure on")
+    return Images(learned, pixels, held)
+
+
+def fed(begun: Start, images: Images) -> Preprocess:
+    """How images become the input: as the weights or the user say; else normalised by the images' own statistics."""
+    named = replace(begun.feed, labels=None)
+    if not begun.assumed:
+        return named
+    mean, std = statistics(images.learned)
+    return replace(named, mean=mean, std=std)
+
+
+def trainer_of(
+    config: TrainConfig,
+    begun: Start,
+    task: Task,
+    images: Images,
+    feed: Preprocess,
+    batch: int,
+    device: torch.device,
+    workers: Workers,
+) -> Trainer:
+    """The loop for a classifier."""
+    assert config.input_size is not None
+    made = Feed(
+        images.learned,
+        Normalize.of(feed),
+        policy(config.augment, config.input_size, config.rand_augment, config.erasing),
+        Mix(config.mixup, config.cutmix),
+        batch,
+        config.accumulate,
+        config.seed,
+        workers,
+        device,
+    )
+    return Trainer(begun.module, task, made, config, begun.head, workers)
+
+
+def task_of(
+    config: TrainConfig, classes: tuple[str, ...], feed: Preprocess, device: torch.device, listener: Listener
+) -> Task:
+    """What is learned: the labels, and a teacher's answers where there is one."""
+    labels = Classification(config.smoothing)
+    if config.teacher is None:
+        return labels
+    listener.start("load the teacher")
+    teacher = load_teacher(config, classes, feed, listener.amount)
+    listener.finish("load the teacher")
+    moved = replace(teacher, module=teacher.module.to(device))
+    return Distillation(labels, moved, feed, config.temperature, config.distillation)
+
+
+def told(config: TrainConfig, begun: Start, images: Images, feed: Preprocess, batch: int) -> list[str]:
+    """What was found and decided, a line each."""
+    height, width = feed.crop
+    measured = f"{len(images.measured):,} to measure on" if images.measured else "none to measure on: give --eval DIR"
+    lines = [
+        *begun.notes,
+        f"{len(images.learned):,} images of {len(images.learned.classes)} classes, {measured}",
+        f"input {height}x{width}, mean {feed.mean}, std {feed.std}" + (" (of these images)" if begun.assumed else ""),
+        f"{config.optimizer}, rate {config.learning_rate:g}, batch {batch}, {config.epochs} epochs,"
+        f" {config.epochs * max(1, len(images.learned) // batch):,} steps",
+    ]
+    bad = [*images.learned.unreadable, *(images.measured.unreadable if images.measured else ())]
+    if bad:
+        named = ", ".join(f"{name} ({why})" for name, why in bad[:3])
+        lines.append(f"{len(bad)} images cannot be read and are left out: {named}{' ...' if len(bad) > 3 else ''}")
+    return lines

@@ -1,24 +1,43 @@
-"""Learning rate and input size over a run."""
+"""Learning rate and input size over a run, as functions of how much of it is done: another length is the same shape."""
 
+import math
+
+from edgekit.recipe import Size
 from edgekit.train.config import TrainConfig
 
+FALLS = (1 / 3, 2 / 3, 8 / 9)
+"""Where the step schedule divides the rate by ten: epochs 30, 60 and 80 of 90 (arXiv:1706.02677, section 5.1)."""
 
-def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """Rise, hold, fall: the rate of optimiser step `step`, counted from 0 over the whole run.
 
-    The fall starts `decay_epochs` before the end and is at zero after the last step. The finish falls once more.
+def share_of_rate(schedule: str, warmup: float, done: float) -> float:
+    """The learning rate in units of its peak.
+
+        rise      done / warmup                              until `warmup`, a share of the run
+        cosine    (1 + cos(pi t)) / 2                        arXiv:1608.03983
+        linear    1 - t
+        step      0.1 at t = 1/3, 0.01 at 2/3, 0.001 at 8/9
+
+    with t = (done - warmup) / (1 - warmup).
+
+    Args:
+        done: share of the run's steps that lie behind, 0 for the first; the step itself is in the middle of its share.
     """
-    total = config.epochs * steps_per_epoch
-    if config.finish_epochs and step >= total:
-        left = config.total_epochs * steps_per_epoch - step
-        return config.finish_rate * left / (config.finish_epochs * steps_per_epoch)
-    rise = min(1.0, (step + 1) / max(1, config.warmup_epochs * steps_per_epoch))
-    fall = min(1.0, (total - step) / max(1, config.decay_epochs * steps_per_epoch))
-    return config.learning_rate * min(rise, fall)
+    if done < warmup:
+        return done / warmup
+    t = (done - warmup) / (1 - warmup) if warmup < 1 else 1.0
+    if schedule == "cosine":
+        return (1 + math.cos(math.pi * t)) / 2
+    return 1 - t if schedule == "linear" else float(0.1 ** sum(t >= fall for fall in FALLS))
 
 
-def input_size(config: TrainConfig, epoch: int) -> int:
-    """Small at first: early epochs learn as much from fewer pixels (progressive learning, arXiv:2104.00298)."""
-    if epoch >= config.epochs:
-        return config.final_size
-    return config.start_size if epoch < config.start_epochs else config.input_size
+def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
+    """The rate of optimiser step `step` of `steps`, counted from 0."""
+    assert config.learning_rate is not None
+    return config.learning_rate * share_of_rate(config.schedule, config.warmup, (step + 0.5) / steps)
+
+
+def input_size(config: TrainConfig, epoch: int) -> Size:
+    """Small in the first half, where asked for: early epochs learn as much from fewer pixels (arXiv:2104.00298)."""
+    assert config.input_size is not None
+    early = config.start_size is not None and epoch < config.epochs / 2
+    return config.start_size if early and config.start_size else config.input_size

@@ -15,7 +15,10 @@ def what_helps(hop: Hop, target: Target) -> str:
             "no number may change here, and no image helps: report it with the model and the output of: edgekit doctor"
         )
     if hop.name == "prepared":
-        return "change the model less, or give the preparation a gate that allows what it costs"
+        return (
+            "change the model less, give the preparation a gate that allows what it costs, or train further what is "
+            "left of it: edgekit compress MODEL --ratio 0.3 --finetune DIR --out OUT"
+        )
     if not target.scheme.needs_calibration:
         return f"the file's own precision costs it: {precision(target)}"
     if hop.name not in ("quantized", "end to end"):

@@ -27,6 +27,22 @@ class Builtin:
 
 
 BUILTINS: dict[str, Builtin] = {
+    "ARG_MIN": Builtin("ArgMin", (1, "1.9.0"), (2, "1.14.0")),
+    "CAST": Builtin("Cast", (1, "1.5.0")),
+    "CEIL": Builtin(None, (1, "1.14.0")),
+    "COS": Builtin(None, (1, "1.14.0")),
+    "CUMSUM": Builtin("Cumsum", (1, "2.4.0")),
+    "FLOOR": Builtin(None, (1, "1.9.0")),
+    "FLOOR_MOD": Builtin("FloorMod", (1, "1.13.0")),
+    "GATHER_ND": Builtin("GatherNd", (1, "1.14.0")),
+    "LOGICAL_AND": Builtin("LogicalAnd", (1, "1.11.0")),
+    "LOGICAL_NOT": Builtin("LogicalNot", (1, "1.11.0")),
+    "LOGICAL_OR": Builtin("LogicalOr", (1, "1.11.0")),
+    "NOT_EQUAL": Builtin("NotEqual", (1, "1.14.0")),
+    "REDUCE_PROD": Builtin("Reducer", (1, "1.11.0")),
+    "ROUND": Builtin(None, (1, "1.14.0")),
+    "SIN": Builtin(None, (1, "1.9.0")),
+    "TOPK_V2": Builtin("TopKV2", (1, "1.7.0")),
     "ABS": Builtin(None, (1, "1.13.0")),
     "ADD": Builtin("Add", (1, "1.5.0"), (2, "1.14.0"), (3, "2.4.0")),
     "ARG_MAX": Builtin("ArgMax", (1, "1.9.0"), (2, "1.14.0")),

@@ -9,8 +9,10 @@ import onnx_ir as ir
 from edgekit.errors import EdgekitError, Table
 from edgekit.passes.split_depthwise import split_depthwise
 from edgekit.target import EmitOptions, Emitted, Layout, QuantScheme, Target, TensorInfo
+from edgekit.targets.tflite.decompositions import decompose
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.flatbuffer import FlatbufferWriter
+from edgekit.targets.tflite.fold_additions import fold_additions
 from edgekit.targets.tflite.fold_flatten import fold_flattens
 from edgekit.targets.tflite.fold_gather import fold_gathers
 from edgekit.targets.tflite.fold_hard_sigmoid import fold_hard_sigmoids
@@ -19,6 +21,19 @@ from edgekit.targets.tflite.graph import Graph, Node, Quant, Tensor, read_graph
 from edgekit.targets.tflite.layout import Perm, channels_last, identity, stored_shape
 from edgekit.targets.tflite.qdq import absorb_qdq, strip_io
 from edgekit.targets.tflite.rules import lowerings
+
+ELSEWHERE = "change the model there, or export it with --target ort-fp32 or ort-int8, which run it"
+NOT_LOWERED = {
+    "GridSample": "only a grid that depends on no image is sampled, linear or nearest",
+    "LSTM": "only a fixed length and the usual activations are unrolled",
+    "GRU": "only a fixed length and the usual activations are unrolled",
+    "MaxUnpool": "only the places of a pool over windows side by side are put back",
+    "ScatterND": "only constant places are written to",
+    "NonMaxSuppression": "it keeps as many boxes as the image decides; leave it to the app",
+    "NonZero": "it finds as many places as the image decides",
+    "Loop": "it runs as often as the image decides",
+}
+"""Why an operator that is written as others only in some forms has none in this one."""
 
 
 def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
@@ -59,10 +74,12 @@ def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
 def lowerable(model: ir.Model) -> Graph:
     """The writer's view of `model`, with what XNNPACK runs slowly rewritten and quantization moved onto tensors."""
     model = model.clone()
+    decompose(model)
     split_depthwise(model)
     graph = read_graph(model)
     fuse_clamps(graph)
     absorb_qdq(graph, _has_integer_kernel)
+    fold_additions(graph)
     fold_hard_sigmoids(graph)
     fold_gathers(graph)
     fold_flattens(graph)
@@ -73,6 +90,8 @@ def _has_integer_kernel(node: Node, dtype: str) -> bool:
     if node.op not in lowerings or _dynamic([*node.inputs, *node.outputs], "") is not None:
         return False
     rule = lowerings.get(node.op)
+    if dtype == "int8" and rule.slow_int8(node) is not None:
+        return False
     return dtype in rule.integer and rule.stays_float(node) is None
 
 
@@ -81,12 +100,12 @@ def reject(graph: Graph, scheme: QuantScheme) -> list[tuple[Node, str, str]]:
     found = []
     for node in graph.nodes:
         if node.op not in lowerings:
-            found.append((node, "no lowering rule", "rewrite it with supported operators, or use an ort target"))
+            found.append((node, f"{NOT_LOWERED.get(node.op, 'no lowering rule')}", ELSEWHERE))
             continue
         rule = lowerings.get(node.op)
         reason = _dynamic(node.inputs, "input") or rule.legal(node) or _dynamic(node.outputs, "output")
         if reason:
-            found.append((node, reason, "change the model there, or use an ort target"))
+            found.append((node, reason, ELSEWHERE))
     return found
 
 

@@ -31,6 +31,7 @@ class Lowering:
         same_quant: the integer kernels assume that inputs and outputs share scale and zero point.
         joins: of such a rule: several values meet, and take the output's parameters before they do.
         stays_float: why a node has no integer kernel although its operator has, or None.
+        slow_int8: why a node is better off in float than in int8 although it has that kernel, or None.
         legal: why a node cannot be lowered, or None.
         delegate: why XNNPACK refuses a node that is legal, or None.
     """
@@ -42,6 +43,7 @@ class Lowering:
     same_quant: bool = False
     joins: bool = False
     stays_float: Reason = always
+    slow_int8: Reason = always
     legal: Reason = always
     delegate: Reason = always
 
@@ -57,13 +59,15 @@ def lowering(
     same_quant: bool = False,
     joins: bool = False,
     stays_float: Reason = always,
+    slow_int8: Reason = always,
     legal: Reason = always,
     delegate: Reason = always,
 ) -> Callable[[Lower], Lower]:
     """Register the decorated function as the lowering of `op`."""
 
     def decorate(lower: Lower) -> Lower:
-        rule = Lowering(op, tuple(builtins), lower, frozenset(integer), same_quant, joins, stays_float, legal, delegate)
+        dtypes = frozenset(integer)
+        rule = Lowering(op, tuple(builtins), lower, dtypes, same_quant, joins, stays_float, slow_int8, legal, delegate)
         lowerings.add(op, rule, lower.__module__)
         return lower
 

@@ -61,5 +61,5 @@ ELSEWHERE = {
         )
     },
 }
-SLOW = ("edgekit train ",)
+SLOW = ("edgekit train ", "edgekit export runs/")
 """Beginnings of lines that are run as printed, and take too long for every commit."""

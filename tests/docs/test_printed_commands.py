@@ -29,6 +29,8 @@ def resolved(words):
     while hasattr(command, "commands"):
         if not rest or rest[0].startswith("-"):
             break
+        if rest[0] not in command.commands and hasattr(command, "default"):  # `edgekit sweep FILE.toml`
+            return command.commands[command.default], rest
         assert rest[0] in list(command.commands), f"no command {rest[0]} in: {' '.join(words)}"
         command, rest = command.commands[rest[0]], rest[1:]
     return command, rest

@@ -114,7 +114,9 @@ def needed(line: str) -> list[str]:
     """Files and folders that a line reads and that another printed line writes."""
     words = [WORDS.get(word, word) for word in shlex.split(line)]
     bundles = [word.replace("build/*/", "build/mobilenet_v3_small/") for word in words if word.startswith("build/")]
-    return bundles + [file for option, file in pairwise(words) if option == "--baseline"]
+    written = [folder for option, folder in pairwise(words) if option == "--out"]
+    runs = ["/".join(word.split("/")[:2]) for word in words if word.startswith("runs/") and word not in written]
+    return bundles + list(dict.fromkeys(runs)) + [file for option, file in pairwise(words) if option == "--baseline"]
 
 
 def made(line: str) -> list[str]:
@@ -124,6 +126,8 @@ def made(line: str) -> list[str]:
     if words[:2] == ["edgekit", "export"] and len(words) > 2:  # the name alone stands in sentences
         name = words[2].rpartition(":")[2].removesuffix(".onnx").removesuffix(".pt2")
         return [f"build/{name}/{target}" for option, target in pairs if option == "--target"]
+    if words[:2] == ["edgekit", "train"] and "--resume" not in words and words[2:3] and words[2][0] != "-":
+        return [next((folder for option, folder in pairs if option == "--out"), f"runs/{words[2]}")]
     return [file for option, file in pairs if option == "--history"]
 
 

@@ -131,6 +131,15 @@ def concat(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
     return Value(joined, (1, x.shape[1] + other.shape[1], *x.shape[2:]))
 
 
+def pixel_shuffled(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
+    """Blocks of pixels from channels that a convolution makes, maybe through something."""
+    batch, channels, height, width = x.shape
+    made = Value(g.conv(x.name, channels, 4), (batch, 4, height, width))
+    made = bounded(g, draw, made, values) if draw(st.booleans()) else made
+    y = g.op("DepthToSpace", made.name, blocksize=2, mode=draw(st.sampled_from(["CRD", "DCR"])))
+    return Value(y, (batch, 1, 2 * height, 2 * width))
+
+
 def shuffled_conv(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
     """Channels out of their order, by a shuffle or a selection, maybe joined with others, then a convolution."""
     batch, channels, *pixels = x.shape
@@ -323,7 +332,7 @@ def reshape(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
 
 
 MAP_STEPS = [block, block, block, conv, conv, batch_norm, per_channel, pad, pool, mean, concat]
-MAP_STEPS += [group_norm, squeeze_and_excite, head, spread_head, crop, shuffled_conv, dense_block]
+MAP_STEPS += [group_norm, squeeze_and_excite, head, spread_head, crop, shuffled_conv, dense_block, pixel_shuffled]
 ROW_STEPS = [linear, linear, linear]
 ANY_STEPS = [by_number, same_shape, neutral, bounded, activation, activation, layer_norm, softmax, transpose, halves]
 ANY_STEPS += [reshape]

@@ -16,6 +16,7 @@ from edgekit.quant.calibrate import (
     images_ahead,
     observing_session,
     stream_maps,
+    weigh,
 )
 from edgekit.quant.parameters import choose_int8
 from edgekit.quant.plan import values_of
@@ -39,6 +40,7 @@ def same(first, second):
         if range_.histogram is not None:
             assert range_.histogram.exponent == other.histogram.exponent, name
             assert np.array_equal(range_.histogram.counts, other.histogram.counts), name
+            assert np.allclose(range_.weighted.counts, other.weighted.counts, rtol=1e-9), name
         if range_.channel_mean is not None:
             assert np.allclose(range_.channel_mean, other.channel_mean, rtol=1e-12), name
 
@@ -193,3 +195,24 @@ def test_headroom_ends_at_the_bound_of_a_clip(graph):
     values = values_of(graph("y = Clip(x, low, high)", low=np.float32(0), high=np.float32(6)))
     assert choose([values["y"]], {"y": Range(0.0, 2.0)}, "int16").span[1] == pytest.approx(6.0)
     assert choose([values["y"]], {"y": Range(0.0, 0.5)}, "int16").span[1] == pytest.approx(HEADROOM * 0.5)
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 5, 7), (1, 35, 6), (35, 6), (1, 6, 1, 1)])
+def test_an_error_counts_against_the_energy_of_its_position(shape):
+    values = np.random.default_rng(0).normal(0, 1, shape).astype(np.float32)
+    axis = 1 if len(shape) == 4 else -1
+    energy = np.square(values, dtype=np.float64).sum(axis, keepdims=True)
+    expected = np.broadcast_to(1 / (energy + energy.mean()), shape).reshape(-1)
+    chosen = np.arange(0, values.size, 2)
+    assert np.allclose(weigh(values, chosen), expected[chosen], rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
+def test_a_map_without_energy_or_with_nan_counts_as_it_is(value):
+    assert np.array_equal(weigh(np.full((1, 2, 3, 3), value, np.float32), np.arange(18)), np.ones(18))
+
+
+def test_the_weights_follow_the_elements_into_the_histogram(net, images):
+    seen = calibrate(net, [images])["r"]
+    assert np.array_equal(seen.weighted.counts > 0, seen.histogram.counts > 0)
+    assert seen.weighted.exponent == seen.histogram.exponent

@@ -5,6 +5,8 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from edgekit.graph.outputs import relative_noise
+from edgekit.graph.runner import GraphRunner
 from edgekit.quant.bias_correction import mean_error
 from edgekit.quant.method import QUALITY, RUNGS, Method, keeping
 from edgekit.quant.quantizer import Quantizer
@@ -180,3 +182,55 @@ def test_outputs_have_the_headroom_that_was_asked_for_and_nothing_else_has(graph
     assert wide["x"] == plain["x"]
     for name in ("a", "y"):
         assert wide[name].scale == pytest.approx(3 * plain[name].scale, rel=1e-3)
+
+
+BOUNDED = """
+    e = Conv(x, we, be)  r = Conv(e, wr, br)  s = Clip(r, zero, one)
+    f = Conv(s, wf, bf)  y = GlobalAveragePool(f)
+"""
+
+
+def with_few_large(images, factor):
+    """One pixel of each image as many times as large."""
+    found = images.copy()
+    found[:, :, 3, 3] *= factor
+    return found
+
+
+@pytest.fixture(scope="module")
+def bounded(graph):
+    rng = np.random.default_rng(3)
+    return graph(
+        BOUNDED,
+        we=rng.normal(0, 0.5, (8, 4, 1, 1)),
+        be=np.zeros(8),
+        wr=rng.normal(0, 0.3, (16, 8, 1, 1)),
+        br=np.zeros(16),
+        wf=rng.normal(0, 0.3, (10, 16, 1, 1)),
+        bf=np.zeros(10),
+        zero=np.float32(0),
+        one=np.float32(1),
+    )
+
+
+def test_a_few_long_vectors_that_a_clip_bounds_do_not_decide_the_scale(bounded, images):
+    """The range of `e`, which they are thirty times beyond, and what other images lose by either criterion."""
+    given, others = with_few_large(images[:16], 100.0), with_few_large(images[16:], 100.0)
+    quantizer = Quantizer(bounded, lambda: iter([given]))
+    plain, relative = (quantizer.quantize(Method(criterion), INT8) for criterion in ("mse", "relative"))
+    assert relative.method.criterion == "relative"
+    assert relative.params["e"].scale < plain.params["e"].scale * 2 / 3
+    expected = GraphRunner(bounded)(others)
+    lost = [relative_noise(expected, found.simulated()(others)) for found in (plain, relative)]
+    assert lost[1] < lost[0] * 2 / 3
+
+
+def test_ranges_of_least_error_stay_where_the_relative_ones_lose_more(graph, images):
+    """Where long vectors reach the output as they are, cutting them is what costs."""
+    net = graph(
+        "e = Conv(x, w, b) y = Conv(e, v, b)", w=np.eye(4)[..., None, None], v=np.eye(4)[..., None, None], b=np.zeros(4)
+    )
+    quantizer = Quantizer(net, lambda: iter([with_few_large(images[:16], 100.0)]))
+    written = [quantizer.quantize(Method(criterion), INT8) for criterion in ("mse", "relative")]
+    assert written[1].method.criterion == "mse"
+    assert written[0].params == written[1].params

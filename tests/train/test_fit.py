@@ -1,201 +1,278 @@
-"""Training itself: resuming, averaging, weight decay, and what a run refuses."""
+"""A run from its choices to its folder: what is written, going on, and starting from weights."""
 
-import copy
-from dataclasses import replace
+import csv
+import tomllib
 
 import pytest
 import torch
-from torch import nn
+from safetensors.torch import load_file
 
 from edgekit.errors import EdgekitError
-from edgekit.train import TrainConfig, train
-from edgekit.train import checkpoint as checkpoints
-from edgekit.train.data import load_images
-from edgekit.train.fit import Run, accuracy, average, decay_groups, loss_of, measure
+from edgekit.recipe import make_recipe
+from edgekit.source import resolve
+from edgekit.train import checkpoint
+from edgekit.train.choices import chosen
+from edgekit.train.config import make_config
+from edgekit.train.fit import train
+from edgekit.train.run import Quiet
+from edgekit.train.workers import has_bfloat16
 
+NET = """
+import torch
+from torch import nn
 
-@pytest.fixture
-def config(class_folders, tmp_path):
-    """Three epochs of three batches at two input sizes."""
-    return TrainConfig(
-        model="tiny",
-        data=class_folders,
-        out=tmp_path / "out",
-        epochs=3,
-        batch_size=6,
-        stored_size=12,
-        input_size=16,
-        start_size=12,
-        start_epochs=1,
-        warmup_epochs=1,
-        decay_epochs=1,
-    )
-
-
-def tiny():
-    torch.manual_seed(5)
+def tiny(num_classes=5, norm=True, width=8):
     return nn.Sequential(
-        nn.Conv2d(3, 8, 3, 2, 1, bias=False),
-        nn.BatchNorm2d(8),
+        nn.Conv2d(3, width, 3, 2, 1, bias=not norm),
+        nn.BatchNorm2d(width) if norm else nn.Identity(),
         nn.ReLU6(),
-        nn.Conv2d(8, 8, 3, 4, 1, groups=8, bias=False),
-        nn.BatchNorm2d(8),
+        nn.Conv2d(width, width, 3, 4, 1, groups=width, bias=False),
+        nn.BatchNorm2d(width) if norm else nn.Identity(),
         nn.Dropout(0.3),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
-        nn.Linear(8, 3),
+        nn.Linear(width, num_classes),
     )
 
+def fixed():
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 7))
 
-def test_auxiliary_heads_count_beside_the_network_itself():
-    logits, early, late = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0))
-    labels = torch.tensor([0, 1, 2, 3])
-    alone, *heads = (nn.functional.cross_entropy(each, labels, label_smoothing=0.1) for each in (logits, early, late))
-    assert loss_of(logits, labels, 0.1) == alone
-    assert loss_of((logits, early, late), labels, 0.1) == pytest.approx(float(alone + 0.3 * sum(heads)))
-
-
-def run_of(config):
-    return Run(config, tiny(), load_images(config.data, config.stored_size))
-
-
-def assert_equal_runs(one, other):
-    assert one.epoch == other.epoch
-    for ours, theirs in ((one.model, other.model), (one.averaged, other.averaged)):
-        for key, value in ours.state_dict().items():
-            assert torch.equal(value, theirs.state_dict()[key]), key
-    for ours, theirs in zip(one.optimizer.state.values(), other.optimizer.state.values(), strict=True):
-        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+def nans(num_classes=3):
+    class Divide(nn.Module):
+        def forward(self, x):
+            return self.net(x) / (x.std() * 0 if self.training else 1)
+        def __init__(self):
+            super().__init__()
+            self.net = tiny(num_classes)
+    return Divide()
+"""
 
 
-def test_three_epochs_equal_two_and_a_resumed_one_bit_for_bit(config):
-    whole = run_of(replace(config, out=config.out / "whole"))
-    losses = [whole.advance() for _ in range(3)]
-    interrupted = run_of(config)
-    first = [interrupted.advance() for _ in range(2)]
+@pytest.fixture(scope="module")
+def net(tmp_path_factory):
+    path = tmp_path_factory.mktemp("net") / "net.py"
+    path.write_text(NET)
+    return path
+
+
+@pytest.fixture
+def config(class_folders, tmp_path, net):
+    """A function: options over three epochs of two batches -> the choices."""
+
+    def make(**options):
+        given = {"model": f"{net}:tiny", "data": class_folders, "out": tmp_path / "run", "epochs": 3}
+        return make_config(**{**given, "batch_size": 8, "input_size": 16, "val_share": 0.2, **options})
+
+    return make
+
+
+class Heard(Quiet):
+    def __init__(self):
+        self.lines, self.stages = [], []
+
+    def start(self, stage):
+        self.stages.append(stage)
+
+    def say(self, text):
+        self.lines.append(text)
+
+
+def weights_of(result):
+    return load_file(result.folder / "weights.safetensors")
+
+
+def rows_of(result):
+    return list(csv.DictReader((result.folder / "metrics.csv").read_text().splitlines()))
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(torch.equal(value, other[key]) for key, value in one.items())
+
+
+def test_a_run_leaves_a_folder_that_is_a_model(config, net):
+    heard = Heard()
+    result = train(config(), heard)
+    names = {"recipe.toml", "checkpoint.pt", "metrics.csv", "report.html", "weights.safetensors"}
+    names |= {"labels.txt", "calibration.npz", "card.md", "export.toml"}
+    assert {path.name for path in result.folder.iterdir()} == names
+    assert {"decode training images", "decode images to measure on", "epoch 1/3", "write the results"} <= {
+        *heard.stages
+    }
+
+    source = resolve(make_recipe(model=str(result.folder), targets=("ort-fp32",)))
+    assert (source.input_shape, source.classes, source.labels) == ((1, 3, 16, 16), 3, ("dark", "light", "striped"))
+    assert source.weights_sha256 == result.sha256
+    assert source.pictures == result.folder / "calibration.npz"
+    assert not source.assumed
+    stored = {key: value for key, value in weights_of(result).items() if "num_batches" not in key}
+    assert all(torch.equal(source.module.state_dict()[key], value) for key, value in stored.items())
+    assert source.preprocess.resize == 18  # pictures of 20 pixels: there is a margin to cut off
+
+    saved = checkpoint.load(result.folder, {})
+    assert (saved.epoch, saved.classes) == (3, ["dark", "light", "striped"])
+    assert saved.feed["mean"] == source.preprocess.mean
+
+    rows = rows_of(result)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert all(0 <= float(row["top1"]) <= 100 for row in rows)
+    written = tomllib.loads((result.folder / "recipe.toml").read_text())
+    assert written["model"] == f"{net}:tiny"
+    assert None not in (written["learning_rate"], written["ema"], written["weight_decay"])
+    card = (result.folder / "card.md").read_text()
+    assert "| classes | dark, light, striped |" in card
+    assert str(result.folder.parent) not in card
+    page = (result.folder / "report.html").read_text()
+    assert page.count("<svg") == 4
+    assert "http" not in page
+
+
+def test_three_epochs_equal_one_and_two_resumed_ones_bit_for_bit(config, tmp_path):
+    mixing = {"mixup": 0.2, "cutmix": 0.5, "rand_augment": 5, "accumulate": 2, "optimizer": "rmsprop"}
+    whole = train(config(**mixing), Quiet())
+    other = config(**mixing, out=tmp_path / "other")
+
+    class Stop(Quiet):
+        def say(self, text):
+            if text.startswith("epoch 1/"):
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(other, Stop())
     torch.manual_seed(99)  # another process has another state
-    torch.rand(7)
-    resumed = run_of(config)
-    resumed.restore()
-    assert resumed.epoch == 2
-    assert [*first, resumed.advance()] == losses
-    assert_equal_runs(resumed, whole)
+    resumed = train(chosen({"model": str(tmp_path / "other"), "resume": True}), Quiet())
+    assert equal(weights_of(whole), weights_of(resumed))
+    assert whole.sha256 == resumed.sha256
+    losses = [[row["loss"] for row in rows_of(r)] for r in (whole, resumed)]
+    assert losses[0] == losses[1]
 
 
-def test_a_run_can_be_given_more_epochs_before_its_rate_falls(config):
-    whole = run_of(replace(config, epochs=4, out=config.out / "whole"))
-    short = run_of(config)
-    for _ in range(2):
-        whole.advance()
-        short.advance()
-    longer = run_of(replace(config, epochs=4))
-    longer.restore()
-    assert longer.advance() == whole.advance()
-    assert_equal_runs(longer, whole)
+def test_the_seed_decides_a_run_and_a_recipe_repeats_it(config, tmp_path):
+    first = train(config(), Quiet())
+    again = train(chosen({"out": str(tmp_path / "again")}, first.folder / "recipe.toml"), Quiet())
+    other = train(config(seed=1, out=tmp_path / "other"), Quiet())
+    assert first.sha256 == again.sha256 != other.sha256
 
 
-def test_the_seed_decides_a_run(config):
-    first, again, other = (
-        run_of(replace(config, seed=seed, out=config.out / name)) for seed, name in ((0, "a"), (0, "b"), (1, "c"))
-    )
-    assert first.advance() == again.advance() != other.advance()
+def test_accumulating_parts_is_the_same_step_without_norms(config, tmp_path):
+    still = {"model_args": {"norm": False}, "ema": 0, "epochs": 2}
+    whole = train(config(**still), Quiet())
+    parts = train(config(**still, accumulate=4, out=tmp_path / "parts"), Quiet())
+    for key, value in weights_of(whole).items():
+        if "dropout" not in key:
+            assert torch.allclose(value, weights_of(parts)[key], atol=0.05), key
 
 
-def test_training_learns_to_tell_dark_from_light(config):
-    chosen = replace(config, epochs=40, learning_rate=0.03, decay_epochs=10, ema=0.9, smoothing=0.0)
-    run = run_of(chosen)
-    before = accuracy(run.averaged, run.images, chosen)
-    for _ in range(chosen.epochs):
-        run.advance()
-    after = accuracy(run.averaged, run.images, chosen)
-    assert after >= 80 > before
-    assert measure(run.averaged, chosen.data, replace(chosen.preprocess, labels=None)) == pytest.approx(after, abs=11)
-
-
-def test_fewer_images_than_a_batch_are_one_smaller_batch(config):
-    run = run_of(replace(config, batch_size=256))
-    assert run.steps_per_epoch == 1
-    run.advance()
-    assert run.step == 1
-
-
-@pytest.mark.parametrize("change", [{"seed": 1}, {"input_size": 18}, {"learning_rate": 0.1}, {"batch_size": 5}])
-def test_a_checkpoint_of_another_recipe_is_refused_and_says_what_differs(config, change):
-    run_of(config).advance()
+def test_a_run_is_not_written_over_and_another_ones_checkpoint_is_refused(config):
+    train(config(epochs=1), Quiet())
     with pytest.raises(EdgekitError) as caught:
-        run_of(replace(config, **change)).restore()
-    assert caught.value.code == "EK106"
-    assert caught.value.what.endswith(f"another {next(iter(change))}")
-    assert caught.value.where == str(config.out / "checkpoint.pt")
-
-
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", None], ids=["empty", "text", "truncated"])
-def test_a_broken_checkpoint_is_refused(config, content):
-    run_of(config).advance()
-    path = config.out / checkpoints.FILE
-    path.write_bytes(path.read_bytes()[:2000] if content is None else content)
+        train(config(epochs=1), Quiet())
+    assert (caught.value.code, "--resume" in caught.value.fix) == ("EK106", True)
     with pytest.raises(EdgekitError) as caught:
-        run_of(config).restore()
+        train(config(epochs=1, seed=3, resume=True), Quiet())
+    assert (caught.value.code, "seed (0, now 3)" in caught.value.what) == ("EK106", True)
+
+
+def test_a_damaged_checkpoint_is_named_and_left(config):
+    result = train(config(epochs=1), Quiet())
+    (result.folder / "checkpoint.pt").write_bytes(b"PK\x03\x04 half a file")
+    with pytest.raises(EdgekitError) as caught:
+        train(config(epochs=1, resume=True), Quiet())
     assert caught.value.code == "EK102"
+    assert (result.folder / "checkpoint.pt").read_bytes() == b"PK\x03\x04 half a file"
 
 
-def test_tensors_that_are_no_checkpoint_are_refused(config):
-    config.out.mkdir()
-    torch.save(tiny().state_dict(), config.out / checkpoints.FILE)
+def test_the_head_is_replaced_where_the_classes_differ_and_the_backbone_rests(config, net, tmp_path):
+    torch.manual_seed(3)
+    scope = {}
+    exec(NET, scope)
+    torch.save(scope["tiny"](5).state_dict(), tmp_path / "five.pth")
+    begun = {"weights": str(tmp_path / "five.pth"), "freeze": 2, "epochs": 3, "ema": 0}
+
+    class Stop(Heard):
+        def say(self, text):
+            if text.startswith("epoch 2/"):
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config(**begun), Stop())
+    saved, given = checkpoint.load(tmp_path / "run", {}).model, torch.load(tmp_path / "five.pth")
+    changed = {key for key, value in given.items() if not torch.equal(saved[key], value)} - {"8.weight", "8.bias"}
+    assert not changed  # weights and statistics alike
+    assert saved["8.weight"].shape == (3, 8)
+    train(config(**begun, resume=True), Quiet())
+    after = checkpoint.load(tmp_path / "run", {}).model
+    assert not torch.equal(after["0.weight"], given["0.weight"])
+
+
+def test_what_was_replaced_is_told(config, tmp_path):
+    scope = {}
+    exec(NET, scope)
+    torch.save(scope["tiny"](5).state_dict(), tmp_path / "five.pth")
+    heard = Heard()
+    train(config(weights=str(tmp_path / "five.pth"), epochs=1), heard)
+    assert "started from five.pth; new: 8.weight, 8.bias" in heard.lines
+
+
+def test_there_is_nothing_to_freeze_for_where_the_head_is_kept(config, tmp_path):
+    scope = {}
+    exec(NET, scope)
+    torch.save(scope["tiny"](3).state_dict(), tmp_path / "three.pth")
     with pytest.raises(EdgekitError) as caught:
-        run_of(config).restore()
-    assert caught.value.code == "EK102"
+        train(config(weights=str(tmp_path / "three.pth"), freeze=1), Quiet())
+    assert (caught.value.code, caught.value.where) == ("EK106", "--freeze")
+    heard = Heard()
+    train(config(weights=str(tmp_path / "three.pth"), epochs=1), heard)
+    assert "started from three.pth; its head is kept" in heard.lines
 
 
-def test_no_checkpoint_starts_from_the_beginning(config):
-    run = run_of(config)
-    run.restore()
-    assert run.epoch == 0
-
-
-def test_an_epoch_leaves_one_checkpoint_and_no_part_of_one(config):
-    run_of(config).advance()
-    assert [path.name for path in config.out.iterdir()] == [checkpoints.FILE]
-
-
-def test_depthwise_filters_biases_and_norms_do_not_decay():
-    decayed, free = decay_groups(tiny(), 0.05)
-    assert [tuple(p.shape) for p in decayed["params"]] == [(8, 3, 3, 3), (3, 8)]
-    assert decayed["weight_decay"] == 0.05
-    assert free["weight_decay"] == 0
-    assert sum(p.numel() for p in (*decayed["params"], *free["params"])) == sum(p.numel() for p in tiny().parameters())
-
-
-def test_the_average_moves_by_its_share_and_copies_the_counters():
-    model, kept = tiny(), tiny()
-    start = copy.deepcopy(kept.state_dict())
-    with torch.no_grad():
-        model[0].weight.add_(1)
-        model[1].running_mean.add_(2)
-        model[1].num_batches_tracked.add_(7)
-    average(kept, model, 0.75)
-    torch.testing.assert_close(kept[0].weight, start["0.weight"] + 0.25)
-    torch.testing.assert_close(kept[1].running_mean, start["1.running_mean"] + 0.5)
-    assert int(kept[1].num_batches_tracked) == 7
-
-
-def refusal(config, **change):
+def test_weights_of_another_net_are_refused_before_anything_is_written(config, tmp_path):
+    scope = {}
+    exec(NET, scope)
+    torch.save(scope["tiny"](3, width=12).state_dict(), tmp_path / "wide.pth")
     with pytest.raises(EdgekitError) as caught:
-        train(replace(config, model="mobilenet_v3_small", **change), lambda report: None)
-    return caught.value
+        train(config(weights=str(tmp_path / "wide.pth")), Quiet())
+    assert caught.value.code == "EK103"
+    assert not (tmp_path / "run").exists()
 
 
-def test_what_cannot_be_trained_is_refused_before_the_first_epoch(config, class_folders, tmp_path):
-    other = tmp_path / "other"
-    for name in ("dark", "light"):
-        (other / name).mkdir(parents=True)
-        (other / name / "1.png").write_bytes(next((class_folders / name).iterdir()).read_bytes())
-    (tmp_path / "file").write_text("in the way")
-    assert refusal(config, data=tmp_path / "nowhere").code == "EK102"
-    assert refusal(config, data=class_folders / "dark").code == "EK109"
-    assert refusal(config, out=tmp_path / "file" / "out").code == "EK702"
-    classes = refusal(config, evaluation=other)
-    assert (classes.code, classes.where) == ("EK109", str(other))
-    single = refusal(config, batch_size=1)
-    assert (single.code, single.where) == ("EK106", "--batch-size")
-    assert not config.out.exists()
+def test_a_net_of_its_own_number_of_classes_is_refused(config, net):
+    with pytest.raises(EdgekitError) as caught:
+        train(config(model=f"{net}:fixed"), Quiet())
+    assert (caught.value.code, "7" in caught.value.what, "num_classes" in caught.value.fix) == ("EK109", True, True)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_batch_and_checkpoint(config, net, tmp_path):
+    with pytest.raises(EdgekitError) as caught:
+        train(config(model=f"{net}:nans", learning_rate=0.1), Quiet())
+    assert caught.value.code == "EK506"
+    assert "--learning-rate 0.025" in caught.value.fix
+    kept = torch.load(tmp_path / "run" / "nan_batch.pt")
+    assert (kept["images"].shape, kept["targets"].shape) == ((8, 3, 16, 16), (8,))
+
+
+def test_half_of_the_bytes_for_float16_weights(config):
+    result = train(config(half=True, epochs=1), Quiet())
+    assert {value.dtype for value in weights_of(result).values()} == {torch.float16, torch.int64}
+
+
+def test_small_images_are_trained_smaller_than_the_net_was_made_for(config):
+    result = train(config(input_size=None, epochs=1), Quiet())
+    assert tomllib.loads((result.folder / "recipe.toml").read_text())["input_size"] == [64, 64]
+    source = resolve(make_recipe(model=str(result.folder), targets=("ort-fp32",)))
+    assert source.preprocess.resize == 64  # pictures of 20 pixels are seen whole
+
+
+def test_the_size_that_was_asked_for_is_trained_in_every_epoch(config):
+    result = train(config(input_size=48, epochs=2), Quiet())
+    assert [row["size"] for row in rows_of(result)] == ["48x48"] * 2
+
+
+def test_bfloat16_learns_where_the_cpu_has_it_and_is_refused_where_not(config):
+    if not has_bfloat16(torch.device("cpu")):
+        with pytest.raises(EdgekitError) as caught:
+            train(config(precision="bfloat16"), Quiet())
+        assert caught.value.code == "EK106"
+        return
+    result = train(config(precision="bfloat16", epochs=1), Quiet())
+    assert {value.dtype for value in weights_of(result).values()} == {torch.float32, torch.int64}
+    assert torch.isfinite(weights_of(result)["8.weight"]).all()

@@ -1,70 +1,45 @@
-"""Learning rate and input size over a run."""
+"""Schedules: shapes over the share of the run that is done, whatever its length."""
 
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edgekit.train import TrainConfig
-from edgekit.train.schedule import input_size, learning_rate
+from edgekit.train.config import TrainConfig
+from edgekit.train.schedule import input_size, learning_rate, share_of_rate
 
-STEPS = 10
-
-
-def config(**chosen):
-    return TrainConfig(model="any", data=Path("any"), learning_rate=1.0, **chosen)
+CONFIG = TrainConfig("net", Path("data"), learning_rate=0.4, input_size=(64, 64))
 
 
-def rates(chosen):
-    return [learning_rate(chosen, step, STEPS) for step in range(chosen.epochs * STEPS)]
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "step"])
+@pytest.mark.parametrize("steps", [15, 150, 3000])
+def test_every_length_peaks_at_the_rate_and_has_the_same_shape(schedule, steps):
+    config = replace(CONFIG, schedule=schedule)
+    rates = [learning_rate(config, step, steps) for step in range(steps)]
+    assert max(rates) == pytest.approx(0.4, rel=0.12)
+    assert rates[-1] < 0.02 * 0.4 + 0.4 / steps
+    half = share_of_rate(schedule, 0.05, 0.5)
+    assert rates[steps // 2] / 0.4 == pytest.approx(half, abs=0.08)
 
 
-def test_the_rate_rises_holds_and_falls():
-    found = rates(config(epochs=10, warmup_epochs=2, decay_epochs=4))
-    assert found[:20] == pytest.approx([(step + 1) / 20 for step in range(20)])
-    assert set(found[19:60]) == {1.0}
-    assert found[60:] == pytest.approx([(40 - step) / 40 for step in range(40)])
+def test_the_rate_rises_in_the_warm_up_and_falls_behind_it():
+    rates = [share_of_rate("cosine", 0.1, done / 100) for done in range(101)]
+    assert rates[:11] == pytest.approx([done / 10 for done in range(11)])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] == pytest.approx(0)
 
 
-def test_the_last_step_still_learns_and_the_step_after_it_would_not():
-    chosen = config(epochs=3, warmup_epochs=0, decay_epochs=2)
-    assert rates(chosen)[-1] == pytest.approx(1 / 20)
-    assert learning_rate(chosen, 30, STEPS) == 0
+def test_the_step_schedule_falls_by_ten_at_thirds_and_at_eight_ninths():
+    found = [share_of_rate("step", 0.0, done / 90) for done in (0, 29, 30, 59, 60, 79, 80, 89)]
+    assert found == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
 
 
-def test_without_rise_and_fall_the_rate_is_constant():
-    assert set(rates(config(epochs=4, warmup_epochs=0, decay_epochs=0))) == {1.0}
+def test_a_run_of_nothing_but_warm_up_does_not_divide_by_zero():
+    assert share_of_rate("cosine", 1.0, 0.5) == 0.5
+    assert share_of_rate("cosine", 1.0, 1.0) == 0
 
 
-def test_a_run_shorter_than_its_rise_and_fall_takes_the_smaller_of_both():
-    found = rates(config(epochs=2, warmup_epochs=2, decay_epochs=20))
-    assert found == pytest.approx([min((step + 1) / 20, (20 - step) / 200) for step in range(20)])
-    assert max(found) < 0.1
-
-
-def test_runs_that_differ_only_in_epochs_agree_until_the_shorter_one_falls():
-    short, long = (rates(config(epochs=epochs, warmup_epochs=1, decay_epochs=2)) for epochs in (5, 9))
-    assert short[:31] == long[:31]
-    assert short[31] < long[31]
-
-
-def test_the_input_grows_after_the_first_epochs():
-    chosen = config(start_size=24, start_epochs=2, input_size=40)
-    assert [input_size(chosen, epoch) for epoch in range(4)] == [24, 24, 40, 40]
-
-
-def test_the_finish_falls_once_more_at_a_larger_input():
-    chosen = config(epochs=2, finish_epochs=2, finish_size=80, finish_rate=0.5, input_size=64, start_epochs=0)
-    found = [learning_rate(chosen, step, STEPS) for step in range(2 * STEPS, 4 * STEPS)]
-    assert found[0] == 0.5
-    assert all(before > after > 0 for before, after in pairwise(found))
-    assert [input_size(chosen, epoch) for epoch in range(4)] == [64, 64, 80, 80]
-    assert chosen.preprocess.crop == (80, 80)
-
-
-def test_the_recipe_of_the_shipped_weights_is_the_default_but_for_its_finish():
-    default = TrainConfig(model="mobilenet_v3_small", data=Path("train.zip"))
-    assert (default.epochs, default.batch_size, default.learning_rate, default.weight_decay) == (48, 256, 0.003, 0.05)
-    assert (default.start_size, default.start_epochs, default.input_size, default.stored_size) == (48, 24, 64, 32)
-    assert (default.warmup_epochs, default.decay_epochs, default.smoothing, default.ema) == (2, 20, 0.1, 0.998)
-    assert (default.finish_size, default.finish_rate, default.finish_ema) == (80, 0.001, 0.99)
+def test_the_first_half_is_small_where_that_is_asked_for_alone():
+    assert [input_size(replace(CONFIG, epochs=4), epoch) for epoch in range(4)] == [(64, 64)] * 4
+    small = replace(CONFIG, epochs=4, start_size=(48, 48))
+    assert [input_size(small, epoch) for epoch in range(4)] == [(48, 48), (48, 48), (64, 64), (64, 64)]

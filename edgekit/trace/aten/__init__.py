@@ -7,7 +7,20 @@ leaves out, such as the indices of a max pool, is not in the graph. Names are AT
 Source of the semantics: https://docs.pytorch.org/docs/stable/torch.compiler_ir.html and the ATen native functions.
 """
 
-from edgekit.trace.aten import linear, pixels, pointwise, shapes
-from edgekit.trace.aten.context import RULES, TAKES_INDICES, Context, Untraceable
+from edgekit.trace.aten import choice, linear, pixels, pointwise, recurrent, reductions, shapes
+from edgekit.trace.aten.context import DTYPES, OWN_TYPES, RULES, Context, Untraceable
 
-__all__ = ["RULES", "TAKES_INDICES", "Context", "Untraceable", "linear", "pixels", "pointwise", "shapes"]
+__all__ = [
+    "DTYPES",
+    "OWN_TYPES",
+    "RULES",
+    "Context",
+    "Untraceable",
+    "choice",
+    "linear",
+    "pixels",
+    "pointwise",
+    "recurrent",
+    "reductions",
+    "shapes",
+]

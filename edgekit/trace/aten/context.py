@@ -5,13 +5,24 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 import onnx_ir as ir
+import torch
 
 Rule = Callable[..., Any]
 _RULES: dict[str, Rule] = {}
 RULES: Mapping[str, Rule] = MappingProxyType(_RULES)
 """ATen operator -> its rule."""
-TAKES_INDICES = {"index_select", "index"}
-"""Operators whose constants may be integers: all others compute with float32 and nothing else."""
+OWN_TYPES = {
+    *("index_select", "index", "index_put", "gather", "where", "masked_fill", "embedding", "copy", "_to_copy"),
+    *("scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu", "max_unpool2d"),
+}
+"""Operators whose constants may be integers or booleans where the result is float32; of all others they are numbers."""
+DTYPES = {
+    torch.float32: ir.DataType.FLOAT,
+    torch.int64: ir.DataType.INT64,
+    torch.int32: ir.DataType.INT64,
+    torch.bool: ir.DataType.BOOL,
+}
+"""Types of values, and as what the graph has them."""
 UNCOVERED = "an operator is used in a way that its rule does not cover"
 
 
@@ -60,6 +71,23 @@ def require(covered: bool) -> None:
 
 def is_value(operand: Any) -> bool:
     return isinstance(operand, ir.Value)
+
+
+def cast(c: Context, value: Any, dtype: ir.DataType) -> Any:
+    """A value as another type: itself where it is that already."""
+    if value.dtype == dtype:
+        return value
+    found = c.op("Cast", value, to=int(dtype))
+    found.shape, found.dtype = value.shape, dtype
+    return found
+
+
+def operand(c: Context, value: Any, label: str, dtype: ir.DataType = ir.DataType.FLOAT) -> Any:
+    """A tensor or a number as a value of that type."""
+    return cast(c, value, dtype) if is_value(value) else c.number(label, value, NAMES[dtype])
+
+
+NAMES = {ir.DataType.FLOAT: "float32", ir.DataType.INT64: "int64", ir.DataType.BOOL: "bool"}
 
 
 def ints(values: Any, rank: int = 2) -> list[int]:

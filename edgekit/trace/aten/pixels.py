@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgekit.trace.aten.context import Context, ints, require, rule
+from edgekit.trace.aten.context import Context, Rule, ints, require, rule
+from edgekit.trace.aten.shapes import cut
 
 
 @rule("_adaptive_avg_pool2d")
@@ -42,7 +43,81 @@ def max_pool2d(
 ) -> Any:
     require(out[0].ndim == 4)
     window = pool_window(kernel, stride, padding, ceil_mode)
-    return c.op("MaxPool", x, **window, dilations=ints(dilation))
+    return c.op("MaxPool", x, **window, dilations=ints(dilation), outputs=2)
+
+
+@rule("max_unpool2d")
+def max_unpool2d(c: Context, out: Any, x: Any, places: Any, size: Any) -> Any:
+    """ATen counts the places in each map; ONNX in all of them, which for the maps of one image it makes so itself."""
+    pool = places.producer()
+    require(out.ndim == 4 and pool is not None and pool.op_type == "MaxPool")
+    window: dict[str, Any] = {
+        name: list(pool.attributes[name].as_ints()) for name in ("kernel_shape", "strides", "pads")
+    }
+    return c.op("MaxUnpool", x, places, c.number("size", list(out.shape), "int64"), **window)
+
+
+@rule("adaptive_max_pool2d")
+def adaptive_max_pool2d(c: Context, out: Any, x: Any, size: Any) -> Any:
+    """Windows overlap where the size does not divide: each line of them is the extreme of a Slice."""
+    require(out[0].ndim == 4)
+    before, after = [int(s) for s in x.shape[2:]], list(out[0].shape[2:])
+    if not any(old % new for old, new in zip(before, after, strict=True)):
+        kernel = [old // new for old, new in zip(before, after, strict=True)]
+        return c.op("MaxPool", x, kernel_shape=kernel, strides=kernel)
+    for axis, (old, new) in enumerate(zip(before, after, strict=True), 2):
+        bounds = [(index * old // new, -(-(index + 1) * old // new)) for index in range(new)]
+        lines = [
+            c.op("ReduceMax", cut(c, x, axis, *line), c.number("axes", [axis], "int64"), keepdims=1) for line in bounds
+        ]
+        x = c.op("Concat", *lines, axis=axis)
+    return x
+
+
+@rule("pixel_shuffle")
+def pixel_shuffle(c: Context, out: Any, x: Any, factor: int) -> Any:
+    require(out.ndim == 4)
+    return c.op("DepthToSpace", x, blocksize=int(factor), mode="CRD")
+
+
+@rule("channel_shuffle")
+def channel_shuffle(c: Context, out: Any, x: Any, groups: int) -> Any:
+    images, channels, *pixels = map(int, out.shape)
+    split = c.op("Reshape", x, c.number("split", [images, groups, channels // groups, *pixels], "int64"))
+    turned = c.op("Transpose", split, perm=[0, 2, 1, *range(3, len(pixels) + 3)])
+    return c.op("Reshape", turned, c.number("shape", list(out.shape), "int64"))
+
+
+@rule("pixel_unshuffle")
+def pixel_unshuffle(c: Context, out: Any, x: Any, factor: int) -> Any:
+    require(out.ndim == 4)
+    images, channels, rows, columns = map(int, x.shape)
+    f = int(factor)
+    split = c.op("Reshape", x, c.number("split", [images, channels, rows // f, f, columns // f, f], "int64"))
+    turned = c.op("Transpose", split, perm=[0, 1, 3, 5, 2, 4])
+    return c.op("Reshape", turned, c.number("shape", list(out.shape), "int64"))
+
+
+@rule("affine_grid_generator")
+def affine_grid(c: Context, out: Any, theta: Any, size: Any, align_corners: bool) -> Any:
+    """Linear in theta: the grids of the three unit columns, times theta."""
+    units = torch.zeros(3, 2, 3)
+    units[range(3), 0, range(3)] = 1
+    sizes = [3, *size[1:]]
+    grids = torch.ops.aten.affine_grid_generator(units, sizes, align_corners)[..., 0]
+    base = c.number("base", grids.reshape(3, -1).T.numpy(), "float32")
+    product = c.op("MatMul", base, c.op("Transpose", theta, perm=[0, 2, 1]))
+    return c.op("Reshape", product, c.number("shape", list(out.shape), "int64"))
+
+
+@rule("grid_sampler", "grid_sampler_2d")
+def grid_sampler(c: Context, out: Any, x: Any, grid: Any, mode: int, padding: int, align_corners: bool) -> Any:
+    require(out.ndim == 4)
+    names: dict[str, Any] = {
+        "mode": ("linear", "nearest", "cubic")[mode],
+        "padding_mode": ("zeros", "border", "reflection")[padding],
+    }
+    return c.op("GridSample", x, grid, **names, align_corners=int(align_corners))
 
 
 @rule("avg_pool2d")
@@ -122,17 +197,60 @@ def resize_pixels(before: int, after: int) -> Any:
     return np.floor(np.arange(after, dtype=np.float32) / scale).astype(np.int64)
 
 
+@rule("_upsample_nearest_exact2d")
+def upsample_nearest_exact2d(c: Context, out: Any, x: Any, size: Any, *scales: Any) -> Any:
+    """The pixel whose area the centre of the new one lies in."""
+    before, after = [int(s) for s in x.shape[2:]], list(out.shape[2:])
+    if all(new % old == 0 for old, new in zip(before, after, strict=True)):
+        return upsample_nearest2d(c, out, x, size, None, None)
+    for axis, (old, new, scale) in enumerate(zip(before, after, scales, strict=True), 2):
+        line = torch.arange(old, dtype=torch.float32).reshape(1, 1, old, 1)
+        pixels = torch.ops.aten._upsample_nearest_exact2d(line, [new, 1], scale, None).flatten().long().numpy()
+        x = c.op("Gather", x, c.number("pixels", pixels, "int64"), axis=axis)
+    return x
+
+
 @rule("upsample_bilinear2d")
 def upsample_bilinear2d(
     c: Context, out: Any, x: Any, size: Any, align_corners: bool, scale_h: float | None, scale_w: float | None
 ) -> Any:
-    require_whole_sizes(out, x, (scale_h, scale_w))
+    before, after = [int(s) for s in x.shape[2:]], list(out.shape[2:])
+    given = zip((scale_h, scale_w), before, after, strict=True)
+    if not align_corners and any(scale is not None and scale * old != new for scale, old, new in given):
+        return _by_matrices(c, out, x, torch.ops.aten.upsample_bilinear2d, align_corners, (scale_h, scale_w))
     sizes = c.number("sizes", list(out.shape), "int64")
     coordinates = "align_corners" if align_corners else "half_pixel"
     return c.op("Resize", x, None, None, sizes, mode="linear", coordinate_transformation_mode=coordinates)
 
 
-def require_whole_sizes(out: Any, x: Any, scales: Sequence[float | None]) -> None:
-    """Resize is told the result's sizes. ATen samples at the scale that it was given, which may end between pixels."""
-    for scale, before, after in zip(scales, x.shape[2:], out.shape[2:], strict=True):
-        require(scale is None or scale * int(before) == after)
+def _resized_by_matrices(name: str) -> Rule:
+    call = getattr(torch.ops.aten, name)
+
+    def lower(c: Context, out: Any, x: Any, size: Any, align_corners: bool, *scales: Any) -> Any:
+        return _by_matrices(c, out, x, call, align_corners, scales)
+
+    return lower
+
+
+for _name in ("upsample_bicubic2d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"):
+    rule(_name)(_resized_by_matrices(_name))
+
+
+def _by_matrices(c: Context, out: Any, x: Any, call: Any, align_corners: bool, scales: Sequence[Any]) -> Any:
+    """Rows, then columns, each a sum of rows and columns: ATen is asked for the weights of each.
+
+    A matrix from the left for the rows, one from the right for the columns. Maps are asked about, not lines: of a map
+    one pixel wide, torch 2.13 gives wrong weights where it filters.
+    """
+    before, after = [int(s) for s in x.shape[2:]], list(out.shape[2:])
+    rows, columns = (
+        call(torch.eye(old).reshape(1, old, old, 1).repeat(1, 1, 1, 4), [new, 4], align_corners, scale, None)[
+            0, ..., 0
+        ].numpy()
+        for old, new, scale in zip(before, after, scales, strict=True)
+    )
+    if before[0] != after[0] or not np.array_equal(rows, np.eye(before[0])):
+        x = c.op("MatMul", c.number("rows", rows.T, "float32"), x)
+    if before[1] == after[1] and np.array_equal(columns, np.eye(before[1])):
+        return x
+    return c.op("MatMul", x, c.number("columns", columns, "float32"))

@@ -1,10 +1,14 @@
 """Activations, arithmetic and sums over axes."""
 
+import math
 from typing import Any
 
+import onnx_ir as ir
 import torch
 
-from edgekit.trace.aten.context import Context, Rule, is_value, require, rule
+from edgekit.trace.aten.context import DTYPES, Context, Rule, cast, is_value, operand, require, rule
+
+FLOAT = ir.DataType.FLOAT
 
 SIMPLE = {
     "relu": "Relu",
@@ -17,9 +21,16 @@ SIMPLE = {
     "abs": "Abs",
     "mish": "Mish",
     "sqrt": "Sqrt",
+    "sin": "Sin",
+    "cos": "Cos",
+    "tan": "Tan",
+    "atan": "Atan",
+    "sign": "Sign",
+    "floor": "Floor",
+    "ceil": "Ceil",
 }
 for _name, _op in SIMPLE.items():
-    rule(_name)(lambda c, out, x, op=_op: c.op(op, x))
+    rule(_name)(lambda c, out, x, op=_op: c.op(op, cast(c, x, FLOAT)))
 
 
 @rule("hardsigmoid")
@@ -85,11 +96,24 @@ def rsqrt(c: Context, out: Any, x: Any) -> Any:
     return c.op("Pow", x, c.number("exponent", -0.5, "float32"))
 
 
-@rule("hardtanh", "clamp", "clamp_min")
+@rule("hardtanh", "clamp")
 def hardtanh(c: Context, out: Any, x: Any, low: Any, high: Any = None) -> Any:
-    require(not is_value(low) and not is_value(high))
+    if is_value(low) or is_value(high):
+        x = x if low is None else c.op("Max", x, operand(c, low, "min"))
+        return x if high is None else c.op("Min", x, operand(c, high, "max"))
+    require(out.dtype == torch.float32)
     bounds = [None if b is None else c.number(n, b, "float32") for n, b in (("min", low), ("max", high))]
     return c.op("Clip", x, *bounds)
+
+
+@rule("clamp_min")
+def clamp_min(c: Context, out: Any, x: Any, low: Any) -> Any:
+    return hardtanh(c, out, x, low)
+
+
+@rule("clamp_max")
+def clamp_max(c: Context, out: Any, x: Any, high: Any) -> Any:
+    return hardtanh(c, out, x, None, high)
 
 
 @rule("_softmax")
@@ -102,64 +126,147 @@ def log_softmax(c: Context, out: Any, x: Any, dim: int, half_to_float: bool) -> 
     return c.op("LogSoftmax", x, axis=dim)
 
 
-def _operand(c: Context, value: Any, label: str) -> Any:
-    return value if is_value(value) else c.number(label, value, "float32")
-
-
 @rule("neg")
 def negative(c: Context, out: Any, x: Any) -> Any:
-    return c.op("Mul", x, c.number("minus", -1, "float32"))
+    return c.op("Mul", x, _number_like(c, x, "minus", -1))
+
+
+def _number_like(c: Context, x: Any, label: str, value: Any) -> Any:
+    return operand(c, value, label, x.dtype or FLOAT)
 
 
 @rule("add")
 def add(c: Context, out: Any, a: Any, b: Any, alpha: Any = 1) -> Any:
-    return c.op("Add", _operand(c, a, "a"), _times(c, _operand(c, b, "b"), alpha))
+    a, b = _both(c, out, a, b)
+    return c.op("Add", a, _times(c, b, alpha))
 
 
 @rule("sub")
 def subtract(c: Context, out: Any, a: Any, b: Any, alpha: Any = 1) -> Any:
-    return c.op("Sub", _operand(c, a, "a"), _times(c, _operand(c, b, "b"), alpha))
+    a, b = _both(c, out, a, b)
+    return c.op("Sub", a, _times(c, b, alpha))
 
 
 @rule("rsub")
 def subtract_from(c: Context, out: Any, a: Any, b: Any, alpha: Any = 1) -> Any:
-    return c.op("Sub", _operand(c, b, "b"), _times(c, a, alpha))
+    a, b = _both(c, out, a, b)
+    return c.op("Sub", b, _times(c, a, alpha))
+
+
+def _both(c: Context, out: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """Two operands as values of the result's type."""
+    return operand(c, a, "a", DTYPES[out.dtype]), operand(c, b, "b", DTYPES[out.dtype])
 
 
 def _times(c: Context, value: Any, alpha: Any) -> Any:
-    return value if alpha == 1 else c.op("Mul", value, c.number("alpha", alpha, "float32"))
+    return value if alpha == 1 else c.op("Mul", value, _number_like(c, value, "alpha", alpha))
 
 
 def _of_two(op: str) -> Rule:
-    def lower(c: Context, out: Any, a: Any, b: Any, rounding: str | None = None) -> Any:
-        require(rounding is None)
-        return c.op(op, _operand(c, a, "a"), _operand(c, b, "b"))
+    def lower(c: Context, out: Any, a: Any, b: Any) -> Any:
+        require(out.dtype != torch.bool)
+        return c.op(op, *_both(c, out, a, b))
 
     return lower
 
 
-for _name, _op in {"mul": "Mul", "div": "Div", "pow": "Pow"}.items():
+for _name, _op in {"mul": "Mul", "pow": "Pow", "maximum": "Max", "minimum": "Min"}.items():
     rule(_name)(_of_two(_op))
 
 
-def _reduction(op: str) -> Rule:
-    def lower(c: Context, out: Any, x: Any, dims: Any = None, keep: bool = False, dtype: Any = None) -> Any:
-        require(dtype in (None, torch.float32))
-        axes = list(dims) if isinstance(dims, list | tuple) and dims else list(range(len(x.shape)))
-        if not x.shape:  # a number already
-            return x
-        return c.op(op, x, c.number("axes", axes, "int64"), keepdims=int(keep))
+@rule("div")
+def divide(c: Context, out: Any, a: Any, b: Any, rounding: str | None = None) -> Any:
+    require(out.dtype == torch.float32)
+    quotient = c.op("Div", *_both(c, out, a, b))
+    if rounding is None:
+        return quotient
+    return c.op("Floor", quotient) if rounding == "floor" else truncate(c, out, quotient)
+
+
+@rule("floor_divide")
+def floor_divide(c: Context, out: Any, a: Any, b: Any) -> Any:
+    return divide(c, out, a, b, "floor")
+
+
+@rule("trunc", "fix")
+def truncate(c: Context, out: Any, x: Any) -> Any:
+    return c.op("Mul", c.op("Sign", x), c.op("Floor", c.op("Abs", x)))
+
+
+@rule("round")
+def round_(c: Context, out: Any, x: Any, decimals: int = 0) -> Any:
+    require(not decimals)
+    return c.op("Round", x)
+
+
+@rule("frac")
+def fraction(c: Context, out: Any, x: Any) -> Any:
+    return c.op("Sub", x, truncate(c, out, x))
+
+
+@rule("fmod")
+def fmod(c: Context, out: Any, a: Any, b: Any) -> Any:
+    require(out.dtype == torch.float32)
+    return c.op("Mod", *_both(c, out, a, b), fmod=1)
+
+
+@rule("remainder")
+def remainder(c: Context, out: Any, a: Any, b: Any) -> Any:
+    require(out.dtype != torch.bool)
+    a, b = _both(c, out, a, b)
+    if out.dtype != torch.float32:
+        return c.op("Mod", a, b)
+    return c.op("Sub", a, c.op("Mul", b, c.op("Floor", c.op("Div", a, b))))
+
+
+def _scaled(outer: str, inner: str, before: float, after: float, shift: float = 0.0) -> Rule:
+    """after * op(x * before + shift): logarithms and powers of other bases."""
+
+    def lower(c: Context, out: Any, x: Any) -> Any:
+        if before != 1:
+            x = c.op("Mul", x, c.number("factor", before, "float32"))
+        if inner:
+            x = c.op(inner, x, c.number("shift", shift, "float32"))
+        x = c.op(outer, x)
+        return x if after == 1 else c.op("Mul", x, c.number("scale", after, "float32"))
 
     return lower
 
 
-rule("mean")(_reduction("ReduceMean"))
-rule("sum")(_reduction("ReduceSum"))
+rule("log1p")(_scaled("Log", "Add", 1, 1, 1))
+rule("log2")(_scaled("Log", "", 1, 1 / math.log(2)))
+rule("log10")(_scaled("Log", "", 1, 1 / math.log(10)))
+rule("exp2")(_scaled("Exp", "", math.log(2), 1))
 
 
-@rule("linalg_vector_norm")
-def norm(c: Context, out: Any, x: Any, order: Any, dims: Any, keep: bool, dtype: Any) -> Any:
-    require(order == 2)
-    result = _reduction("ReduceL2")(c, out, x, dims, keep, dtype)
-    require(bool(x.shape))
-    return result
+@rule("expm1")
+def exponential_less_one(c: Context, out: Any, x: Any) -> Any:
+    return c.op("Sub", c.op("Exp", x), c.number("one", 1, "float32"))
+
+
+@rule("addcmul")
+def add_product(c: Context, out: Any, x: Any, a: Any, b: Any, value: Any = 1) -> Any:
+    return c.op("Add", x, _times(c, c.op("Mul", a, b), value))
+
+
+@rule("addcdiv")
+def add_quotient(c: Context, out: Any, x: Any, a: Any, b: Any, value: Any = 1) -> Any:
+    return c.op("Add", x, _times(c, c.op("Div", a, b), value))
+
+
+@rule("lerp")
+def interpolated(c: Context, out: Any, x: Any, end: Any, weight: Any) -> Any:
+    return c.op("Add", x, c.op("Mul", operand(c, weight, "weight"), c.op("Sub", end, x)))
+
+
+@rule("glu")
+def gated(c: Context, out: Any, x: Any, dim: int = -1) -> Any:
+    half = out.shape[dim]
+    first, second = c.op("Split", x, c.number("sizes", [half, half], "int64"), outputs=2, axis=int(dim) % out.ndim)
+    return c.op("Mul", first, c.op("Sigmoid", second))
+
+
+@rule("softshrink")
+def soft_shrink(c: Context, out: Any, x: Any, limit: Any = 0.5) -> Any:
+    bounds = c.number("min", -limit, "float32"), c.number("max", limit, "float32")
+    return c.op("Sub", x, c.op("Clip", x, *bounds))

@@ -1,6 +1,7 @@
 """Cutting a piece out of a tensor and joining pieces, in operators that XNNPACK takes."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,6 +22,23 @@ def cut(em: Emitter, source: Tensor, output: Tensor, starts: Sequence[int]) -> N
     em.write("SLICE", inputs, output, perm, version=(5, "2.5.0") if len(perm) > 4 else None)
     if em.is_non_negative(source):
         em.mark_non_negative(output)
+
+
+def runs_of(picked: Sequence[int]) -> list[tuple[int, int]]:
+    """Positions along an axis as runs of neighbours, [first, behind the last)."""
+    breaks = [0, *(i for i, (a, b) in enumerate(pairwise(picked), 1) if b != a + 1), len(picked)]
+    return [(picked[first], picked[stop - 1] + 1) for first, stop in pairwise(breaks)]
+
+
+def pick(em: Emitter, source: Tensor, output: Tensor, perm: Perm, axis: int, runs: Sequence[tuple[int, int]]) -> None:
+    """Positions along an axis side by side: each run is one piece, the same one wherever it stands."""
+    pieces: dict[tuple[int, int], Tensor] = {(0, source.shape[axis]): source}
+    for low, high in runs:
+        if (low, high) not in pieces:
+            piece = em.scratch(output, (*source.shape[:axis], high - low, *source.shape[axis + 1 :]))
+            cut(em, source, piece, [low if other == axis else 0 for other in range(len(source.shape))])
+            pieces[low, high] = piece
+    join(em, [pieces[run] for run in runs], output, perm, axis)
 
 
 def join(em: Emitter, pieces: Sequence[Tensor], output: Tensor, perm: Perm, axis: int) -> None:

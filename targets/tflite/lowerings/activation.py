@@ -65,11 +65,27 @@ def lower_gelu(em: Emitter, node: Node) -> None:
     em.write("GELU", [em.input(source)], node.output, em.layout(source), {"approximate": approximate})
 
 
-@lowering("LeakyRelu", ("LEAKY_RELU",), integer=INTEGERS)
+# XNNPACK's bounds on slope * input scale / output scale of the int8 LEAKY_RELU (xnnpack_delegate.cc).
+LEAKY_SCALES = (2.0**-8, 2.0**7)
+
+
+def _is_leaky(node: Node) -> bool:
+    """Whether XNNPACK takes an int8 LEAKY_RELU of this slope."""
+    source, result = node.input(0).quant, node.output.quant
+    if source is None or result is None or node.output.dtype != "int8":
+        return True
+    slope = float(node.attrs.get("alpha", 0.01)) * float(source.scale[0] / result.scale[0])
+    return LEAKY_SCALES[0] <= abs(slope) < LEAKY_SCALES[1]
+
+
+@lowering("LeakyRelu", ("LEAKY_RELU", "RELU"), integer=INTEGERS)
 def lower_leaky_relu(em: Emitter, node: Node) -> None:
-    source = node.input(0)
-    options = {"alpha": float(node.attrs.get("alpha", 0.01))}
-    em.write("LEAKY_RELU", [em.input(source)], node.output, em.layout(source), options)
+    """In int8, a slope below XNNPACK's bounds leaves less than one step of the lowest input: it is RELU."""
+    source, slope = node.input(0), float(node.attrs.get("alpha", 0.01))
+    if _is_leaky(node) or abs(slope) > 1:
+        em.write("LEAKY_RELU", [em.input(source)], node.output, em.layout(source), {"alpha": slope})
+        return
+    em.write("RELU", [em.input(source)], node.output, em.layout(source))
 
 
 @lowering("Softmax", ("SOFTMAX",), integer=INTEGERS)

@@ -10,10 +10,14 @@ from edgekit.targets.tflite.rules import INTEGERS, Lower, lowering
 # XNNPACK's bounds on input scale / output scale of the int8 ADD and MUL (xnnpack_delegate.cc).
 ADD_SCALES = (2.0**-10, 2.0**8)
 MUL_SCALES = (2.0**-16, 2.0**8)
+COMPUTED = ("float32", "int8", "int16")
+"""What the arithmetic of these rules is proven on."""
 MAX_BROADCAST_AXES = 4  # MUL's kernels abort beyond that, and of the others only newer versions go further
 
 
 def legal_binary(node: Node) -> str | None:
+    if node.input(0).dtype not in COMPUTED:
+        return f"{node.input(0).dtype} operands have no rule"
     if all(tensor is None or tensor.is_constant for tensor in node.inputs):
         return "both operands are constants; simplify the graph first"
     if len(merged_axes(node.input(0).shape, node.input(1).shape)) > MAX_BROADCAST_AXES:
@@ -164,6 +168,13 @@ lowering("Exp", ("EXP",))(_lower_unary("EXP"))
 lowering("Log", ("LOG",))(_lower_unary("LOG"))
 lowering("Abs", ("ABS",))(_lower_unary("ABS"))
 lowering("Neg", ("NEG",))(_lower_unary("NEG"))
+lowering("Floor", ("FLOOR",))(_lower_unary("FLOOR"))
+lowering("Ceil", ("CEIL",))(_lower_unary("CEIL"))
+for _op in ("Round", "Sin", "Cos"):
+    _builtin = _op.upper()
+    lowering(_op, (_builtin,), delegate=lambda _, name=_builtin: f"XNNPACK has no {name}")(  # type: ignore[misc]
+        _lower_unary(_builtin)
+    )
 
 
 def legal_pow(node: Node) -> str | None:

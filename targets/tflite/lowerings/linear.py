@@ -1,15 +1,19 @@
 """Gemm and MatMul: FULLY_CONNECTED with constant weights, BATCH_MATMUL between activations."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekit.targets.tflite.emitter import Emitter, fused_activation
 from edgekit.targets.tflite.graph import Node, Tensor
-from edgekit.targets.tflite.layout import Perm, identity
+from edgekit.targets.tflite.layout import Perm, channels_last, identity, stored_shape
 from edgekit.targets.tflite.lowerings._window import VALID
 from edgekit.targets.tflite.lowerings.convolution import bias_constant, reject_weights, stored_weights
 from edgekit.targets.tflite.rules import INTEGERS, lowering
+
+NHWC = channels_last(4)
 
 
 def legal_gemm(node: Node) -> str | None:
@@ -84,41 +88,142 @@ def transposed(weights: Tensor) -> Tensor:
     return replace(weights, shape=weights.shape[::-1], quant=quant, data=weights.data.T)
 
 
+MOST_AXES = 4
+"""Of a BATCH_MATMUL; more are made one where both factors have them."""
+
+
 def legal_matmul(node: Node) -> str | None:
     a, b = node.input(0), node.input(1)
-    if a.data is not None:
-        return "a constant first factor has no rule; transpose the product"
+    if a.data is not None and b.data is not None:
+        return "both factors are constants; simplify the graph first"
     if b.data is not None and len(b.shape) == 2:
         return reject_weights(node, b)
     if len(a.shape) < 2 or len(b.shape) < 2:
         return "vectors have no BATCH_MATMUL"
+    if max(len(a.shape), len(b.shape)) > MOST_AXES and _merged(a, b) is None:
+        return f"matrices that broadcast over more than {MOST_AXES} axes have no TFLite kernel"
     return None
 
 
-@lowering("MatMul", ("FULLY_CONNECTED", "CONV_2D", "BATCH_MATMUL"), integer=INTEGERS, legal=legal_matmul)
+def matmul_stays_float(node: Node) -> str | None:
+    return "a constant first factor has no integer kernel" if node.input(0).data is not None else None
+
+
+def product_of_activations(node: Node) -> str | None:
+    """XNNPACK refuses the int8 kernel and takes the float one with the DEQUANTIZE and QUANTIZE around it."""
+    both = node.input(0).data is None and node.input(1).data is None
+    return "XNNPACK has no int8 BATCH_MATMUL" if both else None
+
+
+@lowering(
+    "MatMul",
+    ("FULLY_CONNECTED", "CONV_2D", "BATCH_MATMUL"),
+    integer=INTEGERS,
+    legal=legal_matmul,
+    stays_float=matmul_stays_float,
+    slow_int8=product_of_activations,
+)
 def lower_matmul(em: Emitter, node: Node) -> None:
     """x @ constant [I, O] is a FULLY_CONNECTED over the last axis, in whatever layout the other axes lie.
 
-    Between activations: BATCH_MATMUL on ONNX order; factors whose last two axes are stored swapped are passed as
-    they lie, with adjX / adjY, instead of being transposed.
+    A constant in front, and one behind the columns of a map, is a BATCH_MATMUL over the axis where it lies. Between
+    activations: BATCH_MATMUL on ONNX order; factors whose last two axes are stored swapped are passed as they lie, with
+    adjX / adjY, instead of being transposed.
     """
     a, b = node.input(0), node.input(1)
+    if (matrix := _matrix(a)) is not None and len(a.shape) <= len(b.shape):
+        _contract(em, node, b, len(b.shape) - 2, replace(a, shape=matrix.shape, data=matrix))
+        return
     if b.data is not None and len(b.shape) == 2:
+        if b.quant is None and not em.is_dynamic(b.data) and em.layout(a) == NHWC:
+            _contract(em, node, a, 3, transposed(b))
+            return
         fully_connected(em, node, transposed(b), None)
         return
-    (a_perm, adjoint_x), (b_perm, adjoint_y) = _factor(em, a), _factor(em, b)
-    options = {"adjX": adjoint_x, "adjY": adjoint_y}
-    inputs = [em.input(a, a_perm), em.input(b, b_perm)]
-    perm = identity(len(node.output.shape))
-    if node.clamp is None or fused_activation(node.clamp, node.output) == 0:
-        em.write("BATCH_MATMUL", inputs, node.output, perm, options)
+    merged = _merged(a, b) if len(node.output.shape) > MOST_AXES else None
+    factors = [_factor(em, tensor) for tensor in (a, b)]
+    shape, inputs = node.output.shape, [em.input(t, perm) for t, (perm, _) in zip((a, b), factors, strict=True)]
+    if merged is not None:
+        shape = (max(merged), *shape[-2:])
+        inputs = [_as_three(em, t, *factor, n) for t, factor, n in zip((a, b), factors, merged, strict=True)]
+    options = {"adjX": factors[0][1], "adjY": factors[1][1]}
+    _write_product(em, node, inputs, shape, options)
+
+
+def _write_product(em: Emitter, node: Node, inputs: list[int], shape: tuple[int, ...], options: dict[str, Any]) -> None:
+    """BATCH_MATMUL, which has no fused activation, on ONNX order."""
+    whole = identity(len(node.output.shape))
+    free = node.clamp is None or fused_activation(node.clamp, node.output) == 0
+    result = node.output if free else em.scratch(node.output)
+    product = result if shape == result.shape else em.scratch(result, shape)
+    em.write("BATCH_MATMUL", inputs, product, identity(len(shape)), options)
+    if product is not result:
+        em.reshape(product, result, whole)
+    if result is not node.output and node.clamp is not None:
+        em.clamp(result, node.output, node.clamp)
+
+
+def _matrix(tensor: Tensor) -> NDArray[Any] | None:
+    """A constant that is one matrix, whatever leading axes of size 1 it has."""
+    if tensor.data is None or tensor.quant is not None or len(tensor.shape) < 2 or set(tensor.shape[:-2]) - {1}:
+        return None
+    return tensor.data.reshape(tensor.shape[-2:])
+
+
+def _contract(em: Emitter, node: Node, source: Tensor, axis: int, weights: Tensor) -> None:
+    """The products of a constant matrix [O, I] with a value along one axis of it, in the layout in which it lies.
+
+    What is stored before that axis counts as images, what is stored behind it as columns.
+    """
+    perm = em.layout(source)
+    place = perm.index(axis)
+    stored = stored_shape(source.shape, perm)
+    outer, inner = int(np.prod(stored[:place])), int(np.prod(stored[place + 1 :]))
+    rows, size = weights.shape
+    if inner == 1:
+        _fully_connected_along(em, node, source, weights, (outer, size), perm)
         return
-    product = em.scratch(node.output)  # BATCH_MATMUL has no fused activation
-    em.write("BATCH_MATMUL", inputs, product, perm, options)
-    em.clamp(product, node.output, node.clamp)
+    flat, made = em.scratch(source, (outer, size, inner)), em.scratch(node.output, (outer, rows, inner))
+    em.reshape(source, flat, identity(3))
+    assert weights.data is not None
+    matrix = em.weights(weights.name, weights.data, None, 0, dynamic=False)
+    product = made if node.clamp is None else em.scratch(made)
+    em.write("BATCH_MATMUL", [matrix, em.input(flat)], product, identity(3), {"adjX": False, "adjY": False})
+    if node.clamp is not None:
+        em.clamp(product, made, node.clamp)
+    em.reshape(made, node.output, perm)
 
 
-def _factor(em: Emitter, tensor: Tensor) -> tuple[tuple[int, ...], bool]:
+def _fully_connected_along(
+    em: Emitter, node: Node, source: Tensor, weights: Tensor, shape: tuple[int, int], perm: Perm
+) -> None:
+    """The axis is stored last: its products are a FULLY_CONNECTED, as of any weights."""
+    rows, flat = em.scratch(node.output, (shape[0], weights.shape[0])), em.scratch(source, shape)
+    em.reshape(source, flat, identity(2))
+    fully_connected(em, replace(node, inputs=[flat], outputs=[rows]), weights, None)
+    em.reshape(rows, node.output, perm)
+
+
+def _merged(a: Tensor, b: Tensor) -> tuple[int, int] | None:
+    """How many matrices each factor has, where they are the same ones, or one factor is a single matrix."""
+    first, second = a.shape[:-2], b.shape[:-2]
+    counts = int(np.prod(first)), int(np.prod(second))
+    rank = max(len(first), len(second))
+    same = (1,) * (rank - len(first)) + first == (1,) * (rank - len(second)) + second
+    return counts if same or 1 in counts else None
+
+
+def _as_three(em: Emitter, tensor: Tensor, perm: Perm, adjoint: bool, count: int) -> int:
+    """A factor of many axes as [count, rows, columns]."""
+    flat = em.scratch(tensor, (count, *tensor.shape[-2:]))
+    if tensor.data is not None:
+        flat.data = tensor.data.reshape(flat.shape)
+        return em.input(flat)
+    em.reshape(em.moved(tensor, perm), flat, (0, 2, 1) if adjoint else identity(3))
+    return em.input(flat)
+
+
+def _factor(em: Emitter, tensor: Tensor) -> tuple[Perm, bool]:
     """(layout to pass, whether its matrices lie transposed)."""
     rank = len(tensor.shape)
     swapped = (*range(rank - 2), rank - 1, rank - 2)

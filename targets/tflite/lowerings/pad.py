@@ -1,13 +1,10 @@
 """Pad: PAD and PADV2 with a constant; the map's own rows and columns as SLICEs around it."""
 
-from itertools import pairwise
-
 import numpy as np
 
 from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.graph import Node, Tensor
-from edgekit.targets.tflite.layout import Perm
-from edgekit.targets.tflite.lowerings._pieces import cut, join
+from edgekit.targets.tflite.lowerings._pieces import pick, runs_of
 from edgekit.targets.tflite.rules import INTEGERS, lowering
 
 COPYING = ("reflect", "edge", "wrap")
@@ -38,7 +35,8 @@ def lower_pad(em: Emitter, node: Node) -> None:
     for axis in padded:
         shape = (*source.shape[:axis], source.shape[axis] + sum(amounts[axis]), *source.shape[axis + 1 :])
         wide = node.output if axis == padded[-1] else em.scratch(node.output, shape)
-        _extend(em, source, wide, perm, axis, np.pad(np.arange(source.shape[axis]), amounts[axis], mode=mode).tolist())
+        picked = np.pad(np.arange(source.shape[axis]), amounts[axis], mode=mode).tolist()
+        pick(em, source, wide, perm, axis, runs_of(picked))
         source = wide
 
 
@@ -52,20 +50,6 @@ def _pad_with(em: Emitter, source: Tensor, output: Tensor, amounts: list[tuple[i
             em.mark_non_negative(output)
     else:
         em.write("PADV2", [*inputs, em.scalar(value, source)], output, perm, version=version)
-
-
-def _extend(em: Emitter, source: Tensor, output: Tensor, perm: Perm, axis: int, picked: list[int]) -> None:
-    """Pick positions along an axis: each run of neighbours is one piece, the same one wherever it stands."""
-    size = source.shape[axis]
-    breaks = [0, *(i for i, (a, b) in enumerate(pairwise(picked), 1) if b != a + 1), len(picked)]
-    runs = [(picked[first], picked[stop - 1] + 1) for first, stop in pairwise(breaks)]
-    pieces: dict[tuple[int, int], Tensor] = {(0, size): source}
-    for low, high in runs:
-        if (low, high) not in pieces:
-            piece = em.scratch(output, (*source.shape[:axis], high - low, *source.shape[axis + 1 :]))
-            cut(em, source, piece, [low if other == axis else 0 for other in range(len(source.shape))])
-            pieces[low, high] = piece
-    join(em, [pieces[run] for run in runs], output, perm, axis)
 
 
 def _pad_amounts(node: Node, rank: int) -> list[tuple[int, int]]:

@@ -46,27 +46,36 @@ lowering("ReduceMax", ("REDUCE_MAX",), integer=INTEGERS, same_quant=True, legal=
 lowering("ReduceMin", ("REDUCE_MIN",), integer=INTEGERS, same_quant=True, legal=legal_reduce)(
     _lower_reduction("REDUCE_MIN")
 )
+lowering("ReduceProd", ("REDUCE_PROD",), legal=legal_reduce, delegate=lambda node: "XNNPACK has no REDUCE_PROD")(
+    _lower_reduction("REDUCE_PROD")
+)
 
 
 def legal_arg_max(node: Node) -> str | None:
     return "select_last_index has no TFLite kernel" if node.attrs.get("select_last_index", 0) else None
 
 
-@lowering("ArgMax", ("ARG_MAX",), integer=INT8, legal=legal_arg_max)
-def lower_arg_max(em: Emitter, node: Node) -> None:
-    """ONNX indices are int64, and so are these; the first of equal maxima wins in both."""
-    source = node.input(0)
-    rank = len(source.shape)
-    axis, perm = int(node.attrs.get("axis", 0)) % rank, em.layout(source)
-    dropped = (
-        node.output if not node.attrs.get("keepdims", 1) else em.scratch(node.output, _without(source.shape, axis))
-    )
-    where = em.parameter(np.array([stored_axis(perm, axis)], np.int32), "axis")
-    options = {"outputType": schema.TensorType.INT64}
-    version = BUILTINS["ARG_MAX"].version(source.dtype)
-    em.write("ARG_MAX", [em.input(source), where], dropped, reduce_perm(perm, {axis}), options, version=version)
-    if dropped is not node.output:
-        em.reshape(dropped, node.output, perm)
+def _lower_place(builtin: str) -> Lower:
+    """ONNX indices are int64, and so are these; the first of equal extremes wins in both."""
+
+    def lower(em: Emitter, node: Node) -> None:
+        source = node.input(0)
+        rank = len(source.shape)
+        axis, perm = int(node.attrs.get("axis", 0)) % rank, em.layout(source)
+        kept = node.attrs.get("keepdims", 1)
+        dropped = em.scratch(node.output, _without(source.shape, axis)) if kept else node.output
+        where = em.parameter(np.array([stored_axis(perm, axis)], np.int32), "axis")
+        options = {"outputType": schema.TensorType.INT64}
+        version = BUILTINS[builtin].version(source.dtype)
+        em.write(builtin, [em.input(source), where], dropped, reduce_perm(perm, {axis}), options, version=version)
+        if dropped is not node.output:
+            em.reshape(dropped, node.output, perm)
+
+    return lower
+
+
+for _op, _builtin in (("ArgMax", "ARG_MAX"), ("ArgMin", "ARG_MIN")):
+    lowering(_op, (_builtin,), integer=INT8, legal=legal_arg_max)(_lower_place(_builtin))
 
 
 def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgekit.targets.tflite.builtins import Version
 from edgekit.targets.tflite.emitter import Emitter
-from edgekit.targets.tflite.graph import Node
+from edgekit.targets.tflite.graph import Node, Tensor
 from edgekit.targets.tflite.layout import channels_last, identity
 from edgekit.targets.tflite.lowerings._pieces import MOST_JOINED
 from edgekit.targets.tflite.rules import INTEGERS, lowering
@@ -130,7 +130,7 @@ def _repeats(node: Node) -> tuple[int, int] | None:
         return None
     times = []
     for wanted, size, out in _axes(node):
-        if out % size or out // size > MOST_JOINED:
+        if out % size or not _factors(out // size):
             return None
         if not np.array_equal(_rounded(node, wanted, size), np.arange(out) // (out // size)):
             return None
@@ -138,20 +138,40 @@ def _repeats(node: Node) -> tuple[int, int] | None:
     return times[0], times[1]
 
 
+def _factors(times: int) -> list[int]:
+    """A number as a product of what one CONCATENATION can repeat; empty where it has a larger prime factor."""
+    found: list[int] = []
+    for factor in range(MOST_JOINED, 1, -1):
+        while times % factor == 0:
+            found.append(factor)
+            times //= factor
+    return (found or [1]) if times == 1 else []
+
+
+def _repeat(em: Emitter, source: Tensor, axis: int, times: int) -> Tensor:
+    """`source`, which lies in ONNX order, `times` along an axis."""
+    for factor in _factors(times):
+        if factor > 1:
+            shape = list(source.shape)
+            shape[axis] *= factor
+            wide = em.scratch(source, tuple(shape))
+            em.write("CONCATENATION", [em.input(source)] * factor, wide, identity(len(shape)), {"axis": axis})
+            source = wide
+    return source
+
+
 def _repeat_pixels(em: Emitter, node: Node, times: tuple[int, int]) -> None:
     """[N,H,W,C] twice along C is [N,H,2W,C]; that as [N,H,1,2WC], twice along its third axis, is [N,2H,2W,C]."""
     (rows, columns), (n, c, h, w) = times, node.input(0).shape
     source, as_stored = em.moved(node.input(0), NHWC), identity(4)
     if columns > 1:
-        wide = em.scratch(node.output, (n, h, w, columns * c))
-        em.write("CONCATENATION", [em.input(source)] * columns, wide, as_stored, {"axis": 3})
-        source = wide
+        pixels = em.scratch(node.output, (n, h, w, c))
+        em.reshape(source, pixels, as_stored)
+        source = _repeat(em, pixels, 3, columns)
     if rows > 1:
         lines = em.scratch(node.output, (n, h, 1, w * columns * c))
         em.reshape(source, lines, as_stored)
-        tall = em.scratch(node.output, (n, h, rows, w * columns * c))
-        em.write("CONCATENATION", [em.input(lines)] * rows, tall, as_stored, {"axis": 2})
-        source = tall
+        source = _repeat(em, lines, 2, rows)
     em.reshape(source, node.output, NHWC)
     if em.is_non_negative(node.input(0)):
         em.mark_non_negative(node.output)

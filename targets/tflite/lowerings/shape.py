@@ -8,7 +8,7 @@ from edgekit.targets.tflite.emitter import Emitter
 from edgekit.targets.tflite.graph import Node, Tensor
 from edgekit.targets.tflite.layout import (
     Perm,
-    channels_last,
+    Shape,
     identity,
     reduce_perm,
     regrouped_perm,
@@ -17,7 +17,8 @@ from edgekit.targets.tflite.layout import (
     stored_shape,
     transpose_perm,
 )
-from edgekit.targets.tflite.lowerings._pieces import cut, join
+from edgekit.targets.tflite.lowerings._pieces import cut, join, pick, runs_of
+from edgekit.targets.tflite.lowerings._planes import are_planes, put_together, take_apart
 from edgekit.targets.tflite.lowerings._window import VALID
 from edgekit.targets.tflite.lowerings.convolution import NHWC, sum_windows
 from edgekit.targets.tflite.rules import INTEGERS, lowering
@@ -62,11 +63,15 @@ def lower_transpose(em: Emitter, node: Node) -> None:
     em.reshape(source, node.output, transpose_perm(em.layout(source), order))
 
 
-@lowering("Concat", ("CONCATENATION",), integer=INTEGERS, same_quant=True, joins=True)
+@lowering("Concat", ("CONCATENATION", "TRANSPOSE"), integer=INTEGERS, same_quant=True, joins=True)
 def lower_concat(em: Emitter, node: Node) -> None:
     tensors = [tensor for tensor in node.inputs if tensor is not None]
     perm = _common_layout(em, tensors)
-    join(em, tensors, node.output, perm, int(node.attrs["axis"]) % len(perm))
+    axis = int(node.attrs["axis"]) % len(perm)
+    if perm == NHWC and are_planes(tensors, node.output, axis):
+        put_together(em, tensors, node.output)
+    else:
+        join(em, tensors, node.output, perm, axis)
 
 
 def _common_layout(em: Emitter, tensors: Sequence[Tensor]) -> Perm:
@@ -83,11 +88,14 @@ def legal_split(node: Node) -> str | None:
     return "the sizes must be constants" if sizes is not None and sizes.data is None else None
 
 
-@lowering("Split", ("SLICE",), integer=INTEGERS, same_quant=True, legal=legal_split)
+@lowering("Split", ("SLICE", "TRANSPOSE"), integer=INTEGERS, same_quant=True, legal=legal_split)
 def lower_split(em: Emitter, node: Node) -> None:
     """SLICE per piece: XNNPACK takes SLICE in float and int8, SPLIT_V it does not."""
     source = node.input(0)
     axis = int(node.attrs.get("axis", 0)) % len(source.shape)
+    if em.layout(source) == NHWC and are_planes(node.outputs, source, axis):
+        take_apart(em, source, node.outputs)
+        return
     begin = 0
     for piece in node.outputs:
         starts = [0] * len(source.shape)
@@ -115,8 +123,7 @@ def lower_slice(em: Emitter, node: Node) -> None:
         cut(em, source, node.output, starts)
         return
     perm = em.layout(source)
-    if perm == channels_last(4) and steps[:2] == [1, 1] and min(steps) > 0 and source.dtype != "int16":
-        _subsample(em, source, node.output, starts, steps)
+    if min(steps) > 0 and source.dtype in ("float32", "int8") and _subsample_as_pixels(em, node, starts, steps):
         return
     ends = [
         s + (n - 1) * step + (1 if step > 0 else -1)
@@ -128,6 +135,34 @@ def lower_slice(em: Emitter, node: Node) -> None:
     inputs = [em.input(source), *(em.parameter(v, n) for v, n in zip(bounds, ("begin", "end", "strides"), strict=True))]
     version = (4, "2.2.0") if len(perm) > 4 else None
     em.write("STRIDED_SLICE", inputs, node.output, perm, {"endMask": end_mask}, version=version)
+
+
+def _subsample_as_pixels(em: Emitter, node: Node, starts: list[int], steps: list[int]) -> bool:
+    """Whatever axes are strided: stored side by side they are rows and columns, what is stored behind them channels."""
+    source, output = node.input(0), node.output
+    perm = em.layout(source)
+    strided = [place for place, axis in enumerate(perm) if steps[axis] != 1]
+    first, last = strided[0], strided[-1]
+    if len(strided) > 2 or last - first > 1 or any(starts[axis] for axis in perm[:first]):
+        return False
+    shape, made = stored_shape(source.shape, perm), stored_shape(output.shape, perm)
+    behind = [axis for axis in perm[last + 1 :] if starts[axis] or source.shape[axis] != output.shape[axis]]
+    if behind or shape[:first] != made[:first]:
+        return False
+    images, channels = int(np.prod(shape[:first])), int(np.prod(shape[last + 1 :]))
+
+    def pixels(stored: Shape) -> Shape:
+        rows, columns = (stored[first], stored[last]) if last > first else (stored[first], 1)
+        return images, channels, rows, columns
+
+    def along(values: list[int], other: int) -> list[int]:
+        return [other, other, values[perm[first]], values[perm[last]] if last > first else other]
+
+    flat, picked = em.scratch(source, pixels(shape)), em.scratch(output, pixels(made))
+    em.reshape(source, flat, NHWC)
+    _subsample(em, flat, picked, along(starts, 0), along(steps, 1))
+    em.reshape(picked, output, perm)
+    return True
 
 
 def _subsample(em: Emitter, source: Tensor, output: Tensor, starts: list[int], steps: list[int]) -> None:
@@ -160,25 +195,45 @@ def slice_bounds(node: Node) -> tuple[list[int], list[int]]:
 
 
 def legal_gather(node: Node) -> str | None:
-    return "the indices must be constants" if node.input(1).data is None else None
+    if node.input(1).data is None and node.input(0).dtype not in ("float32", "int8", "int16"):
+        return f"computed places in {node.input(0).dtype} have no rule"
+    return None
 
 
-@lowering("Gather", ("GATHER", "SLICE"), integer=INTEGERS, same_quant=True, legal=legal_gather)
+MOST_RUNS = 16
+"""Pieces of neighbours that are cut out and joined instead of one GATHER, which XNNPACK refuses."""
+
+
+@lowering("Gather", ("GATHER", "SLICE", "CONCATENATION"), integer=INTEGERS, same_quant=True, legal=legal_gather)
 def lower_gather(em: Emitter, node: Node) -> None:
-    """Constant indices. One index, or a run of them, is a SLICE (and a reshape): XNNPACK takes that."""
+    """One constant index, or a run of them, is a SLICE (and a reshape), a few runs SLICEs and a CONCATENATION."""
+    if node.input(1).data is None:
+        _gather_computed(em, node)
+        return
     source, indices = node.input(0), node.input(1).numbers().astype(np.int64)
     axis = int(node.attrs.get("axis", 0)) % len(source.shape)
     flat = indices.reshape(-1) % source.shape[axis]
     picked = em.scratch(node.output, (*source.shape[:axis], flat.size, *source.shape[axis + 1 :]))
-    if np.array_equal(flat, np.arange(flat[0], flat[0] + flat.size)):
+    runs = runs_of(flat.tolist())
+    if len(runs) == 1:
         starts = [0] * len(source.shape)
         starts[axis] = int(flat[0])
         cut(em, source, picked, starts)
+    elif len(runs) <= MOST_RUNS and not source.is_constant:
+        pick(em, source, picked, em.layout(source), axis, runs)
     else:
         perm = em.layout(source)
         inputs = [em.input(source), em.parameter(flat.astype(np.int32), "indices")]
         em.write("GATHER", inputs, picked, perm, {"axis": stored_axis(perm, axis)})
     _regroup(em, picked, node.output, axis, indices.ndim)
+
+
+def _gather_computed(em: Emitter, node: Node) -> None:
+    """Places that depend on the image, on ONNX order."""
+    source, places = node.input(0), node.input(1)
+    axis = int(node.attrs.get("axis", 0)) % len(source.shape)
+    inputs = [em.input(source, identity(len(source.shape))), em.input(places, identity(len(places.shape)))]
+    em.write("GATHER", inputs, node.output, identity(len(node.output.shape)), {"axis": axis})
 
 
 def _regroup(em: Emitter, picked: Tensor, output: Tensor, axis: int, index_rank: int) -> None:

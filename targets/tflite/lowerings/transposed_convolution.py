@@ -1,9 +1,11 @@
 """ConvTranspose: TRANSPOSE_CONV, and a SLICE where ONNX cuts the border unevenly."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from edgekit.targets.tflite.emitter import Emitter, fused_activation
-from edgekit.targets.tflite.graph import Node
+from edgekit.targets.tflite.graph import Node, Tensor
 from edgekit.targets.tflite.layout import channels_last, stored_shape
 from edgekit.targets.tflite.lowerings._window import SAME, VALID
 from edgekit.targets.tflite.lowerings.convolution import bias_constant, legal_conv, stored_weights
@@ -13,22 +15,50 @@ NHWC = channels_last(4)
 
 
 def legal_conv_transpose(node: Node) -> str | None:
-    if int(node.attrs.get("group", 1)) != 1:
-        return "grouped transposed convolution has no TFLite kernel"
-    if any(dilation != 1 for dilation in node.attrs.get("dilations", ())):
-        return "dilated transposed convolution has no TFLite kernel"
     if "output_shape" in node.attrs:
         return "output_shape is not resolved to pads"
     return legal_conv(node)
 
 
-@lowering("ConvTranspose", ("TRANSPOSE_CONV", "SLICE"), integer=INTEGERS, legal=legal_conv_transpose)
+def groups_stay_float(node: Node) -> str | None:
+    """The weights of all groups share their scales per output channel of one group."""
+    return "grouped transposed convolution has no integer kernel" if int(node.attrs.get("group", 1)) != 1 else None
+
+
+def whole_weights(node: Node) -> Tensor:
+    """Weights [I, O/group, kH, kW] as those of one group without dilation: zeros between groups and between taps."""
+    weights, group = node.input(1), int(node.attrs.get("group", 1))
+    assert weights.data is not None
+    data = weights.data
+    if group > 1:
+        inputs, outputs, *kernel = data.shape
+        dense = np.zeros((inputs, outputs * group, *kernel), data.dtype)
+        for index in range(group):
+            block = slice(index * inputs // group, (index + 1) * inputs // group)
+            dense[block, index * outputs : (index + 1) * outputs] = data[block]
+        data = dense
+    rows, columns = (int(step) for step in node.attrs.get("dilations", (1, 1)))
+    if (rows, columns) != (1, 1):
+        height, width = data.shape[2:]
+        spread = np.zeros((*data.shape[:2], (height - 1) * rows + 1, (width - 1) * columns + 1), data.dtype)
+        spread[:, :, ::rows, ::columns] = data
+        data = spread
+    return replace(weights, shape=data.shape, data=data)
+
+
+@lowering(
+    "ConvTranspose",
+    ("TRANSPOSE_CONV", "SLICE"),
+    integer=INTEGERS,
+    legal=legal_conv_transpose,
+    stays_float=groups_stay_float,
+)
 def lower_conv_transpose(em: Emitter, node: Node) -> None:
     """Weights IOHW -> OHWI. TFLite's SAME cuts (k - s) / 2 in front; any other cut is VALID and a SLICE.
 
     The fused activation came with version 4 (runtime 2.15), so a clamp stays an operator of its own.
     """
-    source, weights = node.input(0), node.input(1)
+    source, weights = node.input(0), whole_weights(node)
     shape, pads = node.output.shape, tuple(node.attrs.get("pads", (0, 0, 0, 0)))
     strides = tuple(int(stride) for stride in node.attrs.get("strides", (1, 1)))
     reach = tuple((source.shape[2 + i] - 1) * strides[i] + weights.shape[2 + i] for i in range(2))

@@ -93,6 +93,8 @@ CASES = (
     Case("Gelu", "by tanh", alone("Gelu", approximate="tanh")),
     Case("LeakyRelu", "default slope", alone("LeakyRelu")),
     Case("LeakyRelu", "slope 0.2", alone("LeakyRelu", alpha=0.2)),
+    Case("LeakyRelu", "slope 0.001, which XNNPACK refuses", alone("LeakyRelu", alpha=0.001)),
+    Case("LeakyRelu", "slope 0.00001", alone("LeakyRelu", alpha=1e-5)),
     Case("PRelu", "a slope per channel", slopes(4, 1, 1)),
     Case("PRelu", "with a batch axis", slopes(1, 4, 1, 1)),
     Case("Elu", "alone", alone("Elu")),

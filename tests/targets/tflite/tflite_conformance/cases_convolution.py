@@ -60,6 +60,17 @@ def automatic_pads(net: Net) -> str:
     return net.op("Conv", net.input(1, 2, 5, 5), net.weights(4, 2, 3, 3), auto_pad="SAME_UPPER")
 
 
+def grouped_transposed(net: Net) -> str:
+    return net.op(
+        "ConvTranspose", net.input(1, 4, 4, 5), net.weights(4, 3, 2, 2), net.weights(6), strides=[2, 2], group=2
+    )
+
+
+def depthwise_transposed(net: Net) -> str:
+    options = {"strides": [2, 2], "pads": [1, 1, 1, 1], "group": 6}
+    return net.op("ConvTranspose", net.input(1, 6, 4, 5), net.weights(6, 1, 4, 4), net.weights(6), **options)
+
+
 CASES = (
     Case("Conv", "1x1", conv(5, (3, 8), 1)),
     Case("Conv", "1x1 stride 2, odd", conv(5, (3, 8), 1, strides=[2, 2])),
@@ -97,7 +108,7 @@ CASES = (
     Case("Conv", "with a clip to [-1, 1]", clamped("Clip", -1.0, 1.0), absent=("RELU_N1_TO_1",)),
     Case("Conv", "with a clip of no fused form", clamped("Clip", -0.5, 2.0)),
     Case("Conv", "depthwise with Relu6", clamped("Clip", 0.0, 6.0, group=4), absent=("RELU6",)),
-    Case("Conv", "computed weights", computed_weights, ("float32",), rejected="must be constants"),
+    Case("Conv", "computed weights", computed_weights, ("float32",)),
     Case("Conv", "one-dimensional", one_dimensional, ("float32",), rejected="1-D convolution"),
     Case("Conv", "auto_pad", automatic_pads, ("float32",), rejected="auto_pad"),
     Case("ConvTranspose", "2x2 stride 2", transposed(4, (3, 5), 2, strides=[2, 2]), absent=("SLICE",)),
@@ -115,8 +126,14 @@ CASES = (
         transposed(3, (2, 3), 3, strides=[3, 3], output_padding=[2, 1]),
     ),
     Case("ConvTranspose", "with Relu", transposed(4, (3, 5), 2, clamp=True, strides=[2, 2])),
-    Case("ConvTranspose", "grouped", transposed(4, (4, 2), 2, group=2), ("float32",), rejected="grouped"),
-    Case("ConvTranspose", "dilated", transposed(4, (4, 2), 2, dilations=[2, 2]), ("float32",), rejected="dilated"),
+    Case("ConvTranspose", "grouped", grouped_transposed, ("float32",)),
+    Case("ConvTranspose", "depthwise", depthwise_transposed, ("float32",)),
+    Case("ConvTranspose", "dilated", transposed(4, (4, 2), 2, dilations=[2, 2])),
+    Case(
+        "ConvTranspose",
+        "dilated, strides",
+        transposed(4, (4, 2), 3, dilations=[2, 1], strides=[2, 2], pads=[1, 0, 2, 1]),
+    ),
     Case(
         "ConvTranspose",
         "output_shape",

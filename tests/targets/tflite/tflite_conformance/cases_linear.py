@@ -88,6 +88,34 @@ def constant_first(net: Net) -> str:
     return net.op("MatMul", net.weights(3, 4), net.input(4, 5))
 
 
+def constant_rows(net: Net) -> str:
+    """A resize of rows: a map that lies channels-last is left where it lies."""
+    return net.conv(net.op("MatMul", net.weights(7, 4), net.conv(net.input(1, 3, 4, 5), 3, 6)), 6, 4)
+
+
+def constant_columns(net: Net) -> str:
+    return net.conv(net.op("Relu", net.op("MatMul", net.conv(net.input(1, 3, 4, 5), 3, 6), net.weights(5, 7))), 6, 4)
+
+
+def constant_queries(net: Net) -> str:
+    """DETR: queries that depend on no image, [1, 5, 16]."""
+    return net.op("MatMul", net.weights(1, 5, 16), net.plain(1, 16, 9))
+
+
+def constants_in_front(net: Net) -> str:
+    return net.op("MatMul", net.weights(2, 3, 4), net.plain(2, 4, 5))
+
+
+def five_axes(net: Net) -> str:
+    """Windows and heads as axes of their own: Nest."""
+    key = net.op("Transpose", net.plain(1, 2, 3, 5, 4), perm=[0, 1, 2, 4, 3])
+    return net.op("MatMul", net.plain(1, 2, 3, 5, 4), key)
+
+
+def five_axes_by_one(net: Net) -> str:
+    return net.op("MatMul", net.plain(1, 2, 3, 5, 4), net.plain(4, 6))
+
+
 def vector(net: Net) -> str:
     return net.op("MatMul", net.input(4), net.input(4))
 
@@ -111,12 +139,18 @@ CASES = (
     Case("MatMul", "tokens by constant", tokens),
     Case("MatMul", "pixels by constant", pixels, absent=("TRANSPOSE",)),
     Case("MatMul", "inner axis stored elsewhere", inner_axis_elsewhere),
-    Case("MatMul", "attention scores", attention_scores, absent=("TRANSPOSE",)),
-    Case("MatMul", "attention values", attention_values),
-    Case("MatMul", "inputs that lie channels-last", from_images),
+    Case("MatMul", "attention scores", attention_scores, absent=("TRANSPOSE",), in_float=True),
+    Case("MatMul", "attention values", attention_values, in_float=True),
+    Case("MatMul", "inputs that lie channels-last", from_images, in_float=True),
     Case("MatMul", "batched constant", batched_constant),
-    Case("MatMul", "broadcast over the batch", broadcast),
-    Case("MatMul", "activations with Relu", clamped_product),
-    Case("MatMul", "constant first factor", constant_first, ("float32",), rejected="constant first factor"),
+    Case("MatMul", "broadcast over the batch", broadcast, in_float=True),
+    Case("MatMul", "activations with Relu", clamped_product, in_float=True),
+    Case("MatMul", "constant first factor", constant_first, in_float=True),
+    Case("MatMul", "constant rows of a map", constant_rows, absent=("TRANSPOSE",), in_float=True),
+    Case("MatMul", "constant columns of a map", constant_columns, ("float32",), absent=("TRANSPOSE",)),
+    Case("MatMul", "constant queries", constant_queries, in_float=True),
+    Case("MatMul", "constants in front of windows", constants_in_front, ("float32",)),
+    Case("MatMul", "five axes", five_axes, ("float32",), absent=("TRANSPOSE",)),
+    Case("MatMul", "five axes, one matrix", five_axes_by_one, ("float32",)),
     Case("MatMul", "vectors", vector, ("float32",), rejected="vectors"),
 )

@@ -43,7 +43,7 @@ def shuffle(op: str, channels_in: int, **attributes: object) -> Build:
     return lambda net: net.op(op, net.input(1, channels_in, 4, 6), blocksize=2, **attributes)
 
 
-DOUBLE, HALF, ODD = (8, 12), (2, 3), (7, 9)
+DOUBLE, HALF, ODD, EIGHT = (8, 12), (2, 3), (7, 9), (32, 48)
 TORCH = "pytorch_half_pixel"
 INTEGER = ("int8", "int16")
 PIXELWISE = ("GATHER", "RESIZE_NEAREST_NEIGHBOR")
@@ -72,24 +72,26 @@ CASES = (
     Case("Resize", "bilinear, corners", resize("linear", "align_corners", ODD)),
     Case("Resize", "bilinear, plain", resize("linear", "asymmetric", DOUBLE)),
     Case("Resize", "bilinear, another scale behind it", resize("linear", TORCH, DOUBLE), INTEGER, rescale=True),
-    Case("Resize", "cubic", resize("cubic", "half_pixel", DOUBLE), ("float32",), rejected="mode cubic"),
-    Case("Resize", "channels", channels, ("float32",), rejected="only height and width"),
     Case(
-        "Resize", "antialiased", resize("linear", "half_pixel", HALF, antialias=1), ("float32",), rejected="antialias"
+        "Resize",
+        "nearest, eight times",
+        resize("nearest", "asymmetric", EIGHT, "floor"),
+        absent=("RESIZE_NEAREST_NEIGHBOR",),
     ),
+    Case("Resize", "cubic", resize("cubic", "half_pixel", DOUBLE), ("float32",), absent=("TRANSPOSE",)),
+    Case("Resize", "channels", channels, ("float32",), rejected="only height and width"),
+    Case("Resize", "antialiased", resize("linear", "half_pixel", HALF, antialias=1), ("float32",)),
     Case(
         "Resize",
         "other coordinates",
         by_scales([1.0, 1.0, 1.3, 1.3], mode="linear"),
         ("float32",),
-        rejected="other coordinates",
     ),
     Case(
         "Resize",
         "half_pixel_symmetric",
         resize("linear", "half_pixel_symmetric", ODD),
         ("float32",),
-        rejected="half_pixel_symmetric",
     ),
     Case("DepthToSpace", "rows of depth", shuffle("DepthToSpace", 12), absent=("GATHER", "TRANSPOSE")),
     Case("DepthToSpace", "pixel shuffle", shuffle("DepthToSpace", 12, mode="CRD"), absent=("TRANSPOSE",)),

@@ -72,9 +72,11 @@ def _distance(ours: NDArray[Any], wanted: NDArray[Any], info: TensorInfo) -> flo
 
 
 def written_by(model: onnx.ModelProto, emitted: Emitted) -> dict[str, set[str]]:
-    """ONNX operator -> the builtins that its nodes became."""
+    """ONNX operator -> the builtins that its nodes became; what was written as other operators first is left out."""
     op_of = {node.name: node.op_type for node in model.graph.node}
     found: dict[str, set[str]] = {}
     for node in emitted.nodes:
+        if node.module not in op_of and node.module.rpartition(".")[0] in op_of:
+            continue
         found.setdefault(op_of.get(node.module, "input or output"), set()).add(node.operator)
     return found
