@@ -28,7 +28,8 @@ from edgekit.target import Emitted, TensorInfo
 
 RNG = np.random.default_rng(0)
 IMAGES, SCORES = (RNG.normal(size=shape).astype(np.float32) for shape in ((2, 3, 4, 4), (2, 3)))
-MANIFEST = {"model_file": "model.onnx", "target": "ort-fp32", "model": "net"}
+SCHEME = {"weight": "float32", "activation": "float32"}
+MANIFEST = {"model_file": "model.onnx", "target": "ort-fp32", "model": "net", "min_runtime": "", "scheme": SCHEME}
 
 
 def artifact(labels=("cat", "dog", "é, emu"), data=b"the file"):

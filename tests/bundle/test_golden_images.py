@@ -89,7 +89,9 @@ def bundle(tmp_path):
         *vectors,
         golden_images=tuple(made().values()),
     )
-    write_bundle(tmp_path / "b", artifact, {"model_file": "model.tflite", "model": "net", "target": "tflite-int8"}, "")
+    scheme = {"weight": "int8", "activation": "int8"}
+    named = {"model_file": "model.tflite", "model": "net", "target": "tflite-int8"}
+    write_bundle(tmp_path / "b", artifact, {**named, "min_runtime": "", "scheme": scheme}, "")
     return tmp_path / "b"
 
 
