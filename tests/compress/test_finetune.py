@@ -1,18 +1,22 @@
 """Training what was compressed, with the whole model as the teacher."""
 
 import numpy as np
+import onnx_ir as ir
 import pytest
+import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from edgekit.cli import main
 from edgekit.compress.choose import Plan
 from edgekit.compress.finetune import tune
 from edgekit.compress.opened import open_for_compression
-from edgekit.compress.preparation import traced_of
+from edgekit.compress.preparation import images_of, traced_of
 from edgekit.compress.prune import prune
 from edgekit.errors import EdgekitError
 from edgekit.recipe import make_recipe
 from edgekit.source import resolve
+from edgekit.source.graph_module import GraphModule
 
 COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200)]
 
@@ -34,21 +38,25 @@ def choices(classes=3):
     return {"model": "resnet20_cifar", "weights": "random", "num_classes": classes, "input_size": 16}
 
 
-def test_training_changes_the_weights_and_measures_every_rung(pictures):
+def distance(teacher, model, images):
+    """Mean KL divergence of a graph's answers from the teacher's."""
+    with torch.no_grad():
+        wanted, given = (F.log_softmax(GraphModule(each)(images), 1) for each in (teacher, model))
+    return float(F.kl_div(given, wanted, reduction="batchmean", log_target=True))
+
+
+def test_training_brings_the_answers_nearer_to_those_of_the_whole_model(pictures):
     source = resolve(make_recipe(targets=("none",), **choices()))
     before = open_for_compression(traced_of(source))
+    for value in before.graph.initializers.values():  # an untrained head answers everything alike
+        if value.name == "fc.weight":
+            value.const_value = ir.Tensor(20 * value.const_value.numpy(), name=value.name)
     after = prune(before, Plan(0.5))
-    tuned = tune(before, after, source, pictures, epochs=4, seed=0)
-    assert tuned.tuned > 60
+    tuned = tune(before, after, source, pictures, epochs=12, seed=0)
+    images = torch.from_numpy(np.concatenate(images_of(str(pictures), 60, source)))
+    assert distance(before, tuned.model, images) < 0.7 * distance(before, after, images)
     for name, value in tuned.model.graph.initializers.items():
         assert value.const_value.shape == after.graph.initializers[name].const_value.shape
-    weights = [n for n in after.graph.initializers if n.endswith("conv1.weight")]
-    changed = [
-        not np.array_equal(m.const_value.numpy(), after.graph.initializers[n].const_value.numpy())
-        for n in weights
-        for m in [tuned.model.graph.initializers[n]]
-    ]
-    assert all(changed)
 
 
 def test_images_of_other_classes_are_refused(pictures):
