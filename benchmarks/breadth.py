@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,10 @@ def measure(subject: Subject) -> dict[str, Any]:
     if not found["recorded"]:
         found["why_not"] = not_recorded(module, images)
     graph = simplify(trace(module, shape))
-    stages = {"float": lambda: float_file(module, graph, images), "integer": lambda: integer_file(graph, images)}
+    stages: dict[str, Callable[[], dict[str, Any]]] = {
+        "float": lambda: float_file(module, graph, images),
+        "integer": lambda: integer_file(graph, images),
+    }
     for stage, work in stages.items():
         try:
             found |= work()
@@ -101,8 +104,9 @@ def float_file(module: nn.Module, graph: Any, images: FloatArray) -> dict[str, A
     """Whether tflite-fp32's file is the module's function, within the target's gate."""
     emitted = FLOAT.emit(graph, FLOAT, EmitOptions())
     with torch.no_grad():
-        wanted = {k: v.numpy() for k, v in named_tensors(module(torch.from_numpy(images[:1]))).items()}
-    given = TFLiteRunner(emitted.data)(images[:1])
+        rows = [named_tensors(module(torch.from_numpy(image[None]))) for image in images]
+    wanted = {name: np.stack([row[name].numpy() for row in rows]) for name in rows[0]}
+    given = TFLiteRunner(emitted.data)(images)
     worst = max(
         float(np.abs(np.ravel(given[name]) - np.ravel(value)).max() / max(float(np.ptp(value)), 1e-12))
         for name, value in wanted.items()
@@ -128,7 +132,7 @@ def integer_file(graph: Any, images: FloatArray) -> dict[str, Any]:
 def sqnr(wanted: FloatArray, given: FloatArray) -> float:
     noise = float(np.square(np.ravel(wanted).astype(np.float64) - np.ravel(given)).sum())
     signal = float(np.square(wanted.astype(np.float64) - wanted.mean()).sum())
-    return round(10 * np.log10(max(signal, 1e-30) / max(noise, 1e-30)), 1)
+    return float(round(10 * np.log10(max(signal, 1e-30) / max(noise, 1e-30)), 1))
 
 
 def explained(error: Exception) -> str:

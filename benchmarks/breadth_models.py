@@ -274,7 +274,10 @@ def _dense_part(name: str) -> Callable[..., nn.Module]:
 class _DensePart(nn.Module):
     """A detector's backbone and the heads that run over its maps."""
 
-    def __init__(self, detector: nn.Module) -> None:
+    backbone: Any
+    head: Any
+
+    def __init__(self, detector: Any) -> None:
         super().__init__()
         self.backbone = detector.backbone
         self.head = detector.rpn.head if hasattr(detector, "rpn") else detector.head

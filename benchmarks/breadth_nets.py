@@ -41,6 +41,9 @@ class Function(nn.Module):
             else:
                 self.add_module(name, part)
 
+    def __getattr__(self, name: str) -> Any:
+        return super().__getattr__(name)
+
     def forward(self, image: Tensor) -> Any:
         return self.function(self, image)
 
@@ -72,7 +75,7 @@ class SqueezeExcite(nn.Module):
             nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, 8, 1), nn.ReLU(), nn.Conv2d(8, channels, 1)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return x * F.hardsigmoid(self.gate(x))
 
 
@@ -81,7 +84,7 @@ class Residual(nn.Module):
         super().__init__()
         self.body, self.scale = body, scale
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return x + self.body(x) * self.scale
 
 
@@ -92,28 +95,28 @@ def classifier(*body: nn.Module, width: int) -> nn.Sequential:
 # -- detection ---------------------------------------------------------------------------------------------------------
 
 
-def yolo_in_place(n: Function, x: Tensor) -> Tensor:
+def yolo_in_place(n: Function, x: Tensor) -> Any:
     y = n.head(n.body(x)).view(1, 3, 7, 8, 8).permute(0, 1, 3, 4, 2).sigmoid()
     y[..., 0:2] = (y[..., 0:2] * 2 - 0.5 + n.grid) * 8
     y[..., 2:4] = (y[..., 2:4] * 2) ** 2 * n.anchors
     return y.reshape(1, -1, 7)
 
 
-def yolo_distribution(n: Function, x: Tensor) -> tuple[Tensor, Tensor]:
+def yolo_distribution(n: Function, x: Tensor) -> Any:
     y = n.head(n.body(x)).flatten(2)
     box, scores = y.split((64, 5), 1)
     sides = (box.view(1, 4, 16, -1).softmax(2) * n.bins).sum(2)
     return torch.cat((n.centres - sides[:, :2], n.centres + sides[:, 2:]), 1), scores.sigmoid()
 
 
-def yolox(n: Function, x: Tensor) -> Tensor:
+def yolox(n: Function, x: Tensor) -> Any:
     focus = torch.cat([x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]], 1)
     y = n.body(focus)
     y = torch.cat([n.box(y), n.objectness(y).sigmoid(), n.classes(y).sigmoid()], 1).flatten(2).permute(0, 2, 1)
     return torch.cat([y[..., :2] * 4, y[..., 2:4].exp() * 4, y[..., 4:]], -1)
 
 
-def centre_net(n: Function, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def centre_net(n: Function, x: Tensor) -> Any:
     y = n.up(n.body(x))
     heat = n.heat(y).sigmoid()
     heat = heat * (F.max_pool2d(heat, 3, 1, 1) == heat).float()
@@ -121,7 +124,7 @@ def centre_net(n: Function, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return scores, places % 16, n.size(y)
 
 
-def ssd(n: Function, x: Tensor) -> tuple[Tensor, Tensor]:
+def ssd(n: Function, x: Tensor) -> Any:
     maps, boxes, scores = [n.body(x)], [], []
     maps.append(n.extra(maps[0]))
     for y, box, score in zip(maps, n.box, n.score, strict=True):
@@ -130,14 +133,14 @@ def ssd(n: Function, x: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(boxes, 1), torch.cat(scores, 1).softmax(-1)
 
 
-def best_boxes(n: Function, x: Tensor) -> Tensor:
+def best_boxes(n: Function, x: Tensor) -> Any:
     y = n.body(x)
     scores, boxes = n.score(y).flatten(1), n.box(y).flatten(2)[0].T
     values, places = scores[0].topk(10)
     return torch.cat([boxes[places], values[:, None]], 1)
 
 
-def pyramid(n: Function, x: Tensor) -> list[Tensor]:
+def pyramid(n: Function, x: Tensor) -> Any:
     a = n.one(x)
     b = n.two(a)
     c = n.three(b)
@@ -147,7 +150,7 @@ def pyramid(n: Function, x: Tensor) -> list[Tensor]:
     return [n.head(level) for level in (a, b, c)]
 
 
-def weighted_pyramid(n: Function, x: Tensor) -> Tensor:
+def weighted_pyramid(n: Function, x: Tensor) -> Any:
     """EfficientDet: weights of the levels are normalised in the model."""
     a = n.one(x)
     b = n.two(a)
@@ -156,19 +159,19 @@ def weighted_pyramid(n: Function, x: Tensor) -> Tensor:
     return n.head(weights[0] * a + weights[1] * F.interpolate(b, scale_factor=2, mode="nearest"))
 
 
-def detr(n: Function, x: Tensor) -> Tensor:
+def detr(n: Function, x: Tensor) -> Any:
     tokens = n.body(x).flatten(2).permute(0, 2, 1) + n.places
     memory = n.encoder(tokens)
     return n.head(n.decoder(n.queries, memory))
 
 
-def blaze_face(n: Function, x: Tensor) -> tuple[Tensor, Tensor]:
+def blaze_face(n: Function, x: Tensor) -> Any:
     y = n.a(F.pad(x, (1, 2, 1, 2)))
     y = F.relu(n.b(F.pad(y, (0, 2, 0, 2))) + F.pad(F.max_pool2d(y, 2), (0, 0, 0, 0, 0, 8)))
     return n.score(y).permute(0, 2, 3, 1).reshape(1, -1, 1), n.box(y).permute(0, 2, 3, 1).reshape(1, -1, 16)
 
 
-def siamese_tracker(n: Function, x: Tensor) -> Tensor:
+def siamese_tracker(n: Function, x: Tensor) -> Any:
     y = n.body(x)
     template = y[:, :, 4:9, 4:9]
     return n.head(F.conv2d(y, template.transpose(0, 1), padding=2, groups=16))
@@ -177,7 +180,7 @@ def siamese_tracker(n: Function, x: Tensor) -> Tensor:
 # -- maps --------------------------------------------------------------------------------------------------------------
 
 
-def unet(n: Function, x: Tensor) -> Tensor:
+def unet(n: Function, x: Tensor) -> Any:
     a = n.a(x)
     b = n.b(F.max_pool2d(a, 2))
     c = n.c(F.max_pool2d(b, 2))
@@ -185,20 +188,20 @@ def unet(n: Function, x: Tensor) -> Tensor:
     return n.head(torch.cat([a, n.up2(b)], 1))
 
 
-def segnet(n: Function, x: Tensor) -> Tensor:
-    y, first = F.max_pool2d(n.a(x), 2, return_indices=True)
-    y, second = F.max_pool2d(n.b(y), 2, return_indices=True)
-    y = n.c(F.max_unpool2d(n.m(y), second, 2))
-    return n.d(F.max_unpool2d(y, first, 2))
+def segnet(n: Function, x: Tensor) -> Any:
+    y, first = nn.MaxPool2d(2, return_indices=True)(n.a(x))
+    y, second = nn.MaxPool2d(2, return_indices=True)(n.b(y))
+    y = n.c(F.max_unpool2d(n.m(y), second, [2, 2]))
+    return n.d(F.max_unpool2d(y, first, [2, 2]))
 
 
-def pyramid_pooling(n: Function, x: Tensor) -> Tensor:
+def pyramid_pooling(n: Function, x: Tensor) -> Any:
     y = n.body(x)
     levels = [F.interpolate(F.adaptive_avg_pool2d(y, k), y.shape[2:], mode="bilinear") for k in (1, 2, 3, 6)]
     return F.interpolate(n.head(torch.cat([y, *levels], 1)), x.shape[2:], mode="bilinear")
 
 
-def two_paths(n: Function, x: Tensor) -> Tensor:
+def two_paths(n: Function, x: Tensor) -> Any:
     """BiSeNet: attention over channels, fusion of a fine and a coarse path."""
     fine, coarse = n.fine(x), n.coarse(x)
     coarse = coarse * n.attend(coarse.mean((2, 3), keepdim=True)).sigmoid()
@@ -206,33 +209,33 @@ def two_paths(n: Function, x: Tensor) -> Tensor:
     return n.head(y + y * n.gate(F.adaptive_avg_pool2d(y, 1)).sigmoid())
 
 
-def classes_of_pixels(n: Function, x: Tensor) -> Tensor:
+def classes_of_pixels(n: Function, x: Tensor) -> Any:
     return F.interpolate(n.body(x), x.shape[2:], mode="bilinear", align_corners=False).argmax(1)
 
 
-def matting(n: Function, x: Tensor) -> Tensor:
+def matting(n: Function, x: Tensor) -> Any:
     alpha = n.head(F.interpolate(n.body(x), scale_factor=4, mode="bilinear")).sigmoid()
     return x * alpha + (1 - alpha) * n.background
 
 
-def depth(n: Function, x: Tensor) -> Tensor:
+def depth(n: Function, x: Tensor) -> Any:
     y = F.interpolate(n.body(x), scale_factor=2, mode="bicubic")
     y = n.head(F.interpolate(y, scale_factor=4, mode="bilinear", align_corners=True)).relu()
     low, high = y.amin((2, 3), keepdim=True), y.amax((2, 3), keepdim=True)
     return (y - low) / (high - low + 1e-6)
 
 
-def soft_argmax(n: Function, x: Tensor) -> Tensor:
+def soft_argmax(n: Function, x: Tensor) -> Any:
     heat = n.body(x).flatten(2).softmax(-1).view(1, 5, 16, 16)
     return torch.stack([(heat.sum(2) * n.axis).sum(-1), (heat.sum(3) * n.axis).sum(-1)], -1)
 
 
-def simple_coordinates(n: Function, x: Tensor) -> tuple[Tensor, Tensor]:
+def simple_coordinates(n: Function, x: Tensor) -> Any:
     y = n.body(x).flatten(2)
     return n.x(y), n.y(y)
 
 
-def peaks_of_pose(n: Function, x: Tensor) -> tuple[Tensor, Tensor]:
+def peaks_of_pose(n: Function, x: Tensor) -> Any:
     heat = n.body(x).flatten(2)
     return heat.max(-1)
 
@@ -240,14 +243,14 @@ def peaks_of_pose(n: Function, x: Tensor) -> tuple[Tensor, Tensor]:
 # -- pictures ----------------------------------------------------------------------------------------------------------
 
 
-def zero_dce(n: Function, x: Tensor) -> Tensor:
+def zero_dce(n: Function, x: Tensor) -> Any:
     curves = n.body(x).tanh()
     for curve in curves.split(3, 1):
         x = x + curve * (x * x - x)
     return x
 
 
-def guided(n: Function, x: Tensor) -> Tensor:
+def guided(n: Function, x: Tensor) -> Any:
     """A box filter as a guide: means and variances of windows."""
     mean = F.avg_pool2d(x, 5, 1, 2)
     var = F.avg_pool2d(x * x, 5, 1, 2) - mean * mean
@@ -255,34 +258,34 @@ def guided(n: Function, x: Tensor) -> Tensor:
     return n.head(a * x + mean * (1 - a))
 
 
-def lookup(n: Function, x: Tensor) -> Tensor:
+def lookup(n: Function, x: Tensor) -> Any:
     """Three curves, mixed by weights that a small net finds."""
     weights = n.net(F.interpolate(x, (16, 16), mode="bilinear")).softmax(1)
     curves = torch.stack([x, x.clamp(min=1e-4).pow(0.6), x * x], 1)
     return (curves * weights.view(1, 3, 1, 1, 1)).sum(1)
 
 
-def inpainting(n: Function, x: Tensor) -> Tensor:
+def inpainting(n: Function, x: Tensor) -> Any:
     image, mask = x[:, :3], (x[:, 3:] > 0).float()
     y = n.body(torch.cat([image * (1 - mask), mask], 1))
     return image * (1 - mask) + y * mask
 
 
-def fixed_warp(n: Function, x: Tensor) -> Tensor:
+def fixed_warp(n: Function, x: Tensor) -> Any:
     return n.body(F.grid_sample(x, n.grid, align_corners=True))
 
 
-def transformer_of_images(n: Function, x: Tensor) -> Tensor:
+def transformer_of_images(n: Function, x: Tensor) -> Any:
     theta = n.net(x).view(1, 2, 3)
     return n.body(F.grid_sample(x, F.affine_grid(theta, list(x.shape), align_corners=False), align_corners=False))
 
 
-def style(n: Function, x: Tensor) -> Tensor:
+def style(n: Function, x: Tensor) -> Any:
     y = n.down(F.pad(x, (4, 4, 4, 4), mode="reflect"))
     return (n.up(n.blocks(y)).tanh() + 1) * 127.5
 
 
-def shuffled_up(n: Function, x: Tensor) -> Tensor:
+def shuffled_up(n: Function, x: Tensor) -> Any:
     y = n.a(x)
     return F.pixel_shuffle(n.c(y + n.b(y)), 2) + F.interpolate(x, scale_factor=2, mode="bicubic")
 
@@ -290,17 +293,17 @@ def shuffled_up(n: Function, x: Tensor) -> Tensor:
 # -- sequences, tokens -------------------------------------------------------------------------------------------------
 
 
-def crnn(n: Function, x: Tensor) -> Tensor:
+def crnn(n: Function, x: Tensor) -> Any:
     y = n.body(x).mean(2).permute(2, 0, 1)
     return n.head(n.rnn(y)[0]).log_softmax(-1)
 
 
-def last_state(n: Function, x: Tensor) -> Tensor:
+def last_state(n: Function, x: Tensor) -> Any:
     _, (state, _) = n.rnn(n.body(x).flatten(2).permute(0, 2, 1))
     return n.head(state[-1])
 
 
-def shifted_frames(n: Function, x: Tensor) -> Tensor:
+def shifted_frames(n: Function, x: Tensor) -> Any:
     """Four frames as images of a batch, channels shifted in time."""
     y = n.body(x.view(4, 3, 32, 32)).view(1, 4, 16, 16, 16)
     shifted = torch.zeros_like(y)
@@ -310,24 +313,24 @@ def shifted_frames(n: Function, x: Tensor) -> Tensor:
     return n.head(n.after(shifted.view(4, 16, 16, 16)).mean((2, 3))).mean(0, keepdim=True)
 
 
-def video(n: Function, x: Tensor) -> Tensor:
+def video(n: Function, x: Tensor) -> Any:
     return n.head(n.body(x.view(1, 3, 4, 32, 32)).mean((2, 3, 4)))
 
 
-def tokens(n: Function, x: Tensor) -> Tensor:
+def tokens(n: Function, x: Tensor) -> Any:
     y = n.patches(x).flatten(2).transpose(1, 2)
     y = torch.cat([n.token.expand(1, -1, -1), y], 1) + n.places
     return n.head(n.encoder(y)[:, 0])
 
 
-def bias_attention(n: Function, x: Tensor) -> Tensor:
+def bias_attention(n: Function, x: Tensor) -> Any:
     y = n.patches(x).flatten(2).transpose(1, 2)
     q, k, v = n.qkv(y).reshape(1, 64, 3, 4, 8).permute(2, 0, 3, 1, 4)
     y = F.scaled_dot_product_attention(q, k, v, attn_mask=n.bias)
     return n.head(y.transpose(1, 2).reshape(1, 64, 32).mean(1))
 
 
-def linear_attention(n: Function, x: Tensor) -> Tensor:
+def linear_attention(n: Function, x: Tensor) -> Any:
     y = n.patches(x)
     q, k, v = n.qkv(y).view(1, 3, 4, 8, 64).unbind(1)
     q, k = q.softmax(-2), k.softmax(-1)
@@ -335,7 +338,7 @@ def linear_attention(n: Function, x: Tensor) -> Tensor:
     return n.head(y.reshape(1, 32, 8, 8)).mean((2, 3))
 
 
-def windows(n: Function, x: Tensor) -> Tensor:
+def windows(n: Function, x: Tensor) -> Any:
     y = torch.roll(n.patches(x), (-2, -2), (2, 3))
     y = y.view(1, 32, 4, 4, 4, 4).permute(0, 2, 4, 3, 5, 1).reshape(16, 16, 32)
     y = y + n.attention(y, y, y)[0]
@@ -343,14 +346,14 @@ def windows(n: Function, x: Tensor) -> Tensor:
     return n.head(torch.roll(y, (2, 2), (2, 3)).mean((2, 3)))
 
 
-def mixer(n: Function, x: Tensor) -> Tensor:
+def mixer(n: Function, x: Tensor) -> Any:
     y = n.patches(x).flatten(2)
     y = y + n.across(y)
     y = y.transpose(1, 2)
     return n.head((y + n.within(y)).mean(1))
 
 
-def attention_pool(n: Function, x: Tensor) -> Tensor:
+def attention_pool(n: Function, x: Tensor) -> Any:
     keys = n.body(x).flatten(2)
     weights = (n.queries @ keys).softmax(-1)
     return n.head(F.normalize((weights @ keys.transpose(1, 2)).flatten(1), dim=-1))
@@ -359,41 +362,41 @@ def attention_pool(n: Function, x: Tensor) -> Tensor:
 # -- recognition -------------------------------------------------------------------------------------------------------
 
 
-def embedding(n: Function, x: Tensor) -> Tensor:
+def embedding(n: Function, x: Tensor) -> Any:
     return F.normalize(n.head(n.body(x).flatten(1)))
 
 
-def cosine_gallery(n: Function, x: Tensor) -> Tensor:
+def cosine_gallery(n: Function, x: Tensor) -> Any:
     return F.normalize(n.head(n.body(x).mean((2, 3)))) @ F.normalize(n.gallery, dim=1).t()
 
 
-def ordinal_age(n: Function, x: Tensor) -> Tensor:
+def ordinal_age(n: Function, x: Tensor) -> Any:
     return (n.head(n.body(x).mean((2, 3))).softmax(-1) * n.years).sum(-1, keepdim=True)
 
 
-def attention_of_blocks(n: Function, x: Tensor) -> Tensor:
+def attention_of_blocks(n: Function, x: Tensor) -> Any:
     """CBAM."""
     y = n.body(x)
-    pooled = F.adaptive_avg_pool2d(y, 1), F.adaptive_max_pool2d(y, 1)
-    y = y * sum(n.mlp(each) for each in pooled).sigmoid()
+    y = y * (n.mlp(F.adaptive_avg_pool2d(y, 1)) + n.mlp(F.adaptive_max_pool2d(y, 1))).sigmoid()
     y = y * n.spatial(torch.cat([y.mean(1, True), y.max(1, True).values], 1)).sigmoid()
     return n.head(y.mean((2, 3)))
 
 
-def coordinate_attention(n: Function, x: Tensor) -> Tensor:
+def coordinate_attention(n: Function, x: Tensor) -> Any:
     y = n.body(x)
     rows, columns = y.mean(3, keepdim=True), y.mean(2, keepdim=True).permute(0, 1, 3, 2)
-    rows, columns = F.hardswish(n.mix(torch.cat([rows, columns], 2))).split(16, 2)
+    mixed = F.hardswish(n.mix(torch.cat([rows, columns], 2)))
+    rows, columns = mixed[:, :, :16], mixed[:, :, 16:]
     return n.head((y * n.a(rows).sigmoid() * n.b(columns.permute(0, 1, 3, 2)).sigmoid()).mean((2, 3)))
 
 
-def memory_bank(n: Function, x: Tensor) -> Tensor:
+def memory_bank(n: Function, x: Tensor) -> Any:
     y = n.body(x).flatten(2).transpose(1, 2)
     distances = y.pow(2).sum(-1, keepdim=True) - 2 * y @ n.bank.t() + n.bank.pow(2).sum(-1)
     return distances.clamp(min=0).sqrt().min(-1).values.max(-1).values
 
 
-def dynamic_filter(n: Function, x: Tensor) -> Tensor:
+def dynamic_filter(n: Function, x: Tensor) -> Any:
     y = n.body(x)
     weights = n.filters(y.mean((2, 3))).view(16, 1, 3, 3)
     return n.head(F.conv2d(y, weights, padding=1, groups=16).mean((2, 3)))

@@ -47,13 +47,13 @@ def breadth_markdown(record: Record, subjects: Sequence[Subject]) -> str:
 
 
 def _groups(known: Sequence[tuple[Subject, Document]], subjects: Sequence[Subject]) -> str:
-    rows = ["| group | models | measured | fp32 (aim) | one partition (aim) | recorded |", "|---|---|---|---|---|---|"]
+    columns = ("group", "models", "measured", "fp32 (aim)", "one partition (aim)", "recorded")
+    rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for group, (floats, whole) in BARS.items():
         found = [document for subject, document in known if subject.group == group]
-        rows.append(
-            f"| {group} | {sum(s.group == group for s in subjects)} | {len(found)} | {_count(found, 'fp32')} ({floats}) "
-            f"| {_count(found, 'one partition')} ({whole}) | {_count(found, 'recorded')} |"
-        )
+        counts = (f"{_count(found, 'fp32')} ({floats})", f"{_count(found, 'one partition')} ({whole})")
+        cells = (group, sum(s.group == group for s in subjects), len(found), *counts, _count(found, "recorded"))
+        rows.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(rows) + "\n"
 
 

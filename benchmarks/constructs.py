@@ -106,7 +106,7 @@ class Form:
 
     Args:
         write: puts it behind a value of the shape; the value that it makes.
-        around: shape of its result, where that is another.
+        bare: what stands in its place in the file that it is measured against; nothing, where that is None.
         finish: a rewrite of the whole graph behind it.
         mac: multiply-accumulates per element of the result, for a shape.
     """
@@ -114,26 +114,25 @@ class Form:
     name: str
     shapes: tuple[Shape, ...]
     write: Write
-    result: Callable[[Shape], Shape] = lambda shape: shape
+    bare: Write | None = None
     finish: Callable[[ir.Model], None] = lambda model: None
     mac: Callable[[Shape], float] = lambda shape: 0.0
 
-    def around(self, shape: Shape) -> Shape:
-        return shape
-
     def macs(self, shape: Shape) -> int:
-        return round(self.mac(shape) * self.result(shape).elements)
+        return round(self.mac(shape) * shape.elements)
 
     def file(self, shape: Shape) -> bytes:
         sketch = Sketch(shape)
         made = self.write(sketch, sketch.conv("x", READ, shape.channels))
-        model = sketch.model(sketch.conv(made, self.result(shape).channels, READ))
+        model = sketch.model(sketch.conv(made, shape.channels, READ))
         self.finish(model)
         return emit(model, shape)
 
     def without(self, shape: Shape) -> bytes:
         sketch = Sketch(shape)
-        return emit(sketch.model(sketch.conv(sketch.conv("x", READ, shape.channels), shape.channels, READ)), shape)
+        given = sketch.conv("x", READ, shape.channels)
+        made = given if self.bare is None else self.bare(sketch, given)
+        return emit(sketch.model(sketch.conv(made, shape.channels, READ)), shape)
 
 
 def emit(model: ir.Model, shape: Shape) -> bytes:
@@ -166,6 +165,10 @@ def stretch(model: ir.Model, *, bands: bool) -> None:
     weight.const_value = ir.Tensor(factors.reshape(-1, 1, 1, 1), name=weight.name)
     if bands:
         assert shift_by_bands(model, gate, np.split(np.arange(gate.channels), gate.channels // 4))
+
+
+def layer(s: Sketch, x: str) -> str:
+    return s.op("Relu", s.conv(x, s.shape.channels, s.shape.channels))
 
 
 def per_channel(s: Sketch) -> str:
@@ -220,16 +223,6 @@ CONSTRUCTS: dict[str, tuple[Form, ...]] = {
         Form("depthwise", MAPS, depthwise(3), mac=lambda shape: 9),
         Form("depthwise_5", MAPS, depthwise(5), mac=lambda shape: 25),
     ),
-    "residual": (
-        Form("add", MAPS, lambda s, x: s.op("Add", x, s.op("Relu", s.conv(x, s.shape.channels, s.shape.channels)))),
-    ),
+    "residual": (Form("add", MAPS, lambda s, x: s.op("Add", x, layer(s, x)), bare=layer),),
     "gate": (Form("squeeze_excite", MAPS, squeeze_excite),),
-    "pad": (
-        Form(
-            "fused",
-            MAPS,
-            lambda s, x: s.conv(x, s.shape.channels, s.shape.channels, 3, group=s.shape.channels, stride=2),
-            result=lambda shape: Shape(shape.channels, shape.side // 2),
-        ),
-    ),
 }

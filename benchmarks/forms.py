@@ -86,11 +86,11 @@ def measure(data: bytes, core: str) -> float:
     return nanoseconds(data) if core == "x86" else instructions(data, core)
 
 
-def added(form: Form, core: str, bare: dict[tuple[Shape, str], float]) -> list[Measured]:
+def added(form: Form, core: str, bare: dict[tuple[str, Shape, str], float]) -> list[Measured]:
     """What a form adds to the file without it, at each of its shapes."""
     found = []
     for shape in form.shapes:
-        key = (form.around(shape), core)
+        key = (form.name if form.bare else "", shape, core)
         if key not in bare:
             bare[key] = measure(form.without(shape), core)
         found.append(Measured(shape, form.macs(shape), measure(form.file(shape), core) - bare[key]))
@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("--core", action="append", choices=TUNES, help="repeatable; all")
     parser.add_argument("--write", action="store_true", help=f"into {COSTS.name}")
     options = parser.parse_args()
-    console, found, bare = Console(), dict[str, dict[str, dict[str, Cost]]](), dict[tuple[Shape, str], float]()
+    console, found, bare = Console(), dict[str, dict[str, dict[str, Cost]]](), dict[tuple[str, Shape, str], float]()
     for construct in options.constructs:
         table = Table("form", "core", "shape", "cost", "per element", title=construct)
         for form in CONSTRUCTS[construct]:

@@ -62,8 +62,8 @@ def compress_command(
 ) -> None:
     """Make MODEL smaller before it is exported: remove filters, or take layers apart; see docs/compression.md.
 
-    Leaves a folder that every command takes as a MODEL: edgekit export DIR --target T. With --data DIR, BatchNorm's
-    statistics are estimated again on these images, and factors are weighed by what layers give on them.
+    Leaves a folder that every command takes as a MODEL (edgekit export DIR). With --data DIR, the statistics of
+    BatchNorm are estimated again on these images, and factors are weighed by what layers give on them.
     """
     given = {
         "prune": ratio if ratio is not None else (0.0 if layer else None),

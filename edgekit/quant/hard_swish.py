@@ -13,7 +13,7 @@ What each costs stands in edgekit/costs.toml. Where the channels of a value diff
 convolution of a MobileNetV3, bands keep nearly all that a layer keeps, at a fifth of what it adds.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,8 +48,11 @@ class Choice:
         dearer: percent that the graph costs more than with additions.
     """
 
-    forms: dict[str, Form]
+    forms: Mapping[str, Form]
     dearer: float
+
+
+ADDITIONS = Choice({}, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class Histogram:
         counts = self.counts
         for _ in range(min(exponent - self.exponent, BINS.bit_length())):
             pairs = counts.reshape(-1, 2).sum(axis=1)
-            counts = np.zeros(BINS, counts.dtype)
+            counts = np.zeros_like(self.counts)
             counts[BINS // 4 : 3 * BINS // 4] = pairs
         return Histogram(counts, max(exponent, self.exponent))
 

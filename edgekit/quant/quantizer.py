@@ -20,7 +20,7 @@ from edgekit.quant.bias_correction import mean_error
 from edgekit.quant.calibrate import calibrate
 from edgekit.quant.expand import expand, tighten
 from edgekit.quant.float_heads import float_heads
-from edgekit.quant.hard_swish import Choice, choose_gates, pass_factors, saturate_below
+from edgekit.quant.hard_swish import ADDITIONS, Choice, choose_gates, pass_factors, saturate_below
 from edgekit.quant.layers import StoredLayer, constant_layers, store_layers
 from edgekit.quant.method import Method, keeping
 from edgekit.quant.observers import Range
@@ -63,7 +63,7 @@ class Calibrated:
         moments: of its layers' operands; None until a method needs them.
         rounded: weights that AdaRound found, per type of the activations and criterion of their ranges.
         lost: share of the outputs' power that is noise, per criterion of the ranges, where it was measured.
-        dearer: percent that the graph costs more than the plain one.
+        choice: how its HardSwish are written.
     """
 
     model: ir.Model
@@ -71,7 +71,7 @@ class Calibrated:
     moments: dict[str, Moments] | None = None
     rounded: dict[tuple[ActivationType, Criterion], dict[str, QuantizedWeight]] = field(default_factory=dict)
     lost: dict[Criterion, float] = field(default_factory=dict)
-    dearer: float = 0.0
+    choice: Choice = ADDITIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class Quantized:
     ranges: dict[str, Range]
     dtype: ActivationType
     method: Method
+    choice: Choice = ADDITIONS
 
     def write(self) -> ir.Model:
         """The QDQ graph, as a new model."""
@@ -151,7 +152,7 @@ class Quantizer:
         layers = constant_layers(base.model, plan)
         rounded = self._rounded(base, scheme.activation, method.criterion) if method.rounding == "adaptive" else None
         stored = store_layers(layers, params, base.ranges, rounded, correct=method.bias != "none")
-        found = Quantized(base.model, plan, params, stored, base.ranges, scheme.activation, method)
+        found = Quantized(base.model, plan, params, stored, base.ranges, scheme.activation, method, base.choice)
         return self._correct(found) if method.bias == "empirical" else found
 
     def _base(self, method: Method, dtype: ActivationType) -> Calibrated:
@@ -225,7 +226,7 @@ class Quantizer:
         if changed < LEAST_EQUALIZED and not choice.forms:
             return None
         saturate_below(model)
-        return Calibrated(model, self._observe(model, self._third()), dearer=choice.dearer)
+        return Calibrated(model, self._observe(model, self._third()), choice=choice)
 
     def expanded(self) -> Calibrated:
         """The graph with every layer's weights in two parts, calibrated again."""
@@ -250,7 +251,7 @@ class Quantizer:
 
     def _worth(self, base: Calibrated) -> float:
         """Decibels that a graph keeps, less what each percent of its cost has to gain."""
-        return -10 * float(np.log10(max(self._lost(base, "mse"), LEAST_NOISE))) - WORTH_DB * base.dearer
+        return -10 * float(np.log10(max(self._lost(base, "mse"), LEAST_NOISE))) - WORTH_DB * base.choice.dearer
 
     def _criterion(self, base: Calibrated) -> Criterion:
         """Ranges of least relative error where they clearly keep more than those of least error; measured too."""

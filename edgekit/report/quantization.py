@@ -48,6 +48,11 @@ def method_document(integers: Integers, recipe: Recipe) -> dict[str, Any]:
         "name": receipt.tried[-1].rung if receipt else rung.name,
         **{knob: getattr(decided.method, knob) for knob in KNOBS[decided.dtype]},
         "keep_float": list(decided.method.keep_float),
+        "forms": {
+            "tune": recipe.tune,
+            "hard_swish": dict(decided.choice.forms),
+            "dearer_percent": round(decided.choice.dearer, 2),
+        },
     }
 
 

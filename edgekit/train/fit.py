@@ -9,6 +9,7 @@ from edgekit.bundle.write import check_writable
 from edgekit.registry import Preprocess
 from edgekit.train import run_folder, settle
 from edgekit.train.augment import Normalize, policy
+from edgekit.train.choices import located
 from edgekit.train.config import TrainConfig
 from edgekit.train.distil import Distillation, load_teacher
 from edgekit.train.feed import Feed
@@ -33,6 +34,7 @@ def train(config: TrainConfig, listener: Listener) -> TrainResult:
             the run folder cannot be written, which costs no more than the epoch it happened in.
     """
     check_model(config)
+    config = located(config)
     if config.out is not None:
         check_folder(config, config.out)
     device = chosen_device(config)

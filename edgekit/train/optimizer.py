@@ -15,7 +15,7 @@ DEFAULT_RATE = {"sgd": 0.1, "rmsprop": 0.01, "adamw": 0.003}
 FINE_TUNING = 0.2
 """Of those, for weights that are trained already."""
 WITHOUT_NORMS = 0.1
-"""Of those, for nets without normalisation: SqueezeNet dies at a BatchNorm net's (arXiv:1409.1556 has 0.01)."""
+"""Of those, from scratch, without norms: SqueezeNet dies at a BatchNorm net's rate (arXiv:1409.1556 has 0.01)."""
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.modules.instancenorm._InstanceNorm)
 DEFAULT_DECAY = {"sgd": 1e-4, "rmsprop": 1e-5, "adamw": 0.05}
 
@@ -24,8 +24,10 @@ def default_rate(config: TrainConfig, module: nn.Module) -> float:
     """Linear in the batch for SGD and RMSProp, with its root for AdamW, whose steps have a size of their own."""
     share = config.batch_size / 256
     rate = DEFAULT_RATE[config.optimizer] * (math.sqrt(share) if config.optimizer == "adamw" else share)
-    rate *= FINE_TUNING if config.pretrained else 1
-    return float(f"{rate * (1 if any(isinstance(part, NORMS) for part in module.modules()) else WITHOUT_NORMS):.2g}")
+    if config.pretrained:
+        return float(f"{rate * FINE_TUNING:.2g}")  # norms may have been folded into weights that are trained
+    normed = any(isinstance(part, NORMS) for part in module.modules())
+    return float(f"{rate * (1 if normed else WITHOUT_NORMS):.2g}")
 
 
 def default_decay(config: TrainConfig) -> float:

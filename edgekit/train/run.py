@@ -9,7 +9,6 @@ import torch
 from edgekit.errors import EdgekitError
 from edgekit.progress import Progress
 from edgekit.registry import Preprocess
-from edgekit.source import source_kind
 from edgekit.train import checkpoint, finish, page, run_folder
 from edgekit.train.config import TrainConfig
 from edgekit.train.distil import Distillation
@@ -161,9 +160,7 @@ class Run:
         if self.workers.first:
             pictures = finish.calibration_pictures(self.images.listed, self.feed)
             classes = self.images.learned.classes
-            export = run_folder.export_recipe(
-                _where(self.config.model), self.config.model_args, len(classes), self.feed
-            )
+            export = run_folder.export_recipe(self.config.model, self.config.model_args, len(classes), self.feed)
             card = {**self._facts(), "top-1": self._measured(top1), **self._said()}
             digest = finish.write_results(
                 self.folder, stored, self.config.half, classes, pictures, export, card, self.begun.name
@@ -236,14 +233,6 @@ def _row(number: int, epoch: Epoch, figure: float | None) -> dict[str, Any]:
         "seconds": round(epoch.seconds, 2),
         "computing": round(epoch.computing, 4),
     }
-
-
-def _where(model: str) -> str:
-    """A Python file by its absolute path: the run folder does not lie beside it."""
-    if source_kind(model) != "python_file":
-        return model
-    path, _, name = model.rpartition(":")
-    return f"{Path(path).absolute()}:{name}"
 
 
 def in_words(seconds: float) -> str:

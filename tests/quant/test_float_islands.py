@@ -68,9 +68,13 @@ def test_a_classifiers_softmax_stays_fixed_point():
     assert float_islands(graph) == set()
 
 
-def test_a_softmax_whose_sum_is_read_in_float_is_no_attention():
+def test_a_softmax_inside_a_graph_is_in_float_whatever_reads_it():
     graph = graph_of(("MatMul", "a", "x", "W"), ("Softmax", "p", "a"), ("Add", "s", "p", "g"), ("Log", "y", "s"))
-    assert float_islands(graph) == {"s"}
+    assert float_islands(graph) == {"p", "s"}
+
+
+def test_a_softmax_at_the_end_keeps_its_integers():
+    assert float_islands(graph_of(("MatMul", "a", "x", "W"), ("Softmax", "y", "a"))) == set()
 
 
 def test_a_residual_stream_that_norms_read_is_in_float():

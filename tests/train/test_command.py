@@ -101,6 +101,16 @@ def test_a_folder_of_a_run_goes_on_by_itself_or_says_how(command, tmp_path, capf
     assert (error["code"], "--resume" in error["fix"]) == ("EK102", True)
 
 
+def test_a_run_goes_on_from_any_folder(class_folders, tmp_path, net, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--data", os.path.relpath(class_folders), "--input-size", "16", "--epochs", "1", "--quiet"]
+    assert main(["train", "net.py:plain", *arguments, "--out", "run"]) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["train", "../run", "--resume", "--quiet"]) == 0
+    assert f'model = "{tmp_path}/net.py:plain"' in (tmp_path / "run" / "export.toml").read_text()
+
+
 def test_unreadable_images_are_counted_and_named(command, class_folders, tmp_path, capfd):
     shutil.copytree(class_folders, tmp_path / "images")
     (tmp_path / "images" / "dark" / "00.png").write_bytes(b"no image")

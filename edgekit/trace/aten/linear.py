@@ -26,7 +26,11 @@ def convolution(
 ) -> Any:
     require(out.ndim in (3, 4, 5))
     rank = out.ndim - 2
-    window = {"pads": ints(padding, rank) * 2, "strides": ints(stride, rank), "dilations": ints(dilation, rank)}
+    window: dict[str, Any] = {
+        "pads": ints(padding, rank) * 2,
+        "strides": ints(stride, rank),
+        "dilations": ints(dilation, rank),
+    }
     operands = (x, weight) if bias is None else (x, weight, bias)
     if transposed:
         extra = ints(output_padding, rank)

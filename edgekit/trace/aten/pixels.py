@@ -51,7 +51,9 @@ def max_unpool2d(c: Context, out: Any, x: Any, places: Any, size: Any) -> Any:
     """ATen counts the places in each map; ONNX in all of them, which for the maps of one image it makes so itself."""
     pool = places.producer()
     require(out.ndim == 4 and pool is not None and pool.op_type == "MaxPool")
-    window = {name: list(pool.attributes[name].as_ints()) for name in ("kernel_shape", "strides", "pads")}
+    window: dict[str, Any] = {
+        name: list(pool.attributes[name].as_ints()) for name in ("kernel_shape", "strides", "pads")
+    }
     return c.op("MaxUnpool", x, places, c.number("size", list(out.shape), "int64"), **window)
 
 
@@ -111,7 +113,10 @@ def affine_grid(c: Context, out: Any, theta: Any, size: Any, align_corners: bool
 @rule("grid_sampler", "grid_sampler_2d")
 def grid_sampler(c: Context, out: Any, x: Any, grid: Any, mode: int, padding: int, align_corners: bool) -> Any:
     require(out.ndim == 4)
-    names = {"mode": ("linear", "nearest", "cubic")[mode], "padding_mode": ("zeros", "border", "reflection")[padding]}
+    names: dict[str, Any] = {
+        "mode": ("linear", "nearest", "cubic")[mode],
+        "padding_mode": ("zeros", "border", "reflection")[padding],
+    }
     return c.op("GridSample", x, grid, **names, align_corners=int(align_corners))
 
 

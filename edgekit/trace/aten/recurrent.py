@@ -41,8 +41,8 @@ def _layers(
 ) -> Any:
     """[T, N, I] -> [T, N, directions * H], and the last states [layers * directions, N, H]."""
     require(len(x.shape) == 3 and not (training and dropout))
-    weights = [value.const_value.numpy() if value.const_value is not None else None for value in parameters]
-    require(all(array is not None for array in weights))
+    require(all(value.const_value is not None for value in parameters))
+    weights = [value.const_value.numpy() for value in parameters]
     directions, each = 2 if both else 1, 4 if biased else 2
     require(len(weights) == layers * directions * each)  # projected states have more
     batch, steps = (int(x.shape[0]), int(x.shape[1])) if batch_first else (int(x.shape[1]), int(x.shape[0]))

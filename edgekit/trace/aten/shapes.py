@@ -251,7 +251,7 @@ def _index_by_several(c: Context, out: Any, x: Any, given: Sequence[tuple[int, A
         value = c.op("Reshape", x, c.number("merged", merged, "int64"))
         return c.op("Gather", value, c.number("places", flat, "int64"), axis=axes[0])
     require(axes[0] == 0)
-    wide = torch.broadcast_shapes(*(tuple(map(int, place.shape)) for place in places))
+    wide = np.broadcast_shapes(*(tuple(map(int, place.shape)) for place in places))
     full, column = c.number("wide", list(wide), "int64"), c.number("column", [*wide, 1], "int64")
     columns = [c.op("Reshape", c.op("Expand", place, full), column) for place in places]
     return c.op("GatherND", x, c.op("Concat", *columns, axis=len(wide)))

@@ -94,8 +94,8 @@ def _cell(
 
 
 def _product(steps: Steps, state: ir.Value, weights: Array, bias: Array | None = None) -> ir.Value:
-    bias = np.zeros(len(weights)) if bias is None else bias
-    return steps.op("Gemm", state, steps.constant(weights), steps.constant(bias), transB=1)
+    added = steps.constant(np.zeros(len(weights)) if bias is None else bias)
+    return steps.op("Gemm", state, steps.constant(weights), added, transB=1)
 
 
 def _lstm_cell(steps: Steps, recurrence: Array, hidden: int) -> Cell:

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from edgekit.passes.rewrite import constant, for_each, shape_of, string_attribute
 from edgekit.targets.tflite.decompositions._steps import Steps
@@ -38,7 +39,7 @@ def _decompose(node: ir.Node) -> bool:
     return steps.replace(steps.reshape(_put_together(steps, old, new, count, picked), *shape))
 
 
-def _put_together(steps: Steps, old: ir.Value, new: ir.Value, count: int, picked: np.ndarray) -> ir.Value:  # type: ignore[type-arg]
+def _put_together(steps: Steps, old: ir.Value, new: ir.Value, count: int, picked: NDArray[np.int64]) -> ir.Value:
     breaks = [0, *(i for i, (a, b) in enumerate(pairwise(picked.tolist()), 1) if b != a + 1 or b == count), len(picked)]
     if len(breaks) > MOST_RUNS:
         both = steps.op("Concat", old, new, axis=0)
