@@ -20,6 +20,7 @@ from edgekit.devices.run_model import RunRequest
 from edgekit.errors import EdgekitError
 from edgekit.target import EmittedNode, runtimes
 
+COPY = "Copy"
 PROFILED_REPEATABLE = 0.05
 """The profiler's lists grow now and then: between the operators, where nothing is counted."""
 
@@ -134,6 +135,10 @@ def _cost(index: int, node: EmittedNode, parts: Sequence[tuple[str, Estimate]]) 
 def share_out(result: RunnerResult, spans: Sequence[Span], where: str) -> Mapping[int, list[Span]]:
     """The spans of each event that is an operator, in the order of the events; EK611 where they do not fit."""
     owners = owners_of(result.events)
+    copies = sum(event.name.startswith(COPY) for event in result.events)
+    more = len(spans) - len(owners)
+    if copies and more > 0 and more % copies == 0:
+        owners = owners_of(result.events, more // copies)
     if len(owners) != len(spans) or not result.events:
         raise failed(f"the profiler saw {len(owners)} reads of the clock, the counter {len(spans)}", where)
     parts: dict[int, list[Span]] = {index: [] for index, event in enumerate(result.events) if event.kind != "other"}
@@ -143,11 +148,14 @@ def share_out(result: RunnerResult, spans: Sequence[Span], where: str) -> Mappin
     return parts
 
 
-def owners_of(events: Sequence[Event]) -> list[int | None]:
+def owners_of(events: Sequence[Event], further: int = 0) -> list[int | None]:
     """Which operator each span between two reads of the clock belongs to, None for the runtime's own.
 
     The runner reads the clock before and after a run, the runtime where an event begins and where it ends; a delegate
     reads it once when its partition begins and then where each of its operators ends. Events are listed as they begin.
+
+    Args:
+        further: reads of a concatenation, which copies its parts one by one, before the one that its event stands for.
     """
     owners: list[int | None] = [None]  # until the run begins
     opened: list[int] = []
@@ -167,7 +175,7 @@ def owners_of(events: Sequence[Event]) -> list[int | None]:
             if inside < 0:
                 owners.append(None)  # the partition begins
             inside = event.node
-            owners.append(index)
+            owners += [index] * (1 + further * event.name.startswith(COPY))
         elif event.start_us:
             inside = -1
             close(event.start_us)
