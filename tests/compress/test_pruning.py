@@ -87,9 +87,9 @@ def test_a_graph_as_a_module_computes_what_the_module_did(block, image):
 
 def test_a_head_of_attention_goes_as_a_whole():
     channels = find_channels(open_module(network([Attention]), SHAPE))
-    [heads] = [group for group in channels.groups if group.name.endswith("1")]
+    [heads] = [group for group in channels.groups if group.name == "1.qkv"]
     assert len(heads.bundles) == 4
-    assert {layer.module for layer in heads.layers} == {"1"}
+    assert {layer.module for layer in heads.layers} == {"1.qkv"}
 
 
 def test_a_residual_sum_ties_its_layers_and_the_inner_width_is_free():
