@@ -2,7 +2,7 @@
 
     python benchmarks/breadth.py --record benchmarks/breadth.jsonl                   all models that the record lacks
     python benchmarks/breadth.py --record benchmarks/breadth.jsonl resnet18 swin_t   these, again
-    python benchmarks/breadth.py --record benchmarks/breadth.jsonl --table           measure nothing, write docs/breadth.md
+    python benchmarks/breadth.py --record benchmarks/breadth.jsonl --table           only write docs/breadth.md
 
 In an environment with timm and torchvision. One line per model is appended to the record, so that it can be stopped and
 goes on. Weights are random; the statistics of BatchNorm are those of images (settled.py).
