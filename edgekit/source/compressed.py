@@ -20,7 +20,7 @@ from edgekit.files import GIGABYTE, read_regular
 from edgekit.progress import Step
 from edgekit.recipe import Recipe
 from edgekit.registry import Preprocess
-from edgekit.source import Source
+from edgekit.source import Source, bundle_name
 from edgekit.source.choices import chosen_size, is_said, refuse_weight_options, said
 from edgekit.source.graph_module import GraphModule
 from edgekit.source.input_size import run_on_zeros
@@ -54,7 +54,7 @@ def resolve(recipe: Recipe, progress: Step | None = None) -> Source:
         )
     outputs = run_on_zeros(module, shape, str(folder))
     return Source(
-        manifest["model"],
+        bundle_name(folder.resolve().name),  # not the name of what it came from, whose bundle would be replaced
         module,
         None,
         shape,

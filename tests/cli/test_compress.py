@@ -38,7 +38,7 @@ def test_what_is_left_is_data_that_export_takes(compressed, tmp_path, capsys):
     assert manifest["after"]["macs"] < 0.7 * manifest["before"]["macs"]
     code, _ = run(capsys, "export", str(compressed), "--target", "ort-fp32", "--out", str(tmp_path))
     assert code == 0
-    assert (tmp_path / "mobilenetv3_small_050" / "ort-fp32" / "model.onnx").is_file()
+    assert (tmp_path / "small" / "ort-fp32" / "model.onnx").is_file()
 
 
 def test_the_same_options_leave_the_same_bytes(compressed, images, tmp_path):

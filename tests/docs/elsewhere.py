@@ -61,5 +61,10 @@ ELSEWHERE = {
         )
     },
 }
-SLOW = ("edgekit train ", "edgekit export runs/")
+SLOW = ("edgekit train ", "edgekit export runs/", "edgekit compress ", "edgekit export small ")
 """Beginnings of lines that are run as printed, and take too long for every commit."""
+
+ENDS_WITH = {
+    "edgekit export mobilenet_v2 --weights my.pth --prune 0.3 --calibration photos/ --target tflite-int8": 1,
+}
+"""Exit codes of lines of which the document says that they fail; all others are 0."""

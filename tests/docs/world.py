@@ -46,6 +46,16 @@ def make_net():
 """
 
 
+PLAN = """
+models = ["mobilenet_v3_small"]
+methods = ["none", "prune"]
+ratios = [0.02]
+targets = ["tflite-int8"]
+calibration = "photos"
+metric = "none"
+"""
+
+
 @dataclass(frozen=True)
 class Ended:
     """What became of a command."""
@@ -116,7 +126,13 @@ def needed(line: str) -> list[str]:
     bundles = [word.replace("build/*/", "build/mobilenet_v3_small/") for word in words if word.startswith("build/")]
     written = [folder for option, folder in pairwise(words) if option == "--out"]
     runs = ["/".join(word.split("/")[:2]) for word in words if word.startswith("runs/") and word not in written]
-    return bundles + list(dict.fromkeys(runs)) + [file for option, file in pairwise(words) if option == "--baseline"]
+    kept = [word for word in words[2:4] if word in ("small", "plan.sqlite")]
+    return (
+        bundles
+        + kept
+        + list(dict.fromkeys(runs))
+        + [file for option, file in pairwise(words) if option == "--baseline"]
+    )
 
 
 def made(line: str) -> list[str]:
@@ -128,6 +144,10 @@ def made(line: str) -> list[str]:
         return [f"build/{name}/{target}" for option, target in pairs if option == "--target"]
     if words[:2] == ["edgekit", "train"] and "--resume" not in words and words[2:3] and words[2][0] != "-":
         return [next((folder for option, folder in pairs if option == "--out"), f"runs/{words[2]}")]
+    if words[:2] == ["edgekit", "compress"]:
+        return [folder for option, folder in pairs if option == "--out"]
+    if words[:2] == ["edgekit", "sweep"] and words[2].endswith(".toml"):
+        return [words[2].replace(".toml", ".sqlite")]
     return [file for option, file in pairs if option == "--history"]
 
 
@@ -136,6 +156,7 @@ def make_template(folder: Path) -> None:
     folder.mkdir()
     (folder / "devices.toml").write_text(DEVICES)
     (folder / "net.py").write_text(NET)
+    (folder / "plan.toml").write_text(PLAN)
     images = smooth_images(CLASSES, SIZE, SIZE)
     other = np.random.default_rng(0).normal(0, 0.05, (2, *images.shape))
     for index, image in enumerate(images):

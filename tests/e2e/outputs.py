@@ -79,7 +79,7 @@ class Odd(Net):
     """An operator that TFLite has no rule for."""
 
     def forward(self, x):
-        return torch.cumsum(self.map(torch.relu(self.body(x))), 1)
+        return torch.atan(self.map(torch.relu(self.body(x))))
 
 
 def odd():
