@@ -34,6 +34,10 @@ BAND = 4
 MOST_BANDS = 5
 """What one CONCATENATION joins."""
 
+OFF_THE_TIE = 1 + 2**-12
+"""s x within +-b and its gate within 0 and 2 b have one scale, 2 b / 255, so b is 127.5 steps: every sum would lie half
+way between two integers, and each runtime and each core rounds that in its own way. This is 0.03 steps more."""
+
 Form = Literal["addition", "bands", "layer"]
 DEAR = 12.0
 """Percent of what the graph costs: more than a factor through every gate may cost."""
@@ -273,7 +277,7 @@ class _Table:
         """The nodes, the product last. s x counts within +-b only: that Clip is the saturation of its integers."""
         scaled = self._node("Mul", [part, self._number("factor", factor)], "scaled")
         bounded = self._node("Clip", [scaled.outputs[0], *self._bounds("bound", -shift, shift)], "bounded")
-        shifted = self._node("Add", [bounded.outputs[0], self._number("shift", shift)], "shifted")
+        shifted = self._node("Add", [bounded.outputs[0], self._number("shift", OFF_THE_TIE * shift)], "shifted")
         opened = self._node("Clip", [shifted.outputs[0], *self._bounds("gate", 0.0, 2 * shift)], "gate")
         return [scaled, bounded, shifted, opened, self._node("Mul", [part, opened.outputs[0]], "product")]
 

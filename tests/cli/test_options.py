@@ -13,8 +13,9 @@ from edgekit.errors import EdgekitError
 from edgekit.options import keys_of
 from edgekit.recipe import OwnMethod, OwnPreprocess, Recipe
 
-TABLE = {key.name for key in keys_of(Recipe)["preprocess"].options}
-"""Options that fill the table [preprocess]."""
+TABLES = ("preprocess", "compress")
+FILLING = {key.name for table in TABLES for key in keys_of(Recipe)[table].options}
+"""Options that fill tables of the recipe."""
 
 
 def parameters(command):
@@ -31,7 +32,7 @@ def given(*arguments):
 
 def test_every_field_of_the_recipe_is_an_option():
     own = {"recipe", "quiet", "as_json"}
-    assert {field.name for field in fields(Recipe)} - {"preprocess"} | TABLE == set(parameters("export")) - own
+    assert {field.name for field in fields(Recipe)} - {*TABLES} | FILLING == set(parameters("export")) - own
 
 
 def test_commands_that_share_an_option_say_the_same_of_it():

@@ -19,7 +19,7 @@ from edgekit.cli import main
 from edgekit.devices.emulated_python import python_folder
 from edgekit.devices.settings import find
 from edgekit.errors import EdgekitError
-from edgekit.recipe import read_recipe
+from edgekit.recipe import make_recipe, read_recipe
 
 OLD_RUNTIME = ("tflite-runtime==2.14.0", "numpy==1.26.4")
 GENERATED = ("README.md", "docs/errors.md", "docs/supported-ops.md", "docs/zoo.md")
@@ -180,7 +180,7 @@ def test_the_toml_of_the_readme_is_a_recipe(worlds):
     [(document, text)] = [(name, text) for name, text in snippets("toml") if name == "README.md"]
     file = worlds[document].ready() / "recipe.toml"
     file.write_text(f'model = "mobilenet_v2"\ntargets = ["tflite-int8"]\n{text}')
-    recipe = read_recipe(file)
+    recipe = make_recipe(**read_recipe(file))
     assert recipe.keep_float == ("features.0",)
     assert recipe.method is not None
 
