@@ -14,6 +14,7 @@ from edgekit.target import EmitOptions, Emitted, EmittedNode, Layout, Target, Te
 from edgekit.targets.onnxruntime.activations import set_io, store_as_uint8
 from edgekit.targets.onnxruntime.dynamic import quantize_products
 from edgekit.targets.onnxruntime.pads import keep_pads_apart
+from edgekit.targets.onnxruntime.softmaxes import write_out_fine_softmaxes
 
 IR_VERSION = 10
 MIN_RUNTIME = "1.18.0"  # the first with opset 21 and IR version 10
@@ -44,6 +45,7 @@ def emit(model: ir.Model, target: Target, options: EmitOptions) -> Emitted:
     elif target.scheme.weight == "int8":
         graph = quantize_products(graph)
     keep_pads_apart(graph)
+    write_out_fine_softmaxes(graph)
     remove_unread(graph)
     beside = {}
     if is_too_large(graph):
