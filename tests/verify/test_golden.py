@@ -28,6 +28,14 @@ FEED = Preprocess(resize=6, crop=(6, 6), mean=(0.0,) * 3, std=(1.0,) * 3)
 IMAGES = np.random.default_rng(0).random((4, 3, 6, 6), np.float32)
 SURFACE = (TensorInfo("x", (1, 3, 6, 6), "float32", "NCHW"),), (TensorInfo("y", (1, 3), "float32", "NC"),)
 
+MANIFEST = {
+    "model_file": "model.onnx",
+    "model": "net",
+    "target": "ort-fp32",
+    "min_runtime": "",
+    "scheme": {"weight": "float32", "activation": "float32"},
+}
+
 
 def model(factor):
     """Scores: `factor` times the mean of each channel."""
@@ -49,9 +57,7 @@ def bundle(tmp_path):
         float_model = scores if reference is None else reference
         parity = ParityReport((), 4, "noise")
         made = Artifact("ort-fp32", emitted, contract, parity, IMAGES, {"y": scores}, {"y": float_model})
-        write_bundle(
-            tmp_path / "ort-fp32", made, {"model_file": "model.onnx", "model": "net", "target": "ort-fp32"}, ""
-        )
+        write_bundle(tmp_path / "ort-fp32", made, MANIFEST, "")
         return read_bundle(tmp_path / "ort-fp32")
 
     return make
