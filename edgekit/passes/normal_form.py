@@ -68,14 +68,21 @@ def finish(model: ir.Model) -> None:
 
 def _require_repeatable(model: ir.Model) -> None:
     """No file can be compared with a model that answers differently each time."""
-    drawing = [node for node in model.graph if node.op_type in RANDOM]
+    drawing = [node for node in model.graph if node.op_type in RANDOM or _drops(node)]
     if drawing:
         raise EdgekitError(
             "EK204",
             what=f"the model draws random numbers ({', '.join(sorted({node.op_type for node in drawing}))})",
             where=drawing[0].name or drawing[0].op_type,
-            fix="call torch.rand, randn, bernoulli and the like in training only: if self.training: ...",
+            fix="call torch.rand, randn, bernoulli, dropout and the like in training only: if self.training: ...",
         )
+
+
+def _drops(node: ir.Node) -> bool:
+    """Whether it is a Dropout that is left on, as for an estimate of uncertainty (F.dropout(x, training=True))."""
+    mode = node.inputs[2] if node.op_type == "Dropout" and len(node.inputs) > 2 else None
+    constant = None if mode is None else ir.convenience.get_const_tensor(mode)
+    return constant is not None and bool(constant.numpy().any())
 
 
 def _require_float(model: ir.Model) -> None:

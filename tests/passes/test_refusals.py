@@ -1,5 +1,6 @@
 """What simplify refuses, and how it says so."""
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 from pass_graphs import Graph
@@ -29,6 +30,18 @@ def test_a_quantized_graph_is_ek204():
     error = refusal(g.model(g.op("DequantizeLinear", stored, scale, zero)))
     assert (error.code, error.where) == ("EK204", "quantizelinear0")
     assert "already quantized: 2 nodes" in error.what
+
+
+@pytest.mark.parametrize("left_on", [True, False])
+def test_dropout_is_refused_where_it_is_left_on(left_on):
+    g = Graph()
+    x = g.input(1, 3, 4, 4)
+    model = g.model(g.op("Relu", g.op("Dropout", x, g.constant(np.float32(0.5)), g.constant(np.array(left_on)))))
+    if left_on:
+        with pytest.raises(EdgekitError, match=r"EK204 the model draws random numbers \(Dropout\)"):
+            simplify(model)
+    else:
+        assert [node.op_type for node in simplify(model).graph] == ["Relu"]
 
 
 @pytest.mark.parametrize("op", ["RandomNormalLike", "Bernoulli"])
