@@ -34,9 +34,10 @@ BAND = 4
 MOST_BANDS = 5
 """What one CONCATENATION joins."""
 
-OFF_THE_TIE = 1 + 2**-12
-"""s x within +-b and its gate within 0 and 2 b have one scale, 2 b / 255, so b is 127.5 steps: every sum would lie half
-way between two integers, and each runtime and each core rounds that in its own way. This is 0.03 steps more."""
+OFF_THE_TIE = 1 + 1 / 127
+"""s x within +-b and its gate within 0 and 2 b would have one scale, 2 b / 255, in which b is 127.5 steps: every sum would
+lie half way between two integers, and each runtime and each core rounds that in its own way. With this much more above, no
+sum does but that of zero, and zero times either neighbour is zero. The gate's own Clip keeps the function as it is."""
 
 Form = Literal["addition", "bands", "layer"]
 DEAR = 12.0
@@ -274,10 +275,12 @@ class _Table:
     name: str
 
     def gate(self, part: ir.Value, factor: float, shift: float) -> list[ir.Node]:
-        """The nodes, the product last. s x counts within +-b only: that Clip is the saturation of its integers."""
+        """The nodes, the product last. s x counts within +-b only: the first Clip is the saturation of its integers."""
         scaled = self._node("Mul", [part, self._number("factor", factor)], "scaled")
-        bounded = self._node("Clip", [scaled.outputs[0], *self._bounds("bound", -shift, shift)], "bounded")
-        shifted = self._node("Add", [bounded.outputs[0], self._number("shift", OFF_THE_TIE * shift)], "shifted")
+        bounded = self._node(
+            "Clip", [scaled.outputs[0], *self._bounds("bound", -shift, OFF_THE_TIE * shift)], "bounded"
+        )
+        shifted = self._node("Add", [bounded.outputs[0], self._number("shift", shift)], "shifted")
         opened = self._node("Clip", [shifted.outputs[0], *self._bounds("gate", 0.0, 2 * shift)], "gate")
         return [scaled, bounded, shifted, opened, self._node("Mul", [part, opened.outputs[0]], "product")]
 

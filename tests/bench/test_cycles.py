@@ -95,11 +95,15 @@ def test_estimates_repeat_and_differ_between_cores(subject):
             found[name] = [estimate_cycles(device, request)[1] for _ in range(2)]
         one, other = (estimated.whole for estimated in found[name])
         assert one.cycles == pytest.approx(other.cycles, rel=1e-4)
-        assert one.memory_bytes < 4 * subject.file.stat().st_size  # 0 where caches hold all of it
+        size = subject.file.stat().st_size
+        if BOARDS[name].caches[-1].size_bytes < size:
+            assert 0 < one.memory_bytes < 4 * size
+        else:  # the last cache holds all weights from one inference to the next
+            assert one.memory_bytes == 0
     small, large = (found[name][0].whole for name in ("pi3", "pi5"))
     assert small.cycles / small.instructions > 1.3 * large.cycles / large.instructions
     assert small.cycles > 2 * large.cycles
-    assert small.memory_bytes >= large.memory_bytes
+    assert small.memory_bytes > 0.9 * size
 
 
 @on_the_emulated_core
