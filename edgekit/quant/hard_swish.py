@@ -35,9 +35,9 @@ MOST_BANDS = 5
 """What one CONCATENATION joins."""
 
 OFF_THE_TIE = 1 + 1 / 127
-"""s x within +-b and its gate within 0 and 2 b would have one scale, 2 b / 255, in which b is 127.5 steps: every sum would
-lie half way between two integers, and each runtime and each core rounds that in its own way. With this much more above, no
-sum does but that of zero, and zero times either neighbour is zero. The gate's own Clip keeps the function as it is."""
+"""s x within +-b and its gate within 0 and 2 b would have one scale, 2 b / 255, in which b is 127.5 steps: every sum
+would lie half way between two integers, and each runtime and each core rounds that in its own way. With this much more
+above, no sum does but that of zero, and zero times either neighbour is zero. The gate's own Clip keeps the function."""
 
 Form = Literal["addition", "bands", "layer"]
 DEAR = 12.0
