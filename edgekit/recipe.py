@@ -357,8 +357,11 @@ def check_compression(compress: Compression | None) -> None:
         raise refusal([Problem("compress", what, "give one of them")])
 
 
-def make_recipe(**choices: Any) -> Recipe:
+def make_recipe(*, help_command: str = "edgekit export --help", **choices: Any) -> Recipe:
     """A Recipe from options; one that is None was not given.
+
+    Args:
+        help_command: of the command that was typed, for the fix of a mistake.
 
     Raises:
         EdgekitError: EK106 naming every option that there is not, that is missing or that cannot be used.
@@ -366,7 +369,7 @@ def make_recipe(**choices: Any) -> Recipe:
     try:
         values = fill(Recipe, {key: value for key, value in choices.items() if value is not None})
     except Unfit as unfit:
-        raise refusal(unfit.problems) from None
+        raise refusal(unfit.problems, help_command) from None
     return Recipe(**values)
 
 

@@ -82,7 +82,12 @@ def compress_command(
     check_method(method, given, sensitivity)
     table = {"prune": 0.5} if sensitivity else {name: value for name, value in given.items() if value is not None}
     recipe = make_recipe(
-        targets=("none",), calibration=None if data is None else str(data), samples=samples, compress=table, **choices
+        help_command="edgekit compress --help",
+        targets=("none",),
+        calibration=None if data is None else str(data),
+        samples=samples,
+        compress=table,
+        **choices,
     )
     with only_json_on_stdout(as_json):
         document = scan(recipe, sensitivity) if sensitivity else compress_to(recipe, out, finetune, epochs)

@@ -158,7 +158,7 @@ def read_plan(path: Path) -> Plan:
     try:
         plan = Plan(**fill(Plan, keys))
     except Unfit as unfit:
-        raise refusal(unfit.problems) from None
+        raise refusal(unfit.problems, "docs/compression.md") from None
     check(plan, path)
     return plan
 

@@ -74,7 +74,7 @@ def test_export_prunes_before_the_trace_and_shows_the_hop_first(tmp_path, capsys
     ("arguments", "words"),
     [
         ((), "not told how much"),
-        (("--ratio", "1.5"), "prune"),
+        (("--ratio", "1.5"), "see: edgekit compress --help"),
         (("--ratio", "0.97"), "no filter"),
         (("--energy", "0.9"), "--method low-rank"),
         (("--method", "low-rank", "--ratio", "0.3"), "--method prune"),
