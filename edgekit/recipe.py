@@ -357,7 +357,7 @@ def check_compression(compress: Compression | None) -> None:
         raise refusal([Problem("compress", what, "give one of them")])
 
 
-def make_recipe(*, help_command: str = "edgekit export --help", **choices: Any) -> Recipe:
+def make_recipe(help_command: str = "edgekit export --help", /, **choices: Any) -> Recipe:
     """A Recipe from options; one that is None was not given.
 
     Args:

@@ -82,7 +82,7 @@ def compress_command(
     check_method(method, given, sensitivity)
     table = {"prune": 0.5} if sensitivity else {name: value for name, value in given.items() if value is not None}
     recipe = make_recipe(
-        help_command="edgekit compress --help",
+        "edgekit compress --help",
         targets=("none",),
         calibration=None if data is None else str(data),
         samples=samples,
