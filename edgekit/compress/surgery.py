@@ -10,7 +10,15 @@ from edgekit.compress.channels import Channels
 from edgekit.compress.propagate import pads_of, slices_of
 from edgekit.compress.unions import FROZEN
 from edgekit.graph.constants import remove_unread
-from edgekit.passes.rewrite import constant, graph_of, int_attribute, new_constant, new_node, shape_of, substitute
+from edgekit.passes.rewrite import (
+    constant,
+    graph_of,
+    int_attribute,
+    new_constant,
+    new_node,
+    shape_of,
+    substitute,
+)
 
 Kept = NDArray[np.bool_]
 
@@ -138,34 +146,41 @@ def _slice(cut: _Cut, node: ir.Node) -> None:
     losing = [axis for axis in range(rank) if not cut.kept(node.inputs[0], axis).all()]
     if cuts is None or not losing:
         return
+    source = read = node.inputs[0]
+    assert read is not None
+    chosen: list[ir.Node] = []
     axes, starts, ends, steps = [], [], [], []
     for axis, bounds in enumerate(cuts):
-        kept = cut.kept(node.inputs[0], axis)
+        kept = cut.kept(source, axis)
         if bounds == slice(None):
             continue
         first, last, step = bounds.indices(len(kept))
         if axis in losing:
-            if step != 1:
-                _gather_instead(cut, node, axis, np.arange(len(kept))[bounds])
-                return
+            if step != 1:  # what is left of every second channel is no stride
+                places = _moved(cut, source, axis, np.arange(len(kept))[bounds])
+                chosen.append(_choose(node, chosen[-1].outputs[0] if chosen else read, axis, places))
+                continue
             first, last = int(kept[:first].sum()), int(kept[:last].sum())
         axes.append(axis)
         starts.append(first)
         ends.append(last if step > 0 or last >= 0 else -(2**62))
         steps.append(step)
+    if chosen and not axes:
+        substitute(node, chosen)
+        return
+    if chosen:
+        graph_of(node).insert_before(node, chosen)
+        node.replace_input_with(0, chosen[-1].outputs[0])
     node.resize_inputs(5)
     for index, numbers in enumerate((starts, ends, axes, steps), start=1):
         _set_input(node, index, np.array(numbers, np.int64))
 
 
-def _gather_instead(cut: _Cut, node: ir.Node, axis: int, places: NDArray[np.int64]) -> None:
-    if [each != slice(None) for each in slices_of(node) or ()].count(True) > 1:
-        raise NotImplementedError(f"{node.name} strides over channels and cuts another axis")
-    indices = _moved(cut, node.inputs[0], axis, places)
-    source = node.inputs[0]
-    chosen = new_constant(graph_of(node), f"{node.outputs[0].name}_kept", indices)
-    assert source is not None
-    substitute(node, [new_node("Gather", [source, chosen], {"axis": axis}, of=node, shape=_left(cut, node.outputs[0]))])
+def _choose(node: ir.Node, read: ir.Value, axis: int, places: NDArray[np.int64]) -> ir.Node:
+    """Places of one axis of what a Slice reads, as a Gather."""
+    indices = new_constant(graph_of(node), f"{node.outputs[0].name}_chosen{axis}", places)
+    shape = [len(places) if index == axis else size for index, size in enumerate(shape_of(read) or ())]
+    return new_node("Gather", [read, indices], {"axis": axis}, of=node, suffix=f"chosen{axis}", shape=shape)
 
 
 def _moved(cut: _Cut, value: ir.Value | None, axis: int, places: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -39,6 +39,17 @@ class Branches(nn.Module):
         return self.out(torch.cat([second, first], 1)) + both[:, -x.shape[1] :]
 
 
+class Strided(nn.Module):
+    """Every second channel, of all lines but the first."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.inner, self.outer = conv(channels, 2 * channels), conv(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.outer(nn.functional.pad(self.inner(x)[:, ::2, 1:], (0, 0, 1, 0)))
+
+
 class Depthwise(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -114,7 +125,7 @@ class Upsampled(nn.Module):
         return x + self.norm(self.up(y)) + self.wide(y).mean(1, keepdim=True)
 
 
-BLOCKS = (Residual, Branches, Depthwise, Shuffled, Grouped, Attention, PaddedShortcut, Upsampled)
+BLOCKS = (Residual, Branches, Strided, Depthwise, Shuffled, Grouped, Attention, PaddedShortcut, Upsampled)
 
 
 def network(blocks: list[type[nn.Module]], channels: int = 8, seed: int = 0) -> nn.Module:
