@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from math import gcd, prod
 
 import numpy as np
@@ -144,7 +145,8 @@ class ValueObserver:
     def __init__(self, counts: bool, channel_axis: int | None) -> None:
         self._counts, self._channel_axis = counts, channel_axis
         self._bounds, self._mean = ChannelObserver(), MeanObserver()
-        self._histogram, self._weighted = HistogramObserver(), HistogramObserver()
+        self._histogram = HistogramObserver()
+        self._sample: Sample | None = None
         self._pending: list[tuple[FloatArray, Doubles]] = []
 
     def observe(self, feature_map: FloatArray) -> None:
@@ -153,17 +155,16 @@ class ValueObserver:
         if self._channel_axis is not None:
             self._mean.observe(feature_map, self._channel_axis)
         if self._counts:
-            flat = feature_map.reshape(-1)
-            chosen = np.arange(0, flat.size, choose_stride(flat.size))
-            self._pending.append((flat[chosen], weigh(feature_map, chosen)))
+            if self._sample is None:
+                self._sample = Sample.of(feature_map.shape)
+            self._pending.append((feature_map.reshape(-1)[self._sample.chosen], self._sample.weigh(feature_map)))
         if len(self._pending) == CHUNK:
             self._count()
 
     def _count(self) -> None:
         if self._pending:
             elements, weights = map(np.concatenate, zip(*self._pending, strict=True))
-            self._histogram.observe(elements)
-            self._weighted.observe(elements, weights)
+            self._histogram.observe(elements, weights)
             self._pending.clear()
 
     def result(self) -> Range:
@@ -172,31 +173,51 @@ class ValueObserver:
         if bounds is None:
             return Range(np.inf, -np.inf)
         low, high = float(bounds[0].min()), float(bounds[1].max())
-        return Range(low, high, self._histogram.result(), self._mean.result(), bounds, self._weighted.result())
+        return Range(low, high, self._histogram.result(), self._mean.result(), bounds, self._histogram.weighted())
 
 
-def weigh(feature_map: FloatArray, chosen: NDArray[np.int64]) -> Doubles:
-    """What an error in each of the chosen elements counts: 1 / (energy of its position + mean energy), f64[n].
-
-    A late layer of MobileNetV2 has a few positions whose vectors are thirty times as long as the others. What the
-    network makes of them does not grow with them, because a ReLU6 or a norm bounds it; counted as they are, they decide
-    the scale for all others. So an error is measured against the vector that it is made in.
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Which elements of a value's maps are counted, and where they lie: the same in each image.
 
     Args:
-        feature_map: f32[1, C, ...] with a vector over axis 1 per position; with less than four axes f32[..., C].
-        chosen: indices of its flattened elements.
+        chosen: indices of the flattened elements, i64[n].
+        places: index of each one's position, i64[n].
+        rows: the shape of a map with one axis for the channels and one for the positions.
+        sums: how einsum adds squares over the channels of such a map.
     """
-    if feature_map.ndim > 3:
-        rows = feature_map.reshape(feature_map.shape[1], -1)
-        energy, places = np.einsum("cp,cp->p", rows, rows), chosen % rows.shape[1]
-    else:
-        rows = feature_map.reshape(-1, feature_map.shape[-1] if feature_map.ndim else 1)
-        energy, places = np.einsum("pc,pc->p", rows, rows), chosen // rows.shape[1]
-    mean = float(energy.mean())
-    if not 0.0 < mean < np.inf:
-        return np.ones(len(chosen))
-    weights: Doubles = 1.0 / (energy[places].astype(np.float64) + mean)
-    return weights
+
+    chosen: NDArray[np.int64]
+    places: NDArray[np.int64]
+    rows: tuple[int, int]
+    sums: str
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...]) -> "Sample":
+        """For maps f32[1, C, ...] with a vector over axis 1 per position; with less than four axes f32[..., C]."""
+        elements = prod(shape)
+        chosen = np.arange(0, elements, choose_stride(elements))
+        channels = shape[1] if len(shape) > 3 else shape[-1] if shape else 1
+        positions = elements // channels if channels else 0
+        if len(shape) > 3:
+            return cls(chosen, chosen % max(positions, 1), (channels, positions), "cp,cp->p")
+        return cls(chosen, chosen // max(channels, 1), (positions, channels), "pc,pc->p")
+
+    def weigh(self, feature_map: FloatArray) -> Doubles:
+        """What an error in each chosen element counts: 1 / (energy of its position + mean energy), f64[n].
+
+        A late layer of MobileNetV2 has a few positions whose vectors are thirty times as long as the others. What the
+        network makes of them does not grow with them, because a ReLU6 or a norm bounds it; counted as they are, they
+        decide the scale for all others. So an error is measured against the vector that it is made in.
+        """
+        rows = feature_map.reshape(self.rows)
+        energy = np.einsum(self.sums, rows, rows)
+        mean = float(np.add.reduce(energy) / len(energy)) if len(energy) else 0.0
+        if not 0.0 < mean < np.inf:
+            return np.ones(len(self.chosen))
+        weights: Doubles = energy[self.places].astype(np.float64)
+        weights += mean
+        return np.reciprocal(weights, out=weights)
 
 
 def choose_stride(elements: int) -> int:

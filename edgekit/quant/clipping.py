@@ -18,7 +18,7 @@ the images and need one calibration between them:
     percentile   cuts a hundredth of a percent of the elements at either end
     entropy      the least Kullback-Leibler divergence between the elements and what is stored of them (Migacz 2017,
                  "8-bit inference with TensorRT", GTC)
-    relative     least squared error too, each element's divided by the energy of its position (calibrate.weigh)
+    relative     least squared error too, each element's divided by the energy of its position (calibrate.Sample)
 """
 
 from dataclasses import dataclass

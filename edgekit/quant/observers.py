@@ -59,7 +59,7 @@ class Range:
     Args:
         min, max: over every element of every image.
         histogram: of a fixed subset of the elements of each image; None where only the bounds are known.
-        weighted: of the same elements, each divided by the energy of its position (calibrate.weigh).
+        weighted: of the same elements, each divided by the energy of its position (calibrate.Sample).
         channel_mean: f64[C], mean per channel over images and positions; None where no layer's bias depends on it.
         channel_bounds: f64[2, C], smallest and largest element per channel (axis 1), for equalization.
     """
@@ -162,9 +162,10 @@ class HistogramObserver:
 
     def __init__(self) -> None:
         self._histogram: Histogram | None = None
+        self._weighted: Histogram | None = None
 
     def observe(self, values: NDArray[np.float32], weights: NDArray[np.float64] | None = None) -> None:
-        """Take in f32[...] and what each of them counts, f64[...] (1: whole numbers); none with a NaN or infinity."""
+        """Take in f32[...] and what each of them counts beside its one, f64[...]; none with a NaN or infinity."""
         largest = float(np.abs(values).max(initial=0.0))
         if not np.isfinite(largest):
             return
@@ -172,12 +173,18 @@ class HistogramObserver:
         if self._histogram is not None:
             exponent = max(exponent, self._histogram.exponent)
         index = np.floor(values.reshape(-1) * np.float32(2.0**-exponent)).astype(np.int32) + BINS // 2
-        new = Histogram(np.bincount(index, weights, minlength=BINS), exponent)
-        self._histogram = new if self._histogram is None else self._histogram + new
+        self._histogram = add(self._histogram, Histogram(np.bincount(index, minlength=BINS), exponent))
+        if weights is not None:
+            new = Histogram(np.bincount(index, weights, minlength=BINS), exponent)
+            self._weighted = add(self._weighted, new)
 
     def result(self) -> Histogram | None:
         """The histogram so far, or None before the first element."""
         return self._histogram
+
+    def weighted(self) -> Histogram | None:
+        """The same with each element counted by its weight, where weights were given."""
+        return self._weighted
 
 
 def find_exponent(largest: float) -> int:

@@ -11,12 +11,12 @@ from edgekit.quant import Range, calibrate
 from edgekit.quant.assign import HEADROOM, VECTOR_HEADROOM, choose, merge
 from edgekit.quant.calibrate import (
     SAMPLES_PER_MAP,
+    Sample,
     ValueObserver,
     choose_stride,
     images_ahead,
     observing_session,
     stream_maps,
-    weigh,
 )
 from edgekit.quant.parameters import choose_int8
 from edgekit.quant.plan import values_of
@@ -197,19 +197,20 @@ def test_headroom_ends_at_the_bound_of_a_clip(graph):
     assert choose([values["y"]], {"y": Range(0.0, 0.5)}, "int16").span[1] == pytest.approx(HEADROOM * 0.5)
 
 
-@pytest.mark.parametrize("shape", [(1, 6, 5, 7), (1, 35, 6), (35, 6), (1, 6, 1, 1)])
+@pytest.mark.parametrize("shape", [(1, 6, 5, 7), (1, 35, 6), (35, 6), (1, 6, 1, 1), (1, 7, 60, 61), (3000, 4)])
 def test_an_error_counts_against_the_energy_of_its_position(shape):
     values = np.random.default_rng(0).normal(0, 1, shape).astype(np.float32)
     axis = 1 if len(shape) == 4 else -1
     energy = np.square(values, dtype=np.float64).sum(axis, keepdims=True)
     expected = np.broadcast_to(1 / (energy + energy.mean()), shape).reshape(-1)
-    chosen = np.arange(0, values.size, 2)
-    assert np.allclose(weigh(values, chosen), expected[chosen], rtol=1e-5)
+    sample = Sample.of(shape)
+    assert np.allclose(sample.weigh(values), expected[sample.chosen], rtol=1e-5)
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
 def test_a_map_without_energy_or_with_nan_counts_as_it_is(value):
-    assert np.array_equal(weigh(np.full((1, 2, 3, 3), value, np.float32), np.arange(18)), np.ones(18))
+    shape = (1, 2, 3, 3)
+    assert np.array_equal(Sample.of(shape).weigh(np.full(shape, value, np.float32)), np.ones(18))
 
 
 def test_the_weights_follow_the_elements_into_the_histogram(net, images):
