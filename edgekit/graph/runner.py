@@ -1,11 +1,18 @@
 """Runs a graph of the pipeline in ONNX Runtime, so that its outputs can be compared."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from edgekit.graph.outputs import stack
 from edgekit.graph.session import REFUSALS, open_graph, refused
 from edgekit.graph.stored_constants import restore_constants
 from edgekit.target import FloatArray, Outputs
+
+NOTHING: Mapping[str, NDArray[np.generic]] = MappingProxyType({})
 
 
 class GraphRunner:
@@ -21,9 +28,14 @@ class GraphRunner:
         self._input = self._session.get_inputs()[0].name
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def __call__(self, images: FloatArray) -> Outputs:
+    def __call__(self, images: FloatArray, beside: Mapping[str, NDArray[np.generic]] = NOTHING) -> Outputs:
+        """Run the images.
+
+        Args:
+            beside: what further inputs are fed with each image.
+        """
         try:
-            rows = [self._session.run(self._outputs, {self._input: image[None]}) for image in images]
+            rows = [self._session.run(self._outputs, {self._input: image[None], **beside}) for image in images]
         except REFUSALS as error:
             raise refused(error, self._name) from error
         return stack(self._outputs, rows)

@@ -9,6 +9,7 @@ The names follow onnxruntime's own quantizer: x_QuantizeLinear, x_scale, x_zero_
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -35,8 +36,6 @@ def quantize(
     scheme: QuantScheme,
     keep_float: Collection[str] = (),
     criterion: Criterion = "mse",
-    *,
-    real_constants: bool = False,
 ) -> ir.Model:
     """The QDQ form of an integer-ready float graph.
 
@@ -47,8 +46,6 @@ def quantize(
             target's writer converts the weights.
         keep_float: names of nodes that stay in float32.
         criterion: of the ranges of int8 activations.
-        real_constants: whether constants are written as the real numbers that their integers stand for, for a graph
-            that is only run: its outputs are the same, and a deep one is written and opened in half the time.
 
     Returns:
         A new model; float input and output, quantized between.
@@ -64,7 +61,7 @@ def quantize(
     plan = make_plan(copy, keep_float)
     params = assign(copy, plan, ranges, scheme.activation, criterion)
     layers = store_layers(constant_layers(copy, plan), params, ranges)
-    return write_pairs(copy, plan, params, layers, scheme.activation, real_constants=real_constants)
+    return write_pairs(copy, plan, params, layers, scheme.activation)
 
 
 def write_pairs(
@@ -81,14 +78,24 @@ def write_pairs(
     return model
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The constants of one QuantizeLinear and its DequantizeLinear, and the value whose parameters they are."""
+
+    stored_as: str
+    scale: ir.Value
+    zero_point: ir.Value
+
+
 class Writer:
-    """Inserts the Q/DQ nodes of one graph, in place.
+    """Inserts the Q/DQ nodes of one graph, in place; `pairs` are those of activations.
 
     Args:
         params: of every value of the plan.
         layers: the integers of every layer with constant weights.
         dtype: of constant operands.
-        real_constants: see `quantize`.
+        real_constants: whether constants are written as the real numbers that their integers stand for, for a graph
+            that is only run: its outputs are the same, and a deep one is written and opened in half the time.
     """
 
     def __init__(
@@ -103,6 +110,7 @@ class Writer:
     ) -> None:
         self._graph, self._plan, self._params, self._layers, self._dtype = model.graph, plan, params, layers, dtype
         self._real_constants = real_constants
+        self.pairs: list[Pair] = []
 
     def write(self) -> None:
         for node in list(self._graph):
@@ -110,7 +118,7 @@ class Writer:
             if rule is not None:
                 self._quantize_operands(node, rule)
         for value in self._planned_values():
-            self._quantize_activation(value, self._params[name_of(value)])
+            self._quantize_activation(value)
         unused = [
             value for value in self._graph.initializers.values() if not value.uses() and not value.is_graph_output()
         ]
@@ -155,26 +163,30 @@ class Writer:
 
     def _requantize(self, node: ir.Node, index: int, value: ir.Value) -> ir.Value:
         """Another Q/DQ pair on one edge: the operand's own parameters are not those of its reader."""
-        return self._insert_pair(
-            value, self._params[name_of(node.outputs[0])], f"{value.name}_{node.name}_{index}", node
-        )
+        return self._insert_pair(value, name_of(node.outputs[0]), f"{value.name}_{node.name}_{index}", node)
 
-    def _quantize_activation(self, value: ir.Value, params: QParams) -> None:
+    def _quantize_activation(self, value: ir.Value) -> None:
         name, readers = name_of(value), list(value.uses())
         is_output = value.is_graph_output()
         if is_output:
             value.name = f"{name}_float"
-        restored = self._insert_pair(value, params, name, value.producer())
+        restored = self._insert_pair(value, name, name, value.producer())
         for reader, index in readers:
             reader.replace_input_with(index, restored)
         if is_output:
             restored.name = name
             self._graph.outputs[:] = [restored if output is value else output for output in self._graph.outputs]
 
-    def _insert_pair(self, value: ir.Value, params: QParams, name: str, near: ir.Node | None) -> ir.Value:
-        """QuantizeLinear and DequantizeLinear behind a value; the restored float value."""
+    def _insert_pair(self, value: ir.Value, stored_as: str, name: str, near: ir.Node | None) -> ir.Value:
+        """QuantizeLinear and DequantizeLinear behind a value; the restored float value.
+
+        Args:
+            stored_as: the value whose parameters they have.
+        """
+        params = self._params[stored_as]
         scale = add_constant(self._graph, f"{name}_scale", np.array(params.scale, np.float32))
         zero_point = add_constant(self._graph, f"{name}_zero_point", np.array(params.zero_point, params.dtype))
+        self.pairs.append(Pair(stored_as, scale, zero_point))
         quantized = self._node("QuantizeLinear", [value, scale, zero_point], name, near)
         quantized.dtype, quantized.shape = ir.DataType[params.dtype.upper()], value.shape
         restored = self._node("DequantizeLinear", [quantized, scale, zero_point], name, near)

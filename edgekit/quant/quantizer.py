@@ -26,7 +26,8 @@ from edgekit.quant.method import Method, keeping
 from edgekit.quant.observers import Range
 from edgekit.quant.parameters import ActivationType, QParams
 from edgekit.quant.plan import Plan, make_plan, name_of
-from edgekit.quant.qdq import quantize, write_pairs
+from edgekit.quant.qdq import write_pairs
+from edgekit.quant.trial import Trial
 from edgekit.quant.walk import Walker
 from edgekit.quant.weights import QuantizedWeight
 from edgekit.recipe import Criterion
@@ -62,6 +63,7 @@ class Calibrated:
     Args:
         moments: of its layers' operands; None until a method needs them.
         rounded: weights that AdaRound found, per type of the activations and criterion of their ranges.
+        trial: of the graph, to measure what is lost; None before it is asked for and behind the last question.
         lost: share of the outputs' power that is noise, per criterion of the ranges, where it was measured.
         choice: how its HardSwish are written.
     """
@@ -70,6 +72,7 @@ class Calibrated:
     ranges: dict[str, Range]
     moments: dict[str, Moments] | None = None
     rounded: dict[tuple[ActivationType, Criterion], dict[str, QuantizedWeight]] = field(default_factory=dict)
+    trial: Trial | None = None
     lost: dict[Criterion, float] = field(default_factory=dict)
     choice: Choice = ADDITIONS
 
@@ -99,12 +102,6 @@ class Quantized:
     @property
     def walker(self) -> Walker:
         return Walker(self.model, self.plan, self.params, self.layers, self.dtype)
-
-
-def cheap(base: Calibrated, keep_float: tuple[str, ...], criterion: Criterion) -> GraphRunner:
-    """The int8 graph of nearest rounding as a function, computed in float."""
-    scheme = QuantScheme("int8", "int8")
-    return GraphRunner(quantize(base.model, base.ranges, scheme, keep_float, criterion, real_constants=True))
 
 
 @dataclass(slots=True)
@@ -247,6 +244,8 @@ class Quantizer:
         if self._chosen is None:
             candidates = (self.plain(), *self.equalized())
             self._chosen = candidates[0] if len(candidates) == 1 else max(candidates, key=self._worth)
+            for base in candidates:
+                base.trial = base.trial if base is self._chosen else None
         return self._chosen
 
     def _worth(self, base: Calibrated) -> float:
@@ -256,6 +255,7 @@ class Quantizer:
     def _criterion(self, base: Calibrated) -> Criterion:
         """Ranges of least relative error where they clearly keep more than those of least error; measured too."""
         gains = self._lost(base, "relative") < MOST_LEFT * self._lost(base, "mse")
+        base.trial = None
         return "relative" if gains else "mse"
 
     def _lost(self, base: Calibrated, criterion: Criterion) -> float:
@@ -264,8 +264,9 @@ class Quantizer:
             images = self.compared_images()[::2]
             if self._expected is None:
                 self._expected = GraphRunner(self.model)(images)
-            found = cheap(base, self.keep_float, criterion)(images)
-            base.lost[criterion] = relative_noise(self._expected, found)
+            if base.trial is None:
+                base.trial = Trial(base.model, base.ranges, self.keep_float)
+            base.lost[criterion] = relative_noise(self._expected, base.trial(images, criterion))
         return base.lost[criterion]
 
     def walked_images(self) -> FloatArray:
