@@ -118,7 +118,7 @@ def is_whole(match: Match, checkpoint: Checkpoint) -> bool:
 def by_start(wanted: State, checkpoint: Checkpoint) -> Iterator[Match]:
     """Each dictionary whose names are the model's behind one start that no dot ends: `net_conv1.weight`."""
     first = next(iter(wanted), "")
-    for folder in checkpoint.folders:
+    for folder in sorted(checkpoint.folders, key=len, reverse=True):
         inside = without_counters(_inside(checkpoint.tensors, folder))
         for start in dict.fromkeys(name.removesuffix(first) for name in inside if name.endswith(first)):
             state = {name.removeprefix(start): value for name, value in inside.items() if name.startswith(start)}

@@ -12,6 +12,7 @@ from onnx_ir.passes import common
 
 from edgekit.errors import EdgekitError
 from edgekit.graph.opset import convert_opset
+from edgekit.graph.precision import to_float32
 from edgekit.graph.session import REFUSALS, open_graph, reason_of
 from edgekit.graph.shapes import believe_shapes, forget_shapes, infer_shapes
 from edgekit.progress import Step
@@ -20,7 +21,6 @@ from edgekit.source import Source, bundle_name
 from edgekit.source.choices import Shape, chosen_size, is_said, preprocess_for, refuse_weight_options
 from edgekit.source.guarded import ending
 from edgekit.source.onnx_input import make_input_static
-from edgekit.source.onnx_precision import to_float32
 from edgekit.source.outputs import OutputSpec, describe_outputs
 
 OPSET = 21

@@ -8,6 +8,7 @@ Spectral norm does not: which axis it was taken over is known to the layer alone
 import re
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor
 
 State = dict[str, Tensor]
@@ -16,7 +17,10 @@ State = dict[str, Tensor]
 def normalized(direction: Tensor, length: Tensor) -> Tensor:
     """g * v / |v|, the norm over the axes that g does not have; Salimans and Kingma 2016, arXiv:1602.07868."""
     axes = [axis for axis in range(direction.ndim) if length.ndim == 0 or length.shape[axis] == 1]
-    return direction.float() * (length.float() / direction.float().norm(dim=axes, keepdim=True))
+    values = direction.float()
+    return values * (
+        length.float() / (torch.linalg.vector_norm(values, dim=axes, keepdim=True) if axes else values.abs())
+    )
 
 
 def masked(weights: Tensor, mask: Tensor) -> Tensor:

@@ -29,8 +29,7 @@ from edgekit.trace.state import unchanged
 from edgekit.trace.writer import Writer, listed, same_graph
 
 TENSOR = torch.Tensor
-# Called by these names they are recorded whole: ATen takes them apart into products of matrices between reshapes, and
-# rrelu into what writes its noise.
+# Called by these names they are recorded whole: ATen takes them apart into products of matrices between reshapes.
 LINEAR, MATMUL = torch.ops.aten.linear.default, torch.ops.aten.matmul.default
 ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
 LSTM, GRU = torch.ops.aten.lstm.input, torch.ops.aten.gru.input
@@ -45,7 +44,6 @@ WHOLE: dict[Any, OpOverload] = {
     ATTENTION: ATTENTION,
     torch.lstm: LSTM,
     torch.gru: GRU,
-    torch.rrelu: torch.ops.aten.rrelu.default,
 }
 # Here data leaves torch, or comes into a tensor, without an ATen call.
 ESCAPES = {

@@ -110,8 +110,6 @@ LOWERED = {
     "clamp from below": lambda x: x.clamp(min=0.1),
     "clamp": lambda x: torch.clamp(x, -0.5, 0.5),
     "relu6": F.relu6,
-    "rrelu": F.rrelu,
-    "rrelu with bounds": lambda x: F.rrelu(x, 0.2, 0.4),
     "both extremes": lambda x: x.aminmax().max - x.aminmax(dim=1, keepdim=True).min,
     "relu in place": lambda x: F.relu_(x + 1),
     "silu in place, twice": lambda x: F.silu(F.silu(x + 1, inplace=True) + 1, inplace=True),
@@ -121,9 +119,7 @@ LOWERED = {
     "max pool with ceil_mode": lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True),
     "average pool without padding": lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
     "average pool of another divisor": lambda x: F.avg_pool2d(x, 3, 2, 1, divisor_override=5),
-    "average pool of another divisor, rounded up": lambda x: F.avg_pool2d(
-        x, 3, 2, ceil_mode=True, divisor_override=5
-    ),
+    "average pool of another divisor, rounded up": lambda x: F.avg_pool2d(x, 3, 2, ceil_mode=True, divisor_override=5),
     "average pool of another divisor, not to the edge": lambda x: F.avg_pool2d(x, 3, divisor_override=2),
     "average pool to 4x4": lambda x: F.adaptive_avg_pool2d(x, 4),
     "average pool to 5x7, which divide nothing": lambda x: F.adaptive_avg_pool2d(x, (5, 7)),

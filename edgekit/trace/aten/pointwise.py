@@ -53,13 +53,6 @@ def leaky_relu(c: Context, out: Any, x: Any, slope: float) -> Any:
     return c.op("LeakyRelu", x, alpha=float(slope))
 
 
-@rule("rrelu")
-def rrelu(c: Context, out: Any, x: Any, low: float, high: float, training: bool, generator: Any) -> Any:
-    """Outside of training the slope is the mean of those that were drawn."""
-    require(not training)
-    return c.op("LeakyRelu", x, alpha=(float(low) + float(high)) / 2)
-
-
 @rule("elu")
 def elu(c: Context, out: Any, x: Any, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Any:
     """scale (max(x, 0) + alpha (e^(input_scale min(x, 0)) - 1)): PyTorch writes SELU with it too."""
