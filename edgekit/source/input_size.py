@@ -91,7 +91,7 @@ def run_on_zeros(module: nn.Module, shape: Shape, where: str) -> tuple[OutputSpe
     return describe_outputs({name: tuple(tensor.shape) for name, tensor in tensors.items()})
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     """The last line of code outside of torch that an error passed through."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(frame.filename)]
     return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
