@@ -248,7 +248,7 @@ def gates_failed(run: Run) -> EdgekitError | None:
     if not rows:
         return None
     name, first, _, report = rows[0]
-    helps = what_helps(failed[0][1], failed[0][0].target)
+    helps = what_helps(failed[0][1], failed[0][0].target, _repeats(run) if failed[0][1].name == "onnx" else True)
     parity = run.artifacts[name].parity
     kept = any((run.recipe.out / run.source.name / target).exists() for target in run.failures)
     return EdgekitError(
@@ -259,6 +259,13 @@ def gates_failed(run: Run) -> EdgekitError | None:
         fix=f"{helps}; see {report}",
         table=Table(("target", "first failed hop", "gate", "numbers"), tuple(rows)),
     )
+
+
+def _repeats(run: Run) -> bool:
+    """Whether the module itself gives the same twice; what did not cannot be compared with anything."""
+    from edgekit.source.reference import repeats  # torch is loaded when a model is
+
+    return run.source.module is None or repeats(run.source.module, run.images.compared[0])
 
 
 def peak_memory_mb() -> float:

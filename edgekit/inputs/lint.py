@@ -154,7 +154,9 @@ def misread(look: Look, source: Source) -> list[str]:
     if look.feed != preprocess:
         images = renormalize(denormalize(images, look.feed), preprocess)
     own = distance(module, images)
-    found = {name: distance(module, given) for name, given in readings(images, preprocess).items()}
+    if own is None:
+        return []
+    found = {name: distance(module, given) or 0.0 for name, given in readings(images, preprocess).items()}
     best = min(found, key=lambda name: found[name])
     if found[best] > CLOSER * own:
         return []
@@ -183,8 +185,8 @@ def has_statistics(module: "nn.Module") -> bool:
     return bool(statistics_layers(module))
 
 
-def distance(module: "nn.Module", images: FloatArray) -> float:
-    """Mean distance of the first BatchNorm layers' inputs from their statistics."""
+def distance(module: "nn.Module", images: FloatArray) -> float | None:
+    """Mean distance of the first BatchNorm layers' inputs from their statistics; None where none of them is used."""
     from edgekit.quant.distill import early_distance
 
     return early_distance(module, np.ascontiguousarray(images, np.float32))

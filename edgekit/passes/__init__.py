@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from edgekit.errors import EdgekitError
 from edgekit.passes.canonicalize_auto_pad import canonicalize_auto_pad
+from edgekit.passes.canonicalize_average_pool import canonicalize_average_pool
 from edgekit.passes.canonicalize_axes import canonicalize_axes
 from edgekit.passes.canonicalize_clip import canonicalize_clip
 from edgekit.passes.canonicalize_conv import canonicalize_conv
@@ -60,6 +61,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     eliminate_identity,
     eliminate_expand,
     canonicalize_auto_pad,
+    canonicalize_average_pool,
     canonicalize_axes,
     canonicalize_clip,
     canonicalize_gemm,

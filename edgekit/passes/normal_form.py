@@ -121,7 +121,7 @@ def _to_opset(model: ir.Model) -> ir.Model:
     except (RuntimeError, onnx.checker.ValidationError, onnx.version_converter.ConvertError) as refused:
         raise EdgekitError(
             "EK204",
-            what=f"the graph cannot be converted from opset {version} to {OPSET}: {str(refused).splitlines()[0]}",
+            what=f"the graph cannot be converted from opset {version} to {OPSET}: {' '.join(str(refused).split())}",
             where="opset_import",
             fix="export the model at opset 18 to 21",
         ) from refused

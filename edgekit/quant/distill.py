@@ -55,7 +55,7 @@ def distill(
         f32[count, C, H, W], normalised, every value that of a pixel in 0..255. The same seed gives the same images.
 
     Raises:
-        EdgekitError: EK402 when the module has no BatchNorm layer with statistics.
+        EdgekitError: EK402 when the module has no BatchNorm layer with statistics, or none that images can be made for.
     """
     layers = statistics_layers(module)
     if not layers:
@@ -70,11 +70,25 @@ def distill(
     made: list[FloatArray] = []
     for index in range(batches):
         images = pixel_limits(preprocess).clamp(smooth_noise((BATCH, *input_shape[1:]), generator))
-        for step in optimise(module, layers, images, preprocess):
-            if progress is not None:
-                progress(index * STEPS + step, batches * STEPS)
+        try:
+            for step in optimise(module, layers, images, preprocess):
+                if progress is not None:
+                    progress(index * STEPS + step, batches * STEPS)
+        except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+            raise _not_distilled(error, module) from error
         made.append(round_to_pixels(images.detach(), preprocess))
     return np.concatenate(made)[:count]
+
+
+def _not_distilled(error: Exception, module: nn.Module) -> EdgekitError:
+    """Why no gradient came from a batch of images: the forward pass is the user's, and may be made for one image."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return EdgekitError(
+        "EK402",
+        what=f"no calibration images can be distilled from {BATCH} at once: {reason}",
+        where=type(module).__name__,
+        fix="name real images: --calibration DIR",
+    )
 
 
 def statistics_layers(module: nn.Module) -> list[nn.BatchNorm2d]:
@@ -86,10 +100,11 @@ class Seen(Exception):
     """Ends a forward pass whose rest nobody needs."""
 
 
-def early_distance(module: nn.Module, images: FloatArray, layers: int = 3) -> float:
+def early_distance(module: nn.Module, images: FloatArray, layers: int = 3) -> float | None:
     """Mean distance of the first BatchNorm layers' inputs from their statistics, for images f32[n, C, H, W].
 
-    Tells a wrong channel order or normalisation, in a fraction of a forward pass.
+    Tells a wrong channel order or normalisation, in a fraction of a forward pass. None where the module has such layers
+    and its forward pass uses none of them.
     """
     chosen, distances = statistics_layers(module)[:layers], []
 
@@ -105,10 +120,12 @@ def early_distance(module: nn.Module, images: FloatArray, layers: int = 3) -> fl
             module(torch.from_numpy(images))
     except Seen:
         pass
+    except Exception:  # noqa: BLE001 - the user's own code, which may take one image alone: what was seen counts
+        pass
     finally:
         for handle in handles:
             handle.remove()
-    return sum(distances) / len(distances)
+    return sum(distances) / len(distances) if distances else None
 
 
 def smooth_noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
@@ -149,6 +166,8 @@ def statistics_distance(module: nn.Module, layers: list[nn.BatchNorm2d], images:
     finally:
         for handle in handles:
             handle.remove()
+    if not distances:
+        raise ValueError("the forward pass uses none of its BatchNorm layers")
     return torch.stack(distances).sum()
 
 

@@ -1,7 +1,10 @@
 """Whether a module can take the input size that was asked for, found out by running it once."""
 
 import inspect
+import re
+import traceback
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -12,6 +15,20 @@ from edgekit.registry import Preprocess
 from edgekit.source.choices import Shape, input_shape
 from edgekit.source.outputs import OutputSpec, describe_outputs
 from edgekit.trace.outputs import NotTensors, named_tensors
+
+MISTAKES = (AttributeError, NameError, ImportError, NotImplementedError, TypeError, KeyError, SystemExit)
+"""What code raises that would fail on an input of any size."""
+
+OTHER_DTYPE = re.compile(
+    r"expected .*(scalar type|dtype)|(should be the same|must have the same|to have the same) (d?type|dtype)?"
+    r"|(input|bias|weight) type",
+    re.IGNORECASE,
+)
+"""In the words of PyTorch for two tensors of unlike types."""
+
+OUT_OF_MEMORY = "can't allocate memory"
+
+KEEP_FLOAT = "take .half(), .double() and .to(dtype) out of its code: it is traced in float32"
 
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -36,15 +53,24 @@ def run_on_zeros(module: nn.Module, shape: Shape, where: str) -> tuple[OutputSpe
     try:
         with torch.no_grad():
             results = module(torch.zeros(shape))
-    except Exception as error:  # the user's code can raise anything
+    except (Exception, SystemExit) as error:  # the user's code can raise anything
+        if OUT_OF_MEMORY in str(error):  # torch's own allocator raises a RuntimeError
+            raise MemoryError(str(error)) from error
         _refuse_several_inputs(module, where)
         size = "x".join(map(str, shape))
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if isinstance(error, MISTAKES):
+            raise EdgekitError(
+                "EK107",
+                what=f"the forward pass raised {type(error).__name__}: {reason}{_line(error)}",
+                where=where,
+                fix=f"correct it; the module must run on torch.zeros({', '.join(map(str, shape))}) by itself",
+            ) from error
         raise EdgekitError(
             "EK203",
-            what=f"the model cannot take an input of {size}: {reason}",
+            what=f"the model cannot take {'float32' if OTHER_DTYPE.search(reason) else 'an input of'} {size}: {reason}",
             where=where,
-            fix=_how_to_fit(module, shape[1]),
+            fix=KEEP_FLOAT if OTHER_DTYPE.search(reason) else _how_to_fit(module, shape[1]),
         ) from error
     try:
         tensors = named_tensors(results)
@@ -55,7 +81,24 @@ def run_on_zeros(module: nn.Module, shape: Shape, where: str) -> tuple[OutputSpe
             where=where,
             fix="wrap it in a module whose forward returns tensors, in tuples, lists, dicts or dataclasses",
         ) from error
+    if odd := next((name for name, tensor in tensors.items() if tensor.is_complex()), None):
+        raise EdgekitError(
+            "EK201",
+            what=f"the model returns complex numbers ({odd}), which no target has",
+            where=where,
+            fix="return real numbers: torch.view_as_real, or the absolute value and the angle",
+        )
     return describe_outputs({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+
+
+def _line(error: BaseException) -> str:
+    """The last line of code outside of torch that an error passed through."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(frame.filename)]
+    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+
+
+def _is_ours(file: str) -> bool:
+    return Path(file) == Path(__file__) or "torch" in Path(file).parts or file.startswith("<")
 
 
 def materialize(module: nn.Module, shape: Shape, where: str) -> None:
@@ -93,7 +136,7 @@ def _runs(module: nn.Module, preprocess: Preprocess) -> bool:
     try:
         with torch.no_grad():
             module(torch.zeros(input_shape(preprocess)))
-    except Exception:  # noqa: BLE001 - the user's code can raise anything
+    except (Exception, SystemExit):  # noqa: BLE001 - the user's code can raise anything
         return False
     return True
 

@@ -24,8 +24,8 @@ NO_WEIGHTS = re.compile(r"(^|[._])(optim\w*|exp_avg\w*|momentum\w*|grad\w*)([._]
 """In the name of what an optimizer keeps for each weight, in the weight's own shape."""
 
 MOST_PREFIXES = 3
-COUNTER = "num_batches_tracked"
-"""BatchNorm's step counter: older files lack it and inference does not read it."""
+COUNTERS = frozenset(("num_batches_tracked", "total_ops", "total_params"))
+"""What inference does not read: BatchNorm's steps, which older files lack, and what thop counted in every module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Match:
 def without_counters(state: Mapping[str, Tensor]) -> State:
     """Tensors that inference reads; a module's extra state is none."""
     tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-    return {key: value for key, value in tensors.items() if key.rpartition(".")[2] != COUNTER}
+    return {key: value for key, value in tensors.items() if key.rpartition(".")[2] not in COUNTERS}
 
 
 def by_name(wanted: State, checkpoint: Checkpoint) -> list[Match]:
@@ -113,6 +113,18 @@ def is_whole(match: Match, checkpoint: Checkpoint) -> bool:
     """Whether a match is all that its dictionary holds."""
     inside = (name for name in without_counters(checkpoint.tensors) if name.startswith(_joined(match.folder, "")))
     return all(name in match.used for name in inside)
+
+
+def by_start(wanted: State, checkpoint: Checkpoint) -> Iterator[Match]:
+    """Each dictionary whose names are the model's behind one start that no dot ends: `net_conv1.weight`."""
+    first = next(iter(wanted), "")
+    for folder in sorted(checkpoint.folders, key=len, reverse=True):
+        inside = without_counters(_inside(checkpoint.tensors, folder))
+        for start in dict.fromkeys(name.removesuffix(first) for name in inside if name.endswith(first)):
+            state = {name.removeprefix(start): value for name, value in inside.items() if name.startswith(start)}
+            if start and len(state) == len(inside) and state.keys() == wanted.keys():
+                used = frozenset(_joined(folder, name) for name in inside)
+                yield Match(state, folder, (start,), place=_joined(folder, start), used=used)
 
 
 def inside_wrapper(wanted: State) -> tuple[str, State]:

@@ -12,6 +12,7 @@ from onnx_ir.passes import common
 
 from edgekit.errors import EdgekitError
 from edgekit.graph.opset import convert_opset
+from edgekit.graph.precision import to_float32
 from edgekit.graph.session import REFUSALS, open_graph, reason_of
 from edgekit.graph.shapes import believe_shapes, forget_shapes, infer_shapes
 from edgekit.progress import Step
@@ -20,7 +21,6 @@ from edgekit.source import Source, bundle_name
 from edgekit.source.choices import Shape, chosen_size, is_said, preprocess_for, refuse_weight_options
 from edgekit.source.guarded import ending
 from edgekit.source.onnx_input import make_input_static
-from edgekit.source.onnx_precision import to_float32
 from edgekit.source.outputs import OutputSpec, describe_outputs
 
 OPSET = 21
@@ -104,13 +104,17 @@ def check_nodes(graph: ir.Model) -> None:
 def _invalid(error: Exception, path: Path) -> EdgekitError:
     while isinstance(error.__cause__, Exception):
         error = error.__cause__  # those above it name the graph and the pass, at length
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return EdgekitError(
         "EK202",
-        what=f"not a valid ONNX file: {reason}",
+        what=f"not a valid ONNX file: {_one_line(error)}",
         where=str(path),
         fix="the file is truncated or of another kind; copy or export it again",
     )
+
+
+def _one_line(error: Exception) -> str:
+    """The whole reason: the node that it is about is often named behind the first line."""
+    return " ".join(str(error).split()).removesuffix(" ==> Context:") or type(error).__name__
 
 
 def read(path: Path) -> tuple[str, onnx.ModelProto]:
@@ -151,7 +155,7 @@ def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:
     except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as error:
         raise EdgekitError(
             "EK102",
-            what=f"the tensors outside the ONNX file cannot be read: {str(error).strip().splitlines()[0]}",
+            what=f"the tensors outside the ONNX file cannot be read: {_one_line(error)}",
             where=str(path),
             fix="copy the files with external data beside the .onnx file",
         ) from error
@@ -229,7 +233,7 @@ def _at_opset(graph: ir.Model, where: str) -> ir.Model:
     except (RuntimeError, onnx.checker.ValidationError, onnx.version_converter.ConvertError) as error:
         raise EdgekitError(
             "EK204",
-            what=f"the graph cannot be converted from opset {version} to {OPSET}: {str(error).splitlines()[0]}",
+            what=f"the graph cannot be converted from opset {version} to {OPSET}: {_one_line(error)}",
             where=where,
             fix="export and quantize it again at opset 18 or newer",
         ) from error

@@ -24,6 +24,7 @@ from edgekit.source.matching import (
     by_folder,
     by_name,
     by_parts,
+    by_start,
     inside_wrapper,
     is_whole,
     left_out,
@@ -31,6 +32,7 @@ from edgekit.source.matching import (
     told,
     without_counters,
 )
+from edgekit.source.reparametrized import multiplied_out
 from edgekit.source.swin_layout import rename_swin
 
 AS_BUILT = "as built"
@@ -113,7 +115,10 @@ def load_weights(module: nn.Module, given: Checkpoint | Mapping[str, Tensor], wh
         places of the file; or they hold NaN.
     """
     checkpoint = given if isinstance(given, Checkpoint) else of_state(given, where)
-    complete, others = _fits(without_counters(module.state_dict()), checkpoint, where)
+    wanted = without_counters(module.state_dict())
+    tensors, parts = multiplied_out(wanted, checkpoint.tensors)
+    checkpoint = replace(checkpoint, tensors=tensors)
+    complete, others = _fits(wanted, checkpoint, where)
     if not complete:
         raise _mismatch(module, max(others, key=lambda fit: (fit.found, fit.match.averaged)), checkpoint, where)
     chosen, others = _choose(complete, checkpoint, where)
@@ -124,7 +129,8 @@ def load_weights(module: nn.Module, given: Checkpoint | Mapping[str, Tensor], wh
         for layer in module.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.eps = chosen.epsilon
-    return _notes(chosen, others, checkpoint)
+    kept = (f"multiplied out: {parts} weights that were kept in parts (weight norm or pruning)",) if parts else ()
+    return (*_notes(chosen, others, checkpoint), *kept)
 
 
 def load_into(build: Callable[[int | None], nn.Module], given: Checkpoint, where: str, classes: int | None) -> Loaded:
@@ -173,7 +179,11 @@ def load_chosen(
         )
     checkpoint = read_checkpoint(chosen)
     if rebuild is None:
-        loaded = Loaded(module, notes=load_weights(module, checkpoint, str(path)))
+        try:
+            loaded = Loaded(module, notes=load_weights(module, checkpoint, str(path)))
+        except OtherClasses as other:  # --num-classes, which others are told, has nowhere to go here
+            fix = f"build it with {other.classes} classes; an argument num_classes of the callable gets the number"
+            raise EdgekitError("EK103", what=other.what, where=other.where, fix=fix, table=other.table) from other
     else:
         loaded = load_into(lambda n: module if n is None else rebuild(n), checkpoint, str(path), None)
     return replace(loaded, weights=path.name, sha256=file_sha256(path))
@@ -194,7 +204,7 @@ def tensors_sha256(module: nn.Module) -> str:
 def _fits(wanted: State, checkpoint: Checkpoint, where: str) -> tuple[list[Fit], list[Fit]]:
     """The first way of finding tensors that gives complete ones: these; and all that are not."""
     failed: list[Fit] = []
-    for ways in (by_name, by_folder, _in_wrapper, by_parts):
+    for ways in (by_name, by_folder, _in_wrapper, by_parts, by_start):
         fits = [_fit(wanted, match, where) for match in ways(wanted, checkpoint)]
         if complete := [fit for fit in fits if fit.complete]:
             return complete, failed

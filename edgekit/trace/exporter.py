@@ -17,6 +17,7 @@ from torch.export import ExportedProgram
 
 from edgekit.errors import EdgekitError
 from edgekit.graph.module_path import MODULE_KEY
+from edgekit.graph.precision import DOUBLE, HALF, to_float32
 from edgekit.trace.capture import one_line
 from edgekit.trace.outputs import name_outputs, own_path
 
@@ -56,8 +57,23 @@ def export_to_onnx(program: ExportedProgram, names: Sequence[str]) -> ir.Model:
     _drop_made_up_biases(model.graph)
     _crop_less(model.graph)
     _keep_module_paths(model)
+    _refuse_half(model.graph)
+    to_float32(model, DOUBLE)
     _own_initializers(model.graph)
     return model
+
+
+def _refuse_half(graph: ir.Graph) -> None:
+    """EK201 for a forward that computes in half precision, whatever its weights are: its rounding is no target's."""
+    half = next((node for node in graph if any(value.dtype in HALF for value in node.outputs)), None)
+    if half is not None:
+        found = next(value.dtype for value in half.outputs if value.dtype in HALF)
+        raise EdgekitError(
+            "EK201",
+            what=f"the forward pass computes in {found.name.lower()}: an export starts from float32",
+            where=half.metadata_props.get(MODULE_KEY) or "forward of the model",
+            fix="take .half(), .to(torch.float16) and autocast out of forward; the target's precision is chosen later",
+        )
 
 
 def _root(error: BaseException) -> BaseException:

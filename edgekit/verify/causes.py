@@ -6,10 +6,19 @@ from edgekit.target import Target
 GRAPHS = ("onnx", "simplified")
 
 
-def what_helps(hop: Hop, target: Target) -> str:
-    """The fix for the first hop that failed, one sentence."""
+def what_helps(hop: Hop, target: Target, repeats: bool = True) -> str:
+    """The fix for the first hop that failed, one sentence.
+
+    Args:
+        repeats: whether the module gives the same when it is run twice.
+    """
     if hop.worst.gate.startswith("NaN"):
         return "a value is NaN or infinite: look at the inputs and at layers that divide or take a logarithm"
+    if not repeats:
+        return (
+            "the module gives something else for the same image when it is run again: it draws random numbers, or "
+            "keeps what it computed in forward; make it a function of the image"
+        )
     if hop.name in GRAPHS:
         return (
             "no number may change here, and no image helps: report it with the model and the output of: edgekit doctor"

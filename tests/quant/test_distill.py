@@ -10,6 +10,7 @@ from edgekit.quant import distill as distillation
 from edgekit.quant.distill import (
     BATCH,
     distill,
+    early_distance,
     layer_distance,
     pixel_limits,
     round_to_pixels,
@@ -129,3 +130,41 @@ def test_the_limits_are_black_and_white():
     limits = pixel_limits(FEED)
     black_white = torch.stack([limits.low, limits.high]).view(2, 3) * torch.tensor(FEED.std) + torch.tensor(FEED.mean)
     assert torch.allclose(black_white, torch.tensor([[0.0], [1.0]]).expand(2, 3), atol=1e-6)
+
+
+class Unused(nn.Module):
+    """Holds a BatchNorm layer that its forward pass does not use."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+class OneImage(Unused):
+    """Is made for a batch of one, as code with fixed shapes is."""
+
+    def forward(self, x):
+        return self.norm(self.conv(x).view(1, 4, 14, 14))
+
+
+class Cut(Unused):
+    """Lets no gradient through to the image."""
+
+    def forward(self, x):
+        return self.norm(self.conv(x.detach()).detach())
+
+
+@pytest.mark.parametrize("kind", [Unused, OneImage, Cut])
+def test_statistics_that_no_batch_of_images_meets_are_refused(kind):
+    with pytest.raises(EdgekitError) as raised:
+        distill(kind().eval(), SHAPE, FEED, 1, 0)
+    assert raised.value.code == "EK402"
+    assert "--calibration DIR" in raised.value.fix
+
+
+@pytest.mark.parametrize("kind", [Unused, OneImage])
+def test_a_distance_that_cannot_be_taken_is_none(kind):
+    assert early_distance(kind().eval(), np.zeros((4, 3, 16, 16), np.float32)) is None

@@ -97,6 +97,11 @@ FORMS = {
         {key.replace("layer1.", "layer1._orig_mod."): value for key, value in state().items()},
         (f"{COUNT} keys matched after removing '_orig_mod.'",),
     ),
+    "a start without a dot": (
+        {"state_dict": state("net_")},
+        (f"{COUNT} keys matched in 'state_dict' after removing 'net_'",),
+    ),
+    "counted by thop": ({**state(), "total_ops": torch.zeros(1), "layer1.total_params": torch.zeros(1)}, ()),
     "a pickled module": ({"model": net(), "epoch": 1}, (f"{COUNT} keys matched in 'model'",)),
 }
 

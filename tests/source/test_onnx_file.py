@@ -186,8 +186,11 @@ def test_a_truncated_file_is_invalid(save, kept):
 
 
 def test_a_graph_that_the_checker_refuses_is_invalid(save):
-    nodes = [helper.make_node("Relu", ["nowhere"], ["y"])]
-    assert "nowhere" in refused("EK202", save(build(nodes=nodes, rank=4))).what
+    nodes = [helper.make_node("Relu", ["nowhere"], ["y"], name="lost")]
+    what = refused("EK202", save(build(nodes=nodes, rank=4))).what
+    assert "nowhere" in what
+    assert "lost" in what, "the whole reason: the node is named behind the checker's first line"
+    assert "\n" not in what
 
 
 def test_a_missing_file_and_missing_external_data_are_named(save, tmp_path):

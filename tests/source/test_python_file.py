@@ -230,6 +230,37 @@ def test_a_forward_that_raises_an_exception_of_its_own_is_refused(write):
     assert "multiples of 7" in refused("EK203", f"{write(text)}:make").what
 
 
+FORWARDS = {
+    "x.nowhere": ("EK107", "AttributeError"),
+    "nowhere(x)": ("EK107", "NameError"),
+    "{}['a']": ("EK107", "KeyError"),
+    "__import__('nowhere_at_all')": ("EK107", "ModuleNotFoundError"),
+    "exit(3)": ("EK107", "SystemExit"),
+    "self.conv(x, 1)": ("EK107", "TypeError"),
+    "self.conv(x.half())": ("EK203", "take .half()"),
+    "self.conv(x) @ x.double()": ("EK203", "take .half()"),
+    "self.conv(x[:, :2])": ("EK203", "--input-size"),
+    "torch.complex(x, x)": ("EK201", "complex"),
+}
+
+
+@pytest.mark.parametrize("returned", FORWARDS)
+def test_what_a_forward_raises_is_told_apart_from_a_size_that_does_not_fit(write, returned):
+    text = f"""
+    import torch
+    from torch import nn
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+        def forward(self, x): return {returned}
+    """
+    code, said = FORWARDS[returned]
+    error = refused(code, f"{write(text)}:Net")
+    assert said in error.what + error.fix
+    assert ("--input-size" in error.fix) == (said == "--input-size")
+
+
 @pytest.mark.parametrize("channels", [1, 2, 4, 6])
 def test_the_first_convolution_says_how_many_channels_where_nobody_else_does(write, channels):
     text = f"""

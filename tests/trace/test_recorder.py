@@ -110,6 +110,7 @@ LOWERED = {
     "clamp from below": lambda x: x.clamp(min=0.1),
     "clamp": lambda x: torch.clamp(x, -0.5, 0.5),
     "relu6": F.relu6,
+    "both extremes": lambda x: x.aminmax().max - x.aminmax(dim=1, keepdim=True).min,
     "relu in place": lambda x: F.relu_(x + 1),
     "silu in place, twice": lambda x: F.silu(F.silu(x + 1, inplace=True) + 1, inplace=True),
     "a value that is read after it was overwritten": lambda x: F.relu_(y := x + 1) + y,
@@ -117,6 +118,9 @@ LOWERED = {
     "arithmetic with numbers": lambda x: (2 - x) * 3 / 4 + x,
     "max pool with ceil_mode": lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True),
     "average pool without padding": lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
+    "average pool of another divisor": lambda x: F.avg_pool2d(x, 3, 2, 1, divisor_override=5),
+    "average pool of another divisor, rounded up": lambda x: F.avg_pool2d(x, 3, 2, ceil_mode=True, divisor_override=5),
+    "average pool of another divisor, not to the edge": lambda x: F.avg_pool2d(x, 3, divisor_override=2),
     "average pool to 4x4": lambda x: F.adaptive_avg_pool2d(x, 4),
     "average pool to 5x7, which divide nothing": lambda x: F.adaptive_avg_pool2d(x, (5, 7)),
     "average pool to more pixels": lambda x: F.adaptive_avg_pool2d(x[:, :, :2, :3], 7),
@@ -267,7 +271,6 @@ def with_other_data(x):
 
 NOT_LOWERED = {
     "an operator without a rule": lambda x: torch.special.log_ndtr(x),
-    "an average with its own divisor": lambda x: F.avg_pool2d(x, 2, divisor_override=3),
     "data taken as numpy": lambda x: x + torch.from_numpy(x.numpy() * 2),
     "data taken as a list": lambda x: x + torch.tensor(x.tolist()),
     "data taken as storage": lambda x: x + torch.tensor(list(x.untyped_storage())[:32]),

@@ -39,3 +39,9 @@ def test_nan_has_a_cause_of_its_own():
 
 def test_a_runtimes_own_hop_is_not_quantizations():
     assert "kernels" in what_helps(failed("tflite-int8"), targets.get("tflite-int8"))
+
+
+def test_a_module_that_does_not_repeat_itself_is_no_fault_of_the_trace():
+    helps = what_helps(failed("onnx"), targets.get("ort-fp32"), repeats=False)
+    assert "run again" in helps
+    assert "report" not in helps

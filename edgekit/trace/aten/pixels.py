@@ -124,9 +124,15 @@ def grid_sampler(c: Context, out: Any, x: Any, grid: Any, mode: int, padding: in
 def avg_pool2d(
     c: Context, out: Any, x: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, include: bool, divisor: Any
 ) -> Any:
-    require(out.ndim == 4 and divisor is None)
+    require(out.ndim == 4)
     window = pool_window(kernel, stride, padding, ceil_mode)
-    return c.op("AveragePool", x, **window, count_include_pad=int(include))
+    if divisor is None:
+        return c.op("AveragePool", x, **window, count_include_pad=int(include))
+    sides = zip(x.shape[2:], out.shape[2:], ints(padding), window["kernel_shape"], window["strides"], strict=True)
+    over = [max(p, (after - 1) * stride + k - int(before) - p) for before, after, p, k, stride in sides]
+    window |= {"pads": [*ints(padding), *over], "ceil_mode": 0}
+    mean = c.op("AveragePool", x, **window, count_include_pad=1)
+    return c.op("Mul", mean, c.number("pixels", math.prod(window["kernel_shape"]) / divisor, "float32"))
 
 
 @rule("im2col")

@@ -51,6 +51,12 @@ rule("max")(_extreme("ReduceMax", "ArgMax"))
 rule("min")(_extreme("ReduceMin", "ArgMin"))
 
 
+@rule("aminmax")
+def aminmax(c: Context, out: Any, x: Any, dim: int | None, keep: bool) -> Any:
+    require(x.dtype == FLOAT and bool(x.shape))
+    return [reduced(c, op, x, dim, keep) for op in ("ReduceMin", "ReduceMax")]
+
+
 def _place(op: str) -> Rule:
     def lower(c: Context, out: Any, x: Any, dim: int | None = None, keep: bool = False) -> Any:
         require(x.dtype == FLOAT and bool(x.shape) and (dim is not None or not keep))
