@@ -65,6 +65,10 @@ class Manifest:
     nodes: tuple[ListedNode, ...] = ()
 
 
+# What a contract must say of the preprocessing: a default in its place would be a guess at how the file was proven.
+SAID = ("resize", "crop", "mean", "std")
+
+
 @checked_dataclass(frozen=True, config=EXACT)
 class Described:
     """What edgekit reads of a contract."""
@@ -97,6 +101,9 @@ def check_contract(data: bytes) -> tuple[dict[str, Any], Described]:
         name: document[name] for name in ("inputs", "outputs", "preprocess", "labels_file") if name in document
     }
     described = _formed(CONTRACT, TypeAdapter(Described), known)
+    for name in SAID:
+        if name not in document["preprocess"]:
+            raise ValueError(f"{CONTRACT}: preprocess.{name}: field required")
     for fault in _contract_faults(described):
         raise ValueError(f"{CONTRACT}: {fault}")
     return document, described

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch._export.verifier import SpecViolationError
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
@@ -25,7 +26,7 @@ from edgekit.source.input_size import run_on_zeros
 INSIDE = "inside the .pt2"
 # What torch.export.load raises on a file that is not its own, is truncated, or was written by an incompatible torch;
 # like torch.load, it fails wherever its reader happens to stop.
-UNREADABLE = (*BROKEN, SyntaxError, ArithmeticError)
+UNREADABLE = (*BROKEN, SyntaxError, ArithmeticError, SpecViolationError)
 
 
 def resolve(recipe: Recipe, progress: Step | None = None) -> Source:

@@ -37,11 +37,15 @@ def load_interpreter(model: Path | bytes, threads: int = 1, **options: Any) -> A
         interpreter = interpreter_class(**source, num_threads=threads, **options)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        where = "model in memory" if isinstance(model, bytes) else str(model)
-        reason = str(error).strip().splitlines()[0].replace("Node number", "; node number")
-        fix = "convert the file again; if edgekit wrote it, that is a bug: report it with the model"
-        raise EdgekitError("EK703", what=f"TFLite refused it: {reason}", where=where, fix=fix) from error
+        raise refused(error, "model in memory" if isinstance(model, bytes) else str(model)) from error
     return interpreter
+
+
+def refused(error: Exception, where: str) -> EdgekitError:
+    """EK703 in one line."""
+    reason = str(error).strip().splitlines()[0].replace("Node number", "; node number")
+    fix = "convert the file again; if edgekit wrote it, that is a bug: report it with the model"
+    return EdgekitError("EK703", what=f"TFLite refused it: {reason}", where=where, fix=fix)
 
 
 class TFLiteRunner:
@@ -49,6 +53,7 @@ class TFLiteRunner:
 
     def __init__(self, path: Path | bytes, threads: int = 1) -> None:
         self.interpreter = load_interpreter(path, threads)
+        self._where = "model in memory" if isinstance(path, bytes) else str(path)
         [given, *_] = self.interpreter.get_input_details()
         found = self.interpreter.get_output_details()
         self._input, self._input_index = _describe(given), given["index"]
@@ -61,7 +66,10 @@ class TFLiteRunner:
 
     def _run_one(self, image: FloatArray) -> list[FloatArray]:
         self.interpreter.set_tensor(self._input_index, to_stored(image, self._input))
-        self.interpreter.invoke()
+        try:
+            self.interpreter.invoke()
+        except RuntimeError as error:  # a changed file may load and still not run
+            raise refused(error, self._where) from error
         found = [self.interpreter.get_tensor(index) for index in self._output_indices]
         return [real_values(stored, output) for stored, output in zip(found, self._outputs, strict=True)]
 

@@ -120,6 +120,14 @@ def test_a_bundle_without_something_that_is_read_of_it_is_refused_and_not_half_u
         (bundle / document).write_text(json.dumps(written))
 
 
+@pytest.mark.parametrize("key", ["resize", "crop", "mean", "std"])
+def test_a_contract_that_does_not_say_its_preprocessing_is_refused(bundle, key):
+    written = json.loads((bundle / "contract.json").read_text())
+    del written["preprocess"][key]
+    put(bundle, "contract.json", json.dumps(written).encode())
+    assert f"preprocess.{key}" in broken(bundle)
+
+
 CODE = '1).also { Runtime.getRuntime().exec("id") }, x = (0'
 CONTRACT_FAULTS = [
     (("inputs",), []),
