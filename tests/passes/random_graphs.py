@@ -95,12 +95,15 @@ def crop(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
 def pool(g: Graph, draw: Draw, x: Value, values: list[Value]) -> Value:
     kernel = draw(st.sampled_from([2, 3])) if min(x.shape[2:]) >= 3 else 1
     padded = int(kernel > 1 and draw(st.booleans()))
-    attributes = {"kernel_shape": [kernel] * 2, "pads": [padded, 0, 0, padded], "strides": [2, 1]}
+    over = int(kernel > 1 and draw(st.sampled_from([True, True, False])))
+    attributes = {"kernel_shape": [kernel] * 2, "pads": [padded, 0, 0, padded], "strides": [2, 1], "ceil_mode": over}
     if draw(st.booleans()):
         result = g.op("MaxPool", x.name, **attributes)
     else:
-        result = g.op("AveragePool", x.name, **attributes, count_include_pad=draw(st.sampled_from([0, 1])))
-    height, width = (_windowed(s, kernel, stride, padded) for s, stride in zip(x.shape[2:], (2, 1), strict=True))
+        counts = over or draw(st.sampled_from([0, 1]))
+        result = g.op("AveragePool", x.name, **attributes, count_include_pad=counts)
+    rows, columns = x.shape[2] + over, x.shape[3]  # one row more is what a last window may hang over by
+    height, width = _windowed(rows, kernel, 2, padded), _windowed(columns, kernel, 1, padded)
     return Value(result, (*x.shape[:2], height, width))
 
 
