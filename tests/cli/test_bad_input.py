@@ -116,7 +116,7 @@ CASES = {
     ),
     "a size that the model cannot take": (one_size_only, "EK203", 2, "1x3x9x9"),
     "control flow that depends on the data": (data_dependent, "EK201", 2, "torch.where"),
-    "a bug in the user's forward": (misspelt_attribute, "EK203", 2, "'Net' object has no attribute 'conf'"),
+    "a bug in the user's forward": (misspelt_attribute, "EK107", 2, "'Net' object has no attribute 'conf'"),
     "a seed that is too large": (
         without_files("mobilenet_v2", *RANDOM, "--seed", "100000000000000000000"),
         "EK106",
